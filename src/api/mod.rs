@@ -1,0 +1,1 @@
+//! The kinds of `minio-manager.io/v1alpha1`.

@@ -1,0 +1,1 @@
+//! Watches objects and converges MinIO to them.

@@ -1,0 +1,1 @@
+//! The pure core: names, paths, documents, layout, index, compile, plan. No I/O.

@@ -1,0 +1,1 @@
+//! Leases that keep two replicas from acting at once.

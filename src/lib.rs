@@ -1,0 +1,11 @@
+//! Governs who may touch what in MinIO: Kubernetes objects in, IAM state and per-user credentials out.
+#![forbid(unsafe_code)]
+
+pub mod api;
+pub mod commands;
+pub mod config;
+pub mod controller;
+pub mod iam;
+pub mod lease;
+pub mod minio;
+pub mod telemetry;

@@ -1,0 +1,2 @@
+//! Entry point: hands over to the command.
+fn main() {}

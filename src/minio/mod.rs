@@ -1,0 +1,1 @@
+//! The MinIO client: signing, sealed bodies, admin and object calls.
