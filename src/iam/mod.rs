@@ -1,1 +1,9 @@
-//! The pure core: names, paths, documents, layout, index, compile, plan. No I/O.
+//! The pure core: names, paths, documents, layout, index, compile, plan. No I/O, no clock.
+
+pub mod change;
+pub mod desired;
+pub mod document;
+pub mod names;
+pub mod observed;
+pub mod path;
+pub mod subject;
