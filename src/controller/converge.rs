@@ -1,0 +1,370 @@
+//! One subject, brought to what the objects say: observe, desire, plan, apply, report.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::api::meta::reason;
+use crate::api::{AdoptionPolicy, Origin};
+use crate::iam::change::Change;
+use crate::iam::declared::{Body, Declared};
+use crate::iam::desired::{Desired, Fate};
+use crate::iam::names::DocumentName;
+use crate::iam::observed::Observed;
+use crate::iam::plan::{self, Plan};
+use crate::iam::subject::Subject;
+use crate::telemetry::{AuditLine, audit};
+use crate::minio;
+
+use super::engine::Engine;
+use super::outcome::{Failure, Outcome, Report, Retry};
+use super::queue::Urgency;
+use super::{keys, workspace};
+
+/// How often reading may reveal more to read: attachments name documents, documents name nothing further.
+const READ_ROUNDS: usize = 64;
+
+/// Takes subjects from the queue for ever, one at a time.
+pub async fn work(engine: Arc<Engine>) {
+    loop {
+        engine.health.wait_up().await;
+        let (subject, urgency) = engine.subjects.next().await;
+        converge(&engine, &subject, urgency).await;
+        engine.subjects.done(&subject);
+    }
+}
+
+/// Converges one subject and records what became of it.
+pub async fn converge(engine: &Engine, subject: &Subject, urgency: Urgency) {
+    let started = Instant::now();
+    let failures = engine.state().outcomes.get(subject).map_or(0, |outcome| outcome.failures);
+    let (desired, sequence) = engine.desired(subject);
+    let result = run(engine, subject, &desired, urgency).await;
+    let label = result.as_ref().err().map_or("ok", Failure::label);
+    engine.metrics.converged(subject, label.into(), started.elapsed());
+    let failures = if result.is_ok() { 0 } else { failures.saturating_add(1) };
+    if let Err(failure) = &result {
+        recover(engine, &desired, failure, failures, subject);
+    }
+    engine.finish(subject, urgency, Outcome { sequence, failures, result });
+}
+
+/// After a failure nothing is certain about the subject any more; an unreachable server is known to everybody at once.
+fn recover(engine: &Engine, desired: &Desired, failure: &Failure, failures: u32, subject: &Subject) {
+    engine.state().mirror.forget(desired);
+    if failure.retry == Retry::WhenUp && engine.health.is_down(failure.message.clone()) {
+        tracing::warn!(problem = failure.message, "MinIO cannot be reached; changes wait until it answers");
+    }
+    if failures <= 1 {
+        tracing::warn!(%subject, reason = failure.reason, message = failure.message, "not converged");
+    }
+}
+
+async fn run(engine: &Engine, subject: &Subject, desired: &Desired, urgency: Urgency) -> Result<Report, Failure> {
+    let owner = engine.state().index.winner(subject).cloned();
+    let fate = fate_of(desired);
+    if fate == Fate::Untouched && !owner.as_ref().is_some_and(is_deleting) {
+        return Ok(Report::default());
+    }
+    observe(engine, desired, fate).await?;
+    let claimed = match &owner {
+        Some(owner) if fate == Fate::Present && !engine.settings.observe => claim(engine, subject, desired, owner).await?,
+        _ => false,
+    };
+    // Origin decides what happens to attachments that nobody declares, so it must be known to the compiler first.
+    let desired = if claimed { engine.desired(subject).0 } else { desired.clone() };
+    let plan = make_plan(engine, &desired);
+    let mut report = Report {
+        missing_policies: plan.waiting.missing_policies.clone(),
+        missing_users: plan.waiting.missing_users.clone(),
+        holders: plan.waiting.holders.clone(),
+        kept: plan.kept.iter().map(ToString::to_string).collect(),
+        ..Report::default()
+    };
+    if engine.settings.observe {
+        report.planned = plan.changes.iter().map(ToString::to_string).collect();
+        return Ok(report);
+    }
+    apply(engine, subject, &plan, urgency).await?;
+    report.documents = measure(engine, &desired);
+    if let Some(owner) = &owner {
+        settle(engine, subject, &desired, owner, &mut report).await?;
+    }
+    Ok(report)
+}
+
+fn is_deleting(owner: &Declared) -> bool {
+    owner.meta.deleting.is_some()
+}
+
+fn fate_of(desired: &Desired) -> Fate {
+    match desired {
+        Desired::Everyone(_) => Fate::Present,
+        Desired::Policy(policy) => policy.fate,
+        Desired::User(user) => user.fate,
+        Desired::Group(group) => group.fate,
+    }
+}
+
+/// Reads what is not known yet.
+async fn observe(engine: &Engine, desired: &Desired, fate: Fate) -> Result<(), Failure> {
+    for _ in 0..READ_ROUNDS {
+        let needs = engine.state().mirror.needs(desired, fate == Fate::Deleted);
+        if needs.is_empty() {
+            return Ok(());
+        }
+        let facts = engine.server.read_all(needs).await?;
+        let mut state = engine.state();
+        for fact in facts {
+            fact.enter(&mut state.mirror);
+        }
+    }
+    Err(Failure::transient("MinIO lists ever more documents of this subject; it is read again later"))
+}
+
+fn make_plan(engine: &Engine, desired: &Desired) -> Plan {
+    let state = engine.state();
+    let observed = state.mirror.observed(desired);
+    plan::plan(desired, &observed, &state.mirror, &engine.settings.instance)
+}
+
+/// Before the first side effect: decides whether what the server has under the name may be taken, and writes finalizer and
+/// origin. Answers whether anything was written.
+async fn claim(engine: &Engine, subject: &Subject, desired: &Desired, owner: &Declared) -> Result<bool, Failure> {
+    let needs_finalizer = !owner.meta.finalizer;
+    let origin = match owner.meta.origin {
+        Some(_) if !needs_finalizer => return Ok(false),
+        Some(origin) => origin,
+        None => {
+            reread(engine, desired).await?;
+            let observed = engine.state().mirror.observed(desired);
+            decide_origin(subject, &observed, desired, owner, &engine.mark())?
+        }
+    };
+    let key = &owner.meta.key;
+    let Some(seen) = engine.state().seen.get(key).cloned() else { return Ok(false) };
+    let (finalized, recorded) = tokio::join!(
+        engine.objects.add_finalizer(key, &seen),
+        engine.objects.write_origin(key, &seen, subject_name(subject), origin)
+    );
+    recorded?;
+    if finalized?.is_none() {
+        return Err(Failure::transient("the object went away before anything was done for it"));
+    }
+    // The newest of both answers holds both writes.
+    if let Some(object) = engine.objects.get(key).await? {
+        engine.upsert(super::decode::decode_dynamic(key.kind, object));
+    }
+    Ok(true)
+}
+
+/// Somebody may have created the account, group or policy since it was last known to be absent.
+async fn reread(engine: &Engine, desired: &Desired) -> Result<(), Failure> {
+    engine.state().mirror.forget(desired);
+    observe(engine, desired, Fate::Present).await
+}
+
+fn subject_name(subject: &Subject) -> &str {
+    match subject {
+        Subject::Everyone => "",
+        Subject::Policy(name) => name.as_str(),
+        Subject::User(name) => name.as_str(),
+        Subject::Group(name) => name.as_str(),
+    }
+}
+
+/// What the server has under the name of a subject that was never claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Absent,
+    /// It carries the label of this installation: what is missing is only the status that said so.
+    Ours,
+    Foreign,
+}
+
+fn standing(observed: &Observed, mark: &str) -> Standing {
+    let marked = |documents: &crate::iam::observed::Documents| {
+        documents.values().flatten().any(|document| document.carries_sid(mark))
+    };
+    let (exists, ours) = match observed {
+        Observed::Everyone(_) => (false, true),
+        Observed::Policy(policy) => {
+            let content = policy.document.as_ref();
+            (content.is_some(), content.and_then(Option::as_ref).is_some_and(|document| document.carries_sid(mark)))
+        }
+        Observed::User(user) => (user.account.is_some(), marked(&user.documents)),
+        Observed::Group(group) => (
+            group.main.state.is_some() || group.twin.state.is_some(),
+            marked(&group.main.documents) || marked(&group.twin.documents),
+        ),
+    };
+    match (exists, ours) {
+        (false, _) => Standing::Absent,
+        (true, true) => Standing::Ours,
+        (true, false) => Standing::Foreign,
+    }
+}
+
+fn decide_origin(
+    subject: &Subject,
+    observed: &Observed,
+    desired: &Desired,
+    owner: &Declared,
+    mark: &str,
+) -> Result<Origin, Failure> {
+    match standing(observed, mark) {
+        Standing::Absent | Standing::Ours => Ok(Origin::Created),
+        Standing::Foreign if may_adopt(observed, desired, owner) => Ok(Origin::Adopted),
+        Standing::Foreign => Err(Failure::stalled(
+            reason::ALREADY_EXISTS,
+            format!(
+                "the {subject} exists on MinIO already and was not made by this object; \
+                 set spec.adoptionPolicy to Adopt to take it over, or choose another name"
+            ),
+        )),
+    }
+}
+
+fn may_adopt(observed: &Observed, desired: &Desired, owner: &Declared) -> bool {
+    let policy = match &owner.body {
+        Ok(Body::User(user)) => user.adoption,
+        Ok(Body::Group(group)) => group.adoption,
+        Ok(Body::Policy(policy)) => policy.adoption,
+        _ => AdoptionPolicy::Refuse,
+    };
+    policy == AdoptionPolicy::Adopt || (owner.meta.rest && is_legacy_account(observed, desired))
+}
+
+/// Whether an account has exactly the attachments that the layout gives a user: it was made for the same purpose before.
+fn is_legacy_account(observed: &Observed, desired: &Desired) -> bool {
+    let (Observed::User(user), Desired::User(wanted)) = (observed, desired) else { return false };
+    let expected: std::collections::BTreeSet<DocumentName> = [&wanted.home, &wanted.system]
+        .into_iter()
+        .filter(|family| !family.is_empty())
+        .map(|family| family.base.clone())
+        .collect();
+    user.account.as_ref().is_some_and(|account| account.attached == expected)
+}
+
+/// Carries the plan out, change by change; each is known to the mirror, the audit trail and whoever waited for it.
+async fn apply(engine: &Engine, subject: &Subject, plan: &Plan, urgency: Urgency) -> Result<(), Failure> {
+    if plan.changes.is_empty() {
+        return Ok(());
+    }
+    let causes = engine.state().index.causes(subject);
+    let turn = match urgency {
+        Urgency::Urgent => minio::Urgency::Urgent,
+        Urgency::Normal => minio::Urgency::Routine,
+    };
+    for change in &plan.changes {
+        engine.server.apply(change, turn).await?;
+        audit::record(&AuditLine::of_change(subject, change, causes.clone()));
+        let mut state = engine.state();
+        state.mirror.apply(change);
+        match change {
+            Change::CreateUser { user, .. } => engine.appeared(&mut state, user.as_str()),
+            Change::PutDocument { name, .. } => engine.appeared(&mut state, name.as_str()),
+            _ => {}
+        }
+    }
+    tracing::info!(%subject, changes = plan.changes.len(), "converged");
+    Ok(())
+}
+
+/// How many documents the subject has now, and their bytes.
+fn measure(engine: &Engine, desired: &Desired) -> (usize, usize) {
+    let observed = engine.state().mirror.observed(desired);
+    let sizes = |documents: &crate::iam::observed::Documents| {
+        let bytes: usize = documents.values().flatten().map(crate::iam::document::Document::size).sum();
+        (documents.len(), bytes)
+    };
+    match &observed {
+        Observed::Everyone(documents) => sizes(documents),
+        Observed::Policy(_) => (0, 0),
+        Observed::User(user) => sizes(&user.documents),
+        Observed::Group(group) => {
+            let (main, twin) = (sizes(&group.main.documents), sizes(&group.twin.documents));
+            (main.0 + twin.0, main.1 + twin.1)
+        }
+    }
+}
+
+/// What follows once the IAM is in place: folders and keys, or their end.
+async fn settle(
+    engine: &Engine,
+    subject: &Subject,
+    desired: &Desired,
+    owner: &Declared,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    if is_deleting(owner) {
+        if !report.holders.is_empty() {
+            return Ok(());
+        }
+        workspace::remove(engine, owner, fate_of(desired)).await?;
+        return keys::retire(engine, owner).await;
+    }
+    workspace::lay_out(engine, subject, owner).await?;
+    if let Desired::User(user) = desired {
+        match keys::ensure(engine, owner, user).await {
+            Ok(issued) => {
+                if let Some(issued) = &issued {
+                    schedule_renewal(engine, subject, issued.next_rotation_at);
+                }
+                report.credentials = issued;
+            }
+            Err(failure) => keys_failed(engine, subject, report, failure)?,
+        }
+    }
+    Ok(())
+}
+
+fn schedule_renewal(engine: &Engine, subject: &Subject, at: Timestamp) {
+    let wait = Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default();
+    engine.subjects.push(subject.clone(), Urgency::Normal, wait.max(Duration::from_secs(1)));
+}
+
+/// A Secret that is somebody else's holds up the credentials and nothing else; other failures are tried again.
+fn keys_failed(engine: &Engine, subject: &Subject, report: &mut Report, failure: Failure) -> Result<(), Failure> {
+    if failure.retry != Retry::OnChange {
+        return Err(failure);
+    }
+    engine.subjects.push(subject.clone(), Urgency::Normal, engine.settings.recheck);
+    report.credentials_failure = Some(failure);
+    Ok(())
+}
+
+/// Asks an unreachable server until it answers, for ever.
+pub async fn probe(engine: Arc<Engine>) {
+    loop {
+        engine.health.wait_down().await;
+        engine.report_all();
+        while engine.server.client.server_reachable().await.is_err() {
+            tokio::time::sleep(super::health::PROBE_INTERVAL).await;
+        }
+        if engine.health.is_up() {
+            tracing::info!("MinIO answers");
+        }
+        engine.subjects.hurry();
+        engine.report_all();
+    }
+}
+
+/// Lets grants and memberships end at their instant, for ever.
+pub async fn keep_time(engine: Arc<Engine>) {
+    loop {
+        let changed = engine.expiry.notified();
+        let next = engine.state().index.next_expiry();
+        match next {
+            None => changed.await,
+            Some(at) => {
+                let wait = Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default();
+                tokio::select! {
+                    () = changed => {}
+                    () = tokio::time::sleep(wait) => engine.tick(Timestamp::now()),
+                }
+            }
+        }
+    }
+}

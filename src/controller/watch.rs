@@ -1,0 +1,194 @@
+//! Watches: objects and Secrets of every watched namespace flow into the engine.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::Secret;
+use kube::core::DeserializeGuard;
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Client, ResourceExt};
+use tokio::sync::watch;
+
+use crate::api::meta::label;
+use crate::iam::subject::{Kind, ObjectKey, Subject};
+
+use super::decode::{Decoded, Watched, decode};
+use super::engine::Engine;
+use super::objects::Seen;
+use super::queue::Urgency;
+
+/// One list that must have arrived before anything is planned.
+type List = (&'static str, String);
+
+/// Which first lists have not arrived yet.
+#[derive(Clone)]
+pub struct FirstLists {
+    missing: Arc<Mutex<BTreeSet<List>>>,
+    complete: watch::Sender<bool>,
+}
+
+impl FirstLists {
+    /// No list is expected yet.
+    pub fn new() -> Self {
+        Self { missing: Arc::default(), complete: watch::Sender::new(false) }
+    }
+
+    fn expect(&self, what: &'static str, namespace: &str) {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner).insert((what, namespace.to_owned()));
+    }
+
+    fn arrived(&self, what: &'static str, namespace: &str) {
+        let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        missing.remove(&(what, namespace.to_owned()));
+        if missing.is_empty() {
+            self.complete.send_replace(true);
+        }
+    }
+
+    /// Waits until every list has arrived.
+    pub async fn wait(&self) {
+        let mut complete = self.complete.subscribe();
+        // The sender lives as long as `self`, so waiting cannot fail.
+        let _ = complete.wait_for(|complete| *complete).await;
+    }
+}
+
+impl Default for FirstLists {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Watches one kind in one namespace for ever.
+pub async fn watch_kind<K: Watched>(engine: Arc<Engine>, client: Client, namespace: String, lists: FirstLists) {
+    let api = Api::<DeserializeGuard<K>>::namespaced(client, &namespace);
+    let mut events = watcher(api, watcher::Config::default()).default_backoff().boxed();
+    let mut listed: Vec<Decoded> = Vec::new();
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(watcher::Event::Init) => listed.clear(),
+            Ok(watcher::Event::InitApply(object)) => listed.push(decode(object)),
+            Ok(watcher::Event::InitDone) => {
+                engine.relist(K::KIND, &namespace, std::mem::take(&mut listed));
+                lists.arrived(kind_name(K::KIND), &namespace);
+            }
+            Ok(watcher::Event::Apply(object)) => engine.upsert(decode(object)),
+            Ok(watcher::Event::Delete(object)) => engine.delete(&decode(object).key),
+            Err(error) => log_failure(kind_name(K::KIND), &namespace, &error),
+        }
+    }
+}
+
+/// Watches our Secrets in one namespace for ever; a Secret that changes makes its user dirty.
+pub async fn watch_secrets(engine: Arc<Engine>, client: Client, namespace: String, lists: FirstLists) {
+    const WHAT: &str = "Secret";
+    let config = watcher::Config::default().labels(label::USERNAME_SLUG);
+    let mut events = watcher(Api::<Secret>::namespaced(client, &namespace), config).default_backoff().boxed();
+    let mut listed: Vec<Secret> = Vec::new();
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(watcher::Event::Init) => listed.clear(),
+            Ok(watcher::Event::InitApply(secret)) => listed.push(secret),
+            Ok(watcher::Event::InitDone) => {
+                let affected = engine.state().secrets.reset(&namespace, std::mem::take(&mut listed));
+                mark_users(&engine, &namespace, affected);
+                lists.arrived(WHAT, &namespace);
+            }
+            Ok(watcher::Event::Apply(secret)) => {
+                let affected = engine.state().secrets.apply(&secret);
+                mark_users(&engine, &namespace, affected);
+            }
+            Ok(watcher::Event::Delete(secret)) => {
+                let affected = engine.state().secrets.delete(&namespace, &secret.name_any());
+                mark_users(&engine, &namespace, affected);
+            }
+            Err(error) => log_failure(WHAT, &namespace, &error),
+        }
+    }
+}
+
+/// Queues the users whose `MinioUser` (by uid) owns a Secret that changed.
+fn mark_users(engine: &Engine, namespace: &str, owners: impl IntoIterator<Item = String>) {
+    let owners: BTreeSet<String> = owners.into_iter().collect();
+    if owners.is_empty() {
+        return;
+    }
+    let state = engine.state();
+    let owned = |(key, seen): &(&ObjectKey, &Seen)| key.namespace == namespace && owners.contains(seen.uid());
+    let users = state.seen.iter().filter(owned).filter_map(|(key, _)| state.index.user_of(key));
+    for user in users {
+        engine.subjects.push(Subject::User(user), Urgency::Normal, Duration::ZERO);
+    }
+}
+
+fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::MinioUser => "MinioUser",
+        Kind::MinioGroup => "MinioGroup",
+        Kind::GroupMembership => "GroupMembership",
+        Kind::PathShare => "PathShare",
+        Kind::MinioPolicy => "MinioPolicy",
+    }
+}
+
+fn log_failure(what: &str, namespace: &str, error: &watcher::Error) {
+    tracing::warn!(what, namespace, error = %crate::telemetry::chain(error), "watch interrupted; it is taken up again");
+}
+
+/// Starts every watch of a namespace and answers the tasks.
+pub fn watch_namespace(
+    tasks: &mut tokio::task::JoinSet<&'static str>,
+    engine: &Arc<Engine>,
+    client: &Client,
+    namespace: &str,
+    lists: &FirstLists,
+) {
+    macro_rules! watch {
+        ($($kind:ident),*) => {$({
+            lists.expect(kind_name(Kind::$kind), namespace);
+            let task = watch_kind::<crate::api::$kind>(engine.clone(), client.clone(), namespace.to_owned(), lists.clone());
+            tasks.spawn(async move {
+                task.await;
+                concat!("watch of ", stringify!($kind))
+            });
+        })*};
+    }
+    watch!(MinioUser, MinioGroup, GroupMembership, PathShare, MinioPolicy);
+    lists.expect("Secret", namespace);
+    let task = watch_secrets(engine.clone(), client.clone(), namespace.to_owned(), lists.clone());
+    tasks.spawn(async move {
+        task.await;
+        "watch of Secret"
+    });
+}
+
+/// Gives held objects our finalizer, after which they count.
+pub async fn admit(engine: Arc<Engine>) {
+    loop {
+        let (key, _) = engine.admissions.next().await;
+        if let Some(failed) = admit_one(&engine, &key).await {
+            tracing::warn!(object = %key, error = failed, "object cannot be given its finalizer; it is tried again");
+            engine.admissions.push(key.clone(), Urgency::Normal, Duration::from_secs(1));
+        }
+        engine.admissions.done(&key);
+    }
+}
+
+async fn admit_one(engine: &Engine, key: &ObjectKey) -> Option<String> {
+    let held = engine.held_object(key)?;
+    match engine.objects.add_finalizer(key, &held.seen).await {
+        Ok(Some(object)) => {
+            engine.release(key);
+            engine.upsert(super::decode::decode_dynamic(key.kind, object));
+            None
+        }
+        // Gone or going: it never counted, and the watch says so.
+        Ok(None) => {
+            engine.release(key);
+            None
+        }
+        Err(error) => Some(crate::telemetry::chain(&error)),
+    }
+}
