@@ -1,1 +1,3 @@
 //! Watches objects and converges MinIO to them.
+
+pub mod credentials;
