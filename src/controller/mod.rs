@@ -1,3 +1,4 @@
 //! Watches objects and converges MinIO to them.
 
+pub mod credentials;
 pub mod queue;

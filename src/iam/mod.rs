@@ -7,4 +7,5 @@ pub mod document;
 pub mod names;
 pub mod observed;
 pub mod path;
+pub mod slug;
 pub mod subject;
