@@ -1,11 +1,14 @@
 //! The pure core: names, paths, documents, layout, index, compile, plan. No I/O, no clock.
 
 pub mod change;
+pub mod check;
 pub mod describe;
 pub mod desired;
 pub mod document;
+pub mod evaluate;
 pub mod names;
 pub mod observed;
 pub mod path;
 pub mod slug;
 pub mod subject;
+pub mod vocabulary;
