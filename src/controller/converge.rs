@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 use crate::api::meta::reason;
 use crate::api::{AdoptionPolicy, Origin};
@@ -14,7 +15,7 @@ use crate::iam::names::DocumentName;
 use crate::iam::observed::Observed;
 use crate::iam::plan::{self, Plan};
 use crate::iam::subject::Subject;
-use crate::telemetry::{AuditLine, audit};
+use crate::telemetry::{AuditLine, audit, metrics};
 use crate::minio;
 
 use super::engine::Engine;
@@ -25,11 +26,21 @@ use super::{keys, workspace};
 /// How often reading may reveal more to read: attachments name documents, documents name nothing further.
 const READ_ROUNDS: usize = 64;
 
-/// Takes subjects from the queue for ever, one at a time.
-pub async fn work(engine: Arc<Engine>) {
+/// How often the clock is looked at while an expiry is awaited.
+const CLOCK_CHECK: Duration = Duration::from_secs(30);
+
+/// Takes subjects from the queue, one at a time, until `stop`; what was begun is finished.
+pub async fn work(engine: Arc<Engine>, stop: CancellationToken) {
     loop {
-        engine.health.wait_up().await;
-        let (subject, urgency) = engine.subjects.next().await;
+        let next = async {
+            engine.health.wait_up().await;
+            engine.subjects.next().await
+        };
+        let (subject, urgency) = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            next = next => next,
+        };
         converge(&engine, &subject, urgency).await;
         engine.subjects.done(&subject);
     }
@@ -41,13 +52,24 @@ pub async fn converge(engine: &Engine, subject: &Subject, urgency: Urgency) {
     let failures = engine.state().outcomes.get(subject).map_or(0, |outcome| outcome.failures);
     let (desired, sequence) = engine.desired(subject);
     let result = run(engine, subject, &desired, urgency).await;
-    let label = result.as_ref().err().map_or("ok", Failure::label);
-    engine.metrics.converged(subject, label.into(), started.elapsed());
+    engine.metrics.converged(subject, outcome_label(&result), started.elapsed());
     let failures = if result.is_ok() { 0 } else { failures.saturating_add(1) };
     if let Err(failure) = &result {
         recover(engine, &desired, failure, failures, subject);
     }
     engine.finish(subject, urgency, Outcome { sequence, failures, result });
+}
+
+fn outcome_label(result: &Result<Report, Failure>) -> metrics::Outcome {
+    match result {
+        Ok(report) if report.changes > 0 => metrics::Outcome::Changed,
+        Ok(_) => metrics::Outcome::Unchanged,
+        Err(failure) => match failure.retry {
+            Retry::OnChange => metrics::Outcome::Stalled,
+            Retry::WhenUp => metrics::Outcome::Waiting,
+            Retry::Backoff => metrics::Outcome::Failed,
+        },
+    }
 }
 
 /// After a failure nothing is certain about the subject any more; an unreachable server is known to everybody at once.
@@ -79,14 +101,15 @@ async fn run(engine: &Engine, subject: &Subject, desired: &Desired, urgency: Urg
         missing_policies: plan.waiting.missing_policies.clone(),
         missing_users: plan.waiting.missing_users.clone(),
         holders: plan.waiting.holders.clone(),
-        kept: plan.kept.iter().map(ToString::to_string).collect(),
+        kept: kept(&plan),
         ..Report::default()
     };
     if engine.settings.observe {
-        report.planned = plan.changes.iter().map(ToString::to_string).collect();
+        report.planned = plan.changes.iter().map(|change| change.describe().to_string()).collect();
         return Ok(report);
     }
     apply(engine, subject, &plan, urgency).await?;
+    report.changes = plan.changes.len();
     report.documents = measure(engine, &desired);
     if let Some(owner) = &owner {
         settle(engine, subject, &desired, owner, &mut report).await?;
@@ -247,6 +270,15 @@ fn is_legacy_account(observed: &Observed, desired: &Desired) -> bool {
     user.account.as_ref().is_some_and(|account| account.attached == expected)
 }
 
+/// What stays although no object declares it, in words.
+fn kept(plan: &Plan) -> Vec<String> {
+    let policies = plan.kept.policies.iter().map(|name| format!("policy {name}"));
+    let members = plan.kept.members.iter().flat_map(|(group, members)| {
+        members.iter().map(move |member| format!("member {member} of group {group}"))
+    });
+    policies.chain(members).collect()
+}
+
 /// Carries the plan out, change by change; each is known to the mirror, the audit trail and whoever waited for it.
 async fn apply(engine: &Engine, subject: &Subject, plan: &Plan, urgency: Urgency) -> Result<(), Failure> {
     if plan.changes.is_empty() {
@@ -359,10 +391,11 @@ pub async fn keep_time(engine: Arc<Engine>) {
         match next {
             None => changed.await,
             Some(at) => {
+                // The clock of the machine may be set or stand still, so it is looked at again and again.
                 let wait = Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default();
                 tokio::select! {
                     () = changed => {}
-                    () = tokio::time::sleep(wait) => engine.tick(Timestamp::now()),
+                    () = tokio::time::sleep(wait.min(CLOCK_CHECK)) => engine.tick(Timestamp::now()),
                 }
             }
         }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
 use crate::controller::credentials::{Issuer, SecretCache};
@@ -31,14 +31,16 @@ pub struct Settings {
     pub instance: String,
     /// Where `MinioInstance` lives.
     pub home_namespace: String,
+    /// Where MinIO is.
+    pub endpoint: String,
     /// Plan and report only.
     pub observe: bool,
     /// How long a missing policy is taken for missing before the server is asked again.
     pub recheck: Duration,
     /// The interval of key renewal where an object names none.
-    pub rotation_interval: Duration,
+    pub rotation_interval: SignedDuration,
     /// The life of a replaced key where an object names none.
-    pub overlap: Duration,
+    pub overlap: SignedDuration,
 }
 
 /// Since when an object waits for convergence.
@@ -68,8 +70,8 @@ pub struct State {
     pub markers: HashMap<String, Option<String>>,
     /// Subjects that wait for a policy or an account to exist.
     pub waiting: HashMap<String, BTreeSet<Subject>>,
-    /// What is known of Secrets.
-    pub secrets: SecretCache,
+    /// Objects (by uid) whose key this process has proven.
+    pub proven: HashSet<String>,
 }
 
 /// The shared heart of the controller.
@@ -89,6 +91,8 @@ pub struct Engine {
     pub health: Health,
     /// Issues keys.
     pub issuer: Issuer,
+    /// What is known of Secrets.
+    pub secrets: Arc<SecretCache>,
     /// Counts and measures.
     pub metrics: Arc<Metrics>,
     /// What the controller was told to be.
@@ -108,6 +112,8 @@ pub struct Parts {
     pub server: Server,
     /// Issues keys.
     pub issuer: Issuer,
+    /// What is known of Secrets, shared with the issuer.
+    pub secrets: Arc<SecretCache>,
     /// Counts and measures.
     pub metrics: Arc<Metrics>,
     /// What the controller was told to be.
@@ -126,7 +132,7 @@ impl Engine {
             laid_out: HashSet::new(),
             markers: HashMap::new(),
             waiting: HashMap::new(),
-            secrets: SecretCache::default(),
+            proven: HashSet::new(),
         };
         Self {
             state: Mutex::new(state),
@@ -137,6 +143,7 @@ impl Engine {
             server: parts.server,
             health: Health::new(),
             issuer: parts.issuer,
+            secrets: parts.secrets,
             metrics: parts.metrics,
             settings: parts.settings,
             expiry: Notify::new(),
@@ -161,7 +168,7 @@ impl Engine {
         }
         let Decoded { key, seen, event } = object;
         state.seen.insert(key.clone(), seen);
-        let dirty = state.index.apply(event, Timestamp::now());
+        let dirty = state.index.apply(event);
         self.spread(&mut state, dirty, Some(&key));
     }
 
@@ -173,7 +180,7 @@ impl Engine {
             state.markers.remove(seen.uid());
         }
         state.pending.remove(key);
-        let dirty = state.index.apply(Event::Delete(key.clone()), Timestamp::now());
+        let dirty = state.index.apply(Event::Delete(key.clone()));
         self.spread(&mut state, dirty, None);
     }
 
@@ -305,7 +312,7 @@ impl Engine {
     /// What the server should hold for a subject now, with the sequence that it includes.
     pub fn desired(&self, subject: &Subject) -> (Desired, u64) {
         let state = self.state();
-        (state.index.desired(subject, Timestamp::now()), state.index.sequence())
+        (state.index.desired(subject, Timestamp::now()), state.index.seq())
     }
 
     /// The label that every document of this installation carries.

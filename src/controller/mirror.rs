@@ -226,6 +226,10 @@ impl Mirror {
                     state.members.retain(|member| !members.contains(member));
                 }
             }
+            Change::EnableGroup { group } => {
+                // Attachments are not shown while a group is disabled: they are read again.
+                self.groups.remove(group.as_str());
+            }
             Change::DeleteGroup { group } => {
                 self.groups.insert(group.to_string(), None);
             }

@@ -43,18 +43,15 @@ impl Failure {
         Self { retry: Retry::OnChange, reason, message: message.into() }
     }
 
+    /// The lease ends before a write could.
+    pub fn fenced() -> Self {
+        let message = "the leader lease is not held long enough for a write".to_owned();
+        Self { retry: Retry::Backoff, reason: reason::LEASE_UNAVAILABLE, message }
+    }
+
     /// A failure that the next try may end.
     pub fn transient(message: impl Into<String>) -> Self {
         Self { retry: Retry::Backoff, reason: reason::PROGRESSING, message: message.into() }
-    }
-
-    /// The metric label: `stalled`, `retry` or `unavailable`.
-    pub fn label(&self) -> &'static str {
-        match self.retry {
-            Retry::OnChange => "stalled",
-            Retry::Backoff => "retry",
-            Retry::WhenUp => "unavailable",
-        }
     }
 }
 
@@ -79,12 +76,12 @@ impl From<objects::Error> for Failure {
 impl From<credentials::Error> for Failure {
     fn from(error: credentials::Error) -> Self {
         let message = crate::telemetry::chain(&error);
-        match error.class() {
-            credentials::Class::WaitForChange => Self::stalled(reason::SECRET_CONFLICT, message),
-            credentials::Class::Unavailable => {
+        match (error.class(), error.reason()) {
+            (credentials::Class::WaitForChange, reason) => Self::stalled(reason, message),
+            (credentials::Class::Retry, reason::MINIO_UNAVAILABLE) if error.is_unavailable() => {
                 Self { retry: Retry::WhenUp, reason: reason::MINIO_UNAVAILABLE, message }
             }
-            credentials::Class::Retry => Self::transient(message),
+            (credentials::Class::Retry, reason) => Self { retry: Retry::Backoff, reason, message },
         }
     }
 }
@@ -106,6 +103,8 @@ pub struct Report {
     pub credentials: Option<credentials::Issued>,
     /// Why there is no proven key although everything else is in force.
     pub credentials_failure: Option<Failure>,
+    /// How many changes were made.
+    pub changes: usize,
     /// What would be changed, in observe mode or while paused.
     pub planned: Vec<String>,
 }

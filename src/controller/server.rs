@@ -1,7 +1,7 @@
 //! The MinIO side: reads what a plan needs, carries out what it says, lays out buckets and folders.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::time::Duration;
 
 use crate::iam::change::{Change, Holder};
 use crate::iam::document::Document;
@@ -9,10 +9,14 @@ use crate::iam::layout::SeedObject;
 use crate::iam::names::DocumentName;
 use crate::iam::observed::{Account, GroupState};
 use crate::iam::path::S3Path;
-use crate::minio::pace::{Pacer, Urgency};
-use crate::minio::{self, Client, generate_secret};
+use crate::minio::{self, Client, Pacer, Urgency, generate_secret};
 
+use super::credentials::Fence;
 use super::mirror::{Mirror, Need};
+use super::outcome::Failure;
+
+/// The longest that one mutation may take.
+const MUTATION_DEADLINE: Duration = Duration::from_secs(3);
 
 /// What one reading brought; taken into the mirror under its lock.
 #[derive(Debug)]
@@ -42,7 +46,9 @@ pub struct Server {
     /// The client.
     pub client: Client,
     /// Who may write when.
-    pub pacer: Arc<Pacer>,
+    pub pacer: Pacer,
+    /// Whether a write may begin that takes so long.
+    pub fence: Fence,
 }
 
 impl Server {
@@ -92,9 +98,16 @@ impl Server {
     /// Carries out one change.
     ///
     /// # Errors
-    /// The classified answer of the server; what is there already, or gone already, is fine.
-    pub async fn apply(&self, change: &Change, urgency: Urgency) -> Result<(), minio::Error> {
+    /// The classified answer of the server; what is there already, or gone already, is fine. A lease that ends too soon.
+    pub async fn apply(&self, change: &Change, urgency: Urgency) -> Result<(), Failure> {
         let _turn = self.pacer.acquire(urgency).await;
+        if !(self.fence)(MUTATION_DEADLINE) {
+            return Err(Failure::fenced());
+        }
+        Ok(self.send(change).await?)
+    }
+
+    async fn send(&self, change: &Change) -> Result<(), minio::Error> {
         match change {
             Change::PutDocument { name, document, .. } => {
                 self.client.put_policy(name.as_str(), document.to_json()).await
@@ -109,6 +122,7 @@ impl Server {
             Change::RemoveMembers { group, members } => {
                 self.client.update_group_members(group.as_str(), members, true).await
             }
+            Change::EnableGroup { group } => self.client.set_group_status(group.as_str(), true).await,
             Change::SetMapping { holder, policies, .. } => {
                 let names = policies.iter().map(ToString::to_string).collect();
                 self.client.set_mapping(&minio_holder(holder), &names).await

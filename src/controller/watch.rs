@@ -8,16 +8,19 @@ use futures::StreamExt;
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::DeserializeGuard;
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client};
 use tokio::sync::watch;
 
 use crate::api::meta::label;
 use crate::iam::subject::{Kind, ObjectKey, Subject};
 
+use super::credentials::Scope;
 use super::decode::{Decoded, Watched, decode};
 use super::engine::Engine;
 use super::objects::Seen;
 use super::queue::Urgency;
+
+const SECRET: &str = "Secret";
 
 /// One list that must have arrived before anything is planned.
 type List = (&'static str, String);
@@ -83,28 +86,20 @@ pub async fn watch_kind<K: Watched>(engine: Arc<Engine>, client: Client, namespa
 
 /// Watches our Secrets in one namespace for ever; a Secret that changes makes its user dirty.
 pub async fn watch_secrets(engine: Arc<Engine>, client: Client, namespace: String, lists: FirstLists) {
-    const WHAT: &str = "Secret";
     let config = watcher::Config::default().labels(label::USERNAME_SLUG);
+    let scope = Scope::Namespace(namespace.clone());
     let mut events = watcher(Api::<Secret>::namespaced(client, &namespace), config).default_backoff().boxed();
-    let mut listed: Vec<Secret> = Vec::new();
     while let Some(event) = events.next().await {
         match event {
-            Ok(watcher::Event::Init) => listed.clear(),
-            Ok(watcher::Event::InitApply(secret)) => listed.push(secret),
-            Ok(watcher::Event::InitDone) => {
-                let affected = engine.state().secrets.reset(&namespace, std::mem::take(&mut listed));
-                mark_users(&engine, &namespace, affected);
-                lists.arrived(WHAT, &namespace);
+            Ok(event) => {
+                let listed = matches!(event, watcher::Event::InitDone);
+                let affected = engine.secrets.handle(&scope, event);
+                mark_users(&engine, &namespace, affected.into_iter().flat_map(|affected| affected.owners));
+                if listed {
+                    lists.arrived(SECRET, &namespace);
+                }
             }
-            Ok(watcher::Event::Apply(secret)) => {
-                let affected = engine.state().secrets.apply(&secret);
-                mark_users(&engine, &namespace, affected);
-            }
-            Ok(watcher::Event::Delete(secret)) => {
-                let affected = engine.state().secrets.delete(&namespace, &secret.name_any());
-                mark_users(&engine, &namespace, affected);
-            }
-            Err(error) => log_failure(WHAT, &namespace, &error),
+            Err(error) => log_failure(SECRET, &namespace, &error),
         }
     }
 }
@@ -156,7 +151,7 @@ pub fn watch_namespace(
         })*};
     }
     watch!(MinioUser, MinioGroup, GroupMembership, PathShare, MinioPolicy);
-    lists.expect("Secret", namespace);
+    lists.expect(SECRET, namespace);
     let task = watch_secrets(engine.clone(), client.clone(), namespace.to_owned(), lists.clone());
     tasks.spawn(async move {
         task.await;

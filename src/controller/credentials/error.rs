@@ -79,6 +79,11 @@ impl Error {
         }
     }
 
+    /// Whether MinIO could not be reached at all.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Minio { source, .. } if source.class() == minio::Class::Unavailable)
+    }
+
     /// The reason that a condition shows.
     pub fn reason(&self) -> &'static str {
         match self {
