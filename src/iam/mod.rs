@@ -3,7 +3,12 @@
 pub mod change;
 pub mod desired;
 pub mod document;
+pub mod family;
+#[cfg(test)]
+pub(crate) mod model;
 pub mod names;
 pub mod observed;
 pub mod path;
+pub mod place;
+pub mod plan;
 pub mod subject;
