@@ -6,9 +6,14 @@ pub mod describe;
 pub mod desired;
 pub mod document;
 pub mod evaluate;
+pub mod family;
+#[cfg(test)]
+pub(crate) mod model;
 pub mod names;
 pub mod observed;
 pub mod path;
+pub mod place;
+pub mod plan;
 pub mod slug;
 pub mod subject;
 pub mod vocabulary;
