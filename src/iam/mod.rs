@@ -3,6 +3,7 @@
 pub mod change;
 pub mod desired;
 pub mod document;
+pub mod layout;
 pub mod names;
 pub mod observed;
 pub mod path;
