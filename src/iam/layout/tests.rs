@@ -150,7 +150,7 @@ user:
   - {bucket: lake, prefix: 'people/{user}/db_*', access: Read}
   system:
   - {bucket: logs, prefix: 'jobs/{user}/'}
-  - {bucket: logs, prefix: 'shared/', access: Read}
+  - {bucket: logs, prefix: 'common/', access: Read}
   objects:
   - {bucket: lake, key: 'people/{user}/hello', body: 'for {user}'}
 group:
@@ -182,7 +182,7 @@ fn unsafe_layouts_are_refused_with_the_field() {
         ("people/{user}/'}", "people/{user}/mine/'}", "user.home[1].prefix"),
         ("bucket: lake, prefix: 'people/{user}/'", "bucket: Lake, prefix: 'people/{user}/'", "user.home[0].bucket"),
         ("jobs/{user}/", "{user}/jobs/", "user.system[1].prefix"),
-        ("jobs/{user}/", "shared/{user}/", "user.system[1].prefix"),
+        ("jobs/{user}/", "common/{user}/", "user.system[1].prefix"),
         ("tenants/{group}-data/", "{group}/data/", "group.folders[0].prefix"),
         ("tenants/{group}-data/", "people/{group}/", "group.folders[0].prefix"),
         ("tenants/{group}-data/", "tenants/all/", "group.folders[0].prefix"),
