@@ -1,6 +1,7 @@
 //! The pure core: names, paths, documents, layout, index, compile, plan. No I/O, no clock.
 
 pub mod change;
+pub mod declared;
 pub mod desired;
 pub mod document;
 pub mod layout;
