@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::ResourceExt;
 use serde_json::Value;
 
 use super::document::Document;
@@ -13,7 +12,8 @@ use super::path::{Access, S3Path};
 use super::subject::{Cause, Kind, ObjectKey};
 use crate::api::{
     self, AdoptedSecret, AdoptionPolicy, CredentialsSpec, DataDeletionPolicy, DeletionPolicy, Origin, Requests,
-    SubjectKind, Twin, Workspace, meta::reason,
+    SubjectKind, Twin, Workspace,
+    meta::{condition, reason},
 };
 
 /// Why an object stalls: nothing more happens until a person changes something.
@@ -94,8 +94,10 @@ pub struct Meta {
     pub uid: String,
     /// `metadata.generation`
     pub generation: i64,
-    /// `status.observedGeneration`
-    pub observed_generation: Option<i64>,
+    /// Whether there is a status of some generation.
+    pub observed: bool,
+    /// Whether the status calls this generation `Ready`.
+    pub settled: bool,
     /// `metadata.creationTimestamp`; objects from files are younger than all others.
     pub created: Timestamp,
     /// `metadata.deletionTimestamp`
@@ -328,7 +330,7 @@ impl Declared {
     pub fn user(object: &api::MinioUser) -> Self {
         let status = object.status.as_ref();
         let held = status.and_then(|status| status.username.as_deref());
-        let mut meta = meta_of(object, Kind::MinioUser, status.and_then(|status| status.observed_generation));
+        let mut meta = meta_of(object, Kind::MinioUser);
         meta.origin = object.origin();
         meta.incumbent = meta.finalizer && held == Some(object.username());
         let body = UserName::parse(object.username()).map_err(Invalid::from).map(|name| {
@@ -352,7 +354,7 @@ impl Declared {
     pub fn group(object: &api::MinioGroup) -> Self {
         let status = object.status.as_ref();
         let held = status.and_then(|status| status.group_name.as_deref());
-        let mut meta = meta_of(object, Kind::MinioGroup, status.and_then(|status| status.observed_generation));
+        let mut meta = meta_of(object, Kind::MinioGroup);
         meta.origin = object.origin();
         meta.incumbent = meta.finalizer && held == Some(object.group_name());
         let body = GroupName::parse(object.group_name()).map_err(Invalid::from).map(|name| {
@@ -379,7 +381,7 @@ impl Declared {
     /// Reads a `GroupMembership`.
     pub fn membership(object: &api::GroupMembership) -> Self {
         let status = object.status.as_ref();
-        let mut meta = meta_of(object, Kind::GroupMembership, status.and_then(|status| status.observed_generation));
+        let mut meta = meta_of(object, Kind::GroupMembership);
         meta.bound_uid = status.and_then(|status| status.group_uid.clone());
         let body = GroupName::parse(&object.spec.group).map_err(Invalid::from).map(|group| {
             let mut members = BTreeMap::new();
@@ -402,7 +404,7 @@ impl Declared {
     /// Reads a `PathShare`.
     pub fn share(object: &api::PathShare) -> Self {
         let status = object.status.as_ref();
-        let mut meta = meta_of(object, Kind::PathShare, status.and_then(|status| status.observed_generation));
+        let mut meta = meta_of(object, Kind::PathShare);
         meta.bound_uid = status.and_then(|status| status.owner_uid.clone());
         Self { meta, body: share_body(&object.spec).map(Body::Share) }
     }
@@ -411,19 +413,14 @@ impl Declared {
     pub fn policy(object: &api::MinioPolicy, check: PolicyCheck) -> Self {
         let status = object.status.as_ref();
         let held = status.and_then(|status| status.policy_name.as_deref());
-        let mut meta = meta_of(object, Kind::MinioPolicy, status.and_then(|status| status.observed_generation));
+        let mut meta = meta_of(object, Kind::MinioPolicy);
         meta.origin = object.origin();
         meta.incumbent = meta.finalizer && held == Some(object.policy_name());
         let body = PolicyName::parse_declared(object.policy_name()).map_err(Invalid::from).map(|name| {
             let spec = &object.spec;
             let document = check(&spec.document, spec.allow_unsafe_variables)
                 .map_err(|message| Invalid::new(StallReason::InvalidDocument, message));
-            Body::Policy(PolicyDecl {
-                name,
-                document,
-                adoption: spec.adoption_policy,
-                deletion: spec.deletion_policy,
-            })
+            Body::Policy(PolicyDecl { name, document, adoption: spec.adoption_policy, deletion: spec.deletion_policy })
         });
         Self { meta, body }
     }
@@ -450,7 +447,7 @@ impl Declared {
     }
 }
 
-fn meta_of(object: &impl ResourceExt, kind: Kind, observed_generation: Option<i64>) -> Meta {
+fn meta_of(object: &impl api::Declared, kind: Kind) -> Meta {
     let meta = object.meta();
     Meta {
         key: ObjectKey {
@@ -460,7 +457,8 @@ fn meta_of(object: &impl ResourceExt, kind: Kind, observed_generation: Option<i6
         },
         uid: meta.uid.clone().unwrap_or_default(),
         generation: meta.generation.unwrap_or_default(),
-        observed_generation,
+        observed: object.observed_generation().is_some(),
+        settled: object.is_observed() && object.is_true(condition::READY),
         created: meta.creation_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0),
         deleting: meta.deletion_timestamp.as_ref().map(|time| time.0),
         finalizer: object.has_finalizer(),
