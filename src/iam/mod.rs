@@ -2,11 +2,15 @@
 
 pub mod change;
 pub mod check;
+pub mod compile;
+pub mod declared;
 pub mod describe;
 pub mod desired;
 pub mod document;
 pub mod evaluate;
 pub mod family;
+pub mod index;
+pub mod layout;
 #[cfg(test)]
 pub(crate) mod model;
 pub mod names;

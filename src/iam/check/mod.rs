@@ -16,8 +16,8 @@ use serde_json::{Map, Value};
 use super::document::{Document, Effect, MAX_BYTES, VERSION};
 use super::vocabulary::pattern::{self, Variable};
 use super::vocabulary::{
-    ADMIN_ACTIONS, COMMON_KEYS, KMS_ACTIONS, OPERATIONS, S3_ACTIONS, SAFE_VARIABLES, STS_ACTIONS, Service, known_action,
-    reaches_admin,
+    ADMIN_ACTIONS, COMMON_KEYS, KMS_ACTIONS, OPERATIONS, S3_ACTIONS, SAFE_VARIABLES, STS_ACTIONS, Service,
+    known_action, reaches_admin,
 };
 use spelling::{nearest, quoted};
 
@@ -192,7 +192,9 @@ impl Checker {
                 }
             }
             Some(Value::Array(_)) => self.finding("Statement", "empty; write at least one statement", None),
-            Some(other) => self.finding("Statement", format!("must be a list of statements, not {}", kind(other)), None),
+            Some(other) => {
+                self.finding("Statement", format!("must be a list of statements, not {}", kind(other)), None)
+            }
             None => self.finding("Statement", "missing; write at least one statement", None),
         }
     }
@@ -256,7 +258,8 @@ impl Checker {
         }
         if services.len() > 1 {
             let names: Vec<&str> = services.into_iter().map(Service::prefix).collect();
-            let problem = format!("mixes {} actions; write a statement for each of these services", names.join(" and "));
+            let problem =
+                format!("mixes {} actions; write a statement for each of these services", names.join(" and "));
             self.finding(place, problem, None);
         }
         known
@@ -272,7 +275,8 @@ impl Checker {
             ),
             Some(service @ (Service::Admin | Service::Kms)) if pattern => {
                 let prefix = service.prefix();
-                let problem = format!("unknown action {}; of patterns the server knows only {prefix}:* here", quoted(action));
+                let problem =
+                    format!("unknown action {}; of patterns the server knows only {prefix}:* here", quoted(action));
                 self.finding(place, problem, None);
             }
             _ => self.finding(place, format!("unknown action {}", quoted(action)), nearest_action(action)),
@@ -313,22 +317,26 @@ impl Checker {
         }
     }
 
-    /// Refuses the fields that do not exist.
+    /// Refuses the fields that do not exist, and those in another case: servers differ on whether they are read.
     fn fields(&mut self, fields: &Map<String, Value>, place: &str, known: &[&'static str]) {
         for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
             let place = below(place, name);
             match name.as_str() {
                 "NotAction" => {
-                    let problem = "refused: a server that has stored it cannot read its policies again; list the actions";
+                    let problem =
+                        "refused: a server that has stored it cannot read its policies again; list the actions";
                     self.finding(place, problem, None);
                 }
                 "Principal" | "NotPrincipal" => {
-                    let problem = "belongs to bucket policies and would be ignored; attach the policy to users and groups";
+                    let problem =
+                        "belongs to bucket policies and would be ignored; attach the policy to users and groups";
                     self.finding(place, problem, None);
                 }
                 _ => {
+                    let cased = known.iter().any(|known| known.eq_ignore_ascii_case(name));
+                    let problem = if cased { "wrong case" } else { "unknown field, which the server would drop" };
                     let suggestion = nearest(name, known.iter().copied()).map(str::to_owned);
-                    self.finding(place, "unknown field, which the server would drop", suggestion);
+                    self.finding(place, problem, suggestion);
                 }
             }
         }

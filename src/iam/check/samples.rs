@@ -101,7 +101,8 @@ fn kms_statement() -> impl Strategy<Value = Value> {
 fn sts_statement() -> impl Strategy<Value = Value> {
     prop::option::of(3600..86_400_i64).prop_map(|seconds| {
         let statement = json!({"Effect": "Deny", "Action": "sts:AssumeRoleWithWebIdentity"});
-        let condition = seconds.map(|seconds| ("NumericGreaterThan".to_owned(), "sts:DurationSeconds".to_owned(), json!(seconds)));
+        let condition =
+            seconds.map(|seconds| ("NumericGreaterThan".to_owned(), "sts:DurationSeconds".to_owned(), json!(seconds)));
         finish(statement, condition.into_iter().collect())
     })
 }
@@ -124,7 +125,8 @@ fn condition(keys: Vec<&'static str>) -> impl Strategy<Value = Condition> {
         .into_iter()
         .filter(|favourite| keys.contains(favourite))
         .collect();
-    let key = prop_oneof![1 => select(keys.clone()), 2 => select(if favourites.is_empty() { keys } else { favourites })];
+    let key =
+        prop_oneof![1 => select(keys.clone()), 2 => select(if favourites.is_empty() { keys } else { favourites })];
     (select(OPERATORS.to_vec()), key, prop::option::of(select(vec!["ForAllValues:", "ForAnyValue:"]))).prop_flat_map(
         |(operator, key, qualifier)| {
             let key = match operator.name {
@@ -134,8 +136,7 @@ fn condition(keys: Vec<&'static str>) -> impl Strategy<Value = Condition> {
             };
             let texts = matches!(operator.values, Values::Text | Values::Base64);
             let name = format!("{}{}", qualifier.filter(|_| texts).unwrap_or_default(), operator.name);
-            let key_name =
-                if key.ends_with("ObjectTag") { format!("{key}/team") } else { key.to_owned() };
+            let key_name = if key.ends_with("ObjectTag") { format!("{key}/team") } else { key.to_owned() };
             values(operator, key).prop_map(move |values| (name.clone(), key_name.clone(), values))
         },
     )
@@ -164,8 +165,13 @@ fn values(operator: Operator, key: &'static str) -> BoxedStrategy<Value> {
             let encoded = base64::engine::general_purpose::STANDARD.encode(texts[0]);
             Just(json!([encoded])).boxed()
         }
-        (Values::Bool, _) => prop_oneof![any::<bool>().prop_map(Value::from), select(vec![json!("true"), json!(["false"])])].boxed(),
-        (Values::Number, _) => prop_oneof![(-3..2000_i64).prop_map(Value::from), (-3..2000_i64).prop_map(|n| json!([n.to_string()]))].boxed(),
+        (Values::Bool, _) => {
+            prop_oneof![any::<bool>().prop_map(Value::from), select(vec![json!("true"), json!(["false"])])].boxed()
+        }
+        (Values::Number, _) => {
+            prop_oneof![(-3..2000_i64).prop_map(Value::from), (-3..2000_i64).prop_map(|n| json!([n.to_string()]))]
+                .boxed()
+        }
         (Values::Date, _) => select(DATES.to_vec()).prop_map(|date| json!(date)).boxed(),
         (Values::Network, _) => some(NETWORKS.to_vec()).boxed(),
     }
@@ -203,13 +209,15 @@ pub(crate) fn damaged() -> impl Strategy<Value = (Value, String)> {
         qualified_number,
         null_condition,
     ];
-    (document(), select(damages), any::<Index>(), any::<Index>())
-        .prop_filter_map("the damage does not fit", |(mut document, damage, at, letter)| {
+    (document(), select(damages), any::<Index>(), any::<Index>()).prop_filter_map(
+        "the damage does not fit",
+        |(mut document, damage, at, letter)| {
             let count = document["Statement"].as_array()?.len();
             let number = at.index(count);
             let place = damage(&mut document, number, letter)?;
             Some((document, place))
-        })
+        },
+    )
 }
 
 type Damage = fn(&mut Value, usize, Index) -> Option<String>;
@@ -356,7 +364,15 @@ fn no_resource(document: &mut Value, number: usize, _: Index) -> Option<String> 
 }
 
 fn bare_resource(document: &mut Value, number: usize, pick: Index) -> Option<String> {
-    let wrong = ["lake/*", "s3://lake/*", "arn:aws:s3::lake/*", "arn:aws:s3:::", "arn:aws:s3:::/a", "arn:minio:x:::lake", "*lake"];
+    let wrong = [
+        "lake/*",
+        "s3://lake/*",
+        "arn:aws:s3::lake/*",
+        "arn:aws:s3:::",
+        "arn:aws:s3:::/a",
+        "arn:minio:x:::lake",
+        "*lake",
+    ];
     let fields = fields(document, number)?;
     fields.remove("NotResource");
     fields.insert("Resource".to_owned(), json!(wrong[pick.index(wrong.len())]));
@@ -397,7 +413,8 @@ fn unsafe_variable(document: &mut Value, number: usize, pick: Index) -> Option<S
 }
 
 fn foreign_key(document: &mut Value, number: usize, pick: Index) -> Option<String> {
-    let keys = ["s3:prefix", "s3:x-amz-storage-class", "svc:DurationSeconds", "sts:DurationSeconds", "s3:ExistingObjectTag/a"];
+    let keys =
+        ["s3:prefix", "s3:x-amz-storage-class", "svc:DurationSeconds", "sts:DurationSeconds", "s3:ExistingObjectTag/a"];
     let key = keys[pick.index(keys.len())];
     let fields = fields(document, number)?;
     let bare = key.split('/').next()?;
@@ -422,8 +439,25 @@ fn null_condition(document: &mut Value, number: usize, _: Index) -> Option<Strin
 /// Any JSON, with words of the policy language strewn in.
 pub(crate) fn any_json() -> impl Strategy<Value = Value> {
     let words = select(vec![
-        "Version", "2012-10-17", "Statement", "Effect", "Allow", "Action", "s3:GetObject", "s3:*", "*", "Resource",
-        "arn:aws:s3:::lake/*", "Condition", "StringLike", "s3:prefix", "Sid", "Id", "${", "IpAddress", "aws:SourceIp",
+        "Version",
+        "2012-10-17",
+        "Statement",
+        "Effect",
+        "Allow",
+        "Action",
+        "s3:GetObject",
+        "s3:*",
+        "*",
+        "Resource",
+        "arn:aws:s3:::lake/*",
+        "Condition",
+        "StringLike",
+        "s3:prefix",
+        "Sid",
+        "Id",
+        "${",
+        "IpAddress",
+        "aws:SourceIp",
     ]);
     let word = prop_oneof![words.prop_map(str::to_owned), "\\PC{0,12}"];
     let leaf = prop_oneof![
@@ -492,8 +526,18 @@ pub(crate) fn rewritten(mut document: Value, seed: u64) -> Value {
 /// Requests that meet what the samples speak of.
 pub(crate) fn request() -> impl Strategy<Value = Asked> {
     let actions: Vec<&'static str> = vec![
-        "s3:GetObject", "s3:GetObjectVersion", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket", "s3:ListAllMyBuckets",
-        "s3:GetObjectTagging", "s3:DeleteBucket", "admin:Heal", "admin:CreateUser", "kms:Status", "kms:CreateKey",
+        "s3:GetObject",
+        "s3:GetObjectVersion",
+        "s3:PutObject",
+        "s3:DeleteObject",
+        "s3:ListBucket",
+        "s3:ListAllMyBuckets",
+        "s3:GetObjectTagging",
+        "s3:DeleteBucket",
+        "admin:Heal",
+        "admin:CreateUser",
+        "kms:Status",
+        "kms:CreateKey",
     ];
     let some_values = |key: &'static str, texts: Vec<&'static str>| {
         prop::option::of(prop::collection::vec(select(texts), 1..3)).prop_map(move |values| (key, values))
@@ -506,16 +550,13 @@ pub(crate) fn request() -> impl Strategy<Value = Asked> {
         some_values("CurrentTime", [&DATES[..], &["x", "2027-01-31T00:00:01+00:00"]].concat()),
         some_values("SourceIp", vec!["10.1.2.3", "2001:db8::1", "1.2.3.4", "x", "::ffff:10.9.9.9"]),
         some_values("SecureTransport", vec!["true", "false"]),
-
     );
     let keys = vec!["", "a", "a/b", "a/", "alice/b", "x/b1", "a//b", "../x", "ä b/c", "$x/$", "/a"];
     (select(actions), select(vec!["lake", "pond", "", "key"]), select(keys), conditions).prop_map(
         |(action, bucket, key, (a, b, c, d, e, f, g))| {
             let conditions = [a, b, c, d, e, f, g]
                 .into_iter()
-                .filter_map(|(key, values)| {
-                    Some((key.to_owned(), values?.into_iter().map(str::to_owned).collect()))
-                })
+                .filter_map(|(key, values)| Some((key.to_owned(), values?.into_iter().map(str::to_owned).collect())))
                 .collect();
             Asked { action, bucket, key, conditions }
         },

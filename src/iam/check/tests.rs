@@ -126,7 +126,9 @@ fn unsafe_variables_need_leave() {
     let document = with(json!({"Resource": "arn:aws:s3:::b/${jwt:sub}/*"}));
     assert_eq!(
         findings(document.clone()),
-        ["Statement[0].Resource: callers can choose the value of ${jwt:sub}; use ${aws:username}, or set allowUnsafeVariables"]
+        [
+            "Statement[0].Resource: callers can choose the value of ${jwt:sub}; use ${aws:username}, or set allowUnsafeVariables"
+        ]
     );
     let checked = check(&document, &CheckOptions { allow_unsafe_variables: true, ..CheckOptions::default() }).unwrap();
     let place = "Statement[0].Resource".to_owned();

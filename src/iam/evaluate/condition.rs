@@ -68,7 +68,8 @@ fn one_holds(
             given.is_some_and(|given| compares(operator.name.trim_start_matches("Date"), given.cmp(&expected)))
         }
         Values::Network => {
-            let networks = values.iter().map(|value| Network::parse(value)).collect::<Option<Vec<_>>>().ok_or_else(bad)?;
+            let networks =
+                values.iter().map(|value| Network::parse(value)).collect::<Option<Vec<_>>>().ok_or_else(bad)?;
             let addresses = given.iter().map(|given| given.parse::<IpAddr>().ok()).collect::<Option<Vec<_>>>();
             let within = addresses.is_some_and(|addresses| {
                 addresses.iter().any(|address| networks.iter().any(|network| network.contains(*address)))
@@ -239,22 +240,30 @@ mod tests {
 
     #[test]
     fn headers_have_one_form() {
-        for (name, form) in
-            [("prefix", "Prefix"), ("max-keys", "Max-Keys"), ("SourceIp", "Sourceip"), ("ExistingObjectTag/a", "ExistingObjectTag/a")]
-        {
+        for (name, form) in [
+            ("prefix", "Prefix"),
+            ("max-keys", "Max-Keys"),
+            ("SourceIp", "Sourceip"),
+            ("ExistingObjectTag/a", "ExistingObjectTag/a"),
+        ] {
             assert_eq!(header_form(name), form);
         }
     }
 
     #[test]
     fn networks_contain_addresses_of_their_family() {
-        let contains = |network: &str, address: &str| Network::parse(network).unwrap().contains(address.parse().unwrap());
+        let contains =
+            |network: &str, address: &str| Network::parse(network).unwrap().contains(address.parse().unwrap());
         assert!(contains("10.0.0.0/8", "10.1.2.3") && !contains("10.0.0.0/8", "11.0.0.1"));
         assert!(contains("10.1.2.3", "10.1.2.3") && !contains("10.1.2.3", "10.1.2.4"));
         assert!(contains("0.0.0.0/0", "1.2.3.4") && !contains("0.0.0.0/0", "2001:db8::1"));
         assert!(contains("::/0", "2001:db8::1") && !contains("::/0", "1.2.3.4"));
         assert!(contains("2001:db8::1", "2001:db8:ffff::1"), "without length the server takes /32");
         assert!(contains("10.0.0.0/8", "::ffff:10.1.2.3"));
-        assert!(["10.0.0.0/33", "10.0.0/8", "x", "10.0.0.0/", "10.0.0.0/+8"].iter().all(|text| Network::parse(text).is_none()));
+        assert!(
+            ["10.0.0.0/33", "10.0.0/8", "x", "10.0.0.0/", "10.0.0.0/+8"]
+                .iter()
+                .all(|text| Network::parse(text).is_none())
+        );
     }
 }

@@ -6,7 +6,6 @@
 mod condition;
 pub(crate) mod instant;
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::{Document, Effect, Statement};
@@ -96,7 +95,10 @@ pub fn decide<'d>(
 ///
 /// # Errors
 /// [`Undecided`] where that depends on a statement that cannot be evaluated.
-pub fn denial<'d>(documents: impl Iterator<Item = &'d Document>, request: &Request<'_>) -> Result<Option<At>, Undecided> {
+pub fn denial<'d>(
+    documents: impl Iterator<Item = &'d Document>,
+    request: &Request<'_>,
+) -> Result<Option<At>, Undecided> {
     let resource = Resource::of(request);
     first_match(documents, Effect::Deny, request, &resource)
 }
@@ -155,9 +157,7 @@ fn applies(statement: &Statement, request: &Request<'_>, resource: &Resource) ->
 }
 
 fn has_action<'s>(mut patterns: impl Iterator<Item = &'s String>, action: &str) -> bool {
-    patterns.any(|pattern| {
-        matches(pattern, action) || (pattern == "s3:GetObjectVersion" && action == "s3:GetObject")
-    })
+    patterns.any(|pattern| matches(pattern, action) || (pattern == "s3:GetObjectVersion" && action == "s3:GetObject"))
 }
 
 /// Statements about administration and temporary credentials apply to everything, whatever they name; those about encryption
@@ -184,11 +184,7 @@ impl Resource {
         Self { full, clean }
     }
 
-    fn meets_any<'s>(
-        &self,
-        patterns: impl Iterator<Item = &'s String>,
-        request: &Request<'_>,
-    ) -> Result<bool, String> {
+    fn meets_any<'s>(&self, patterns: impl Iterator<Item = &'s String>, request: &Request<'_>) -> Result<bool, String> {
         let mut unclear = None;
         for arn in patterns {
             match pattern_of(arn).and_then(|pattern| condition::substitute(pattern, request)) {
@@ -200,8 +196,8 @@ impl Resource {
         unclear.map_or(Ok(false), Err)
     }
 
-    fn meets(&self, pattern: &Cow<'_, str>) -> bool {
-        (self.clean == *pattern && self.clean != ".") || matches(pattern, &self.full)
+    fn meets(&self, pattern: &str) -> bool {
+        (self.clean == pattern && self.clean != ".") || matches(pattern, &self.full)
     }
 }
 

@@ -170,14 +170,18 @@ mod tests {
         assert_eq!(known_action("admin:*"), Some(Service::Admin));
         assert_eq!(known_action("kms:Status"), Some(Service::Kms));
         assert_eq!(known_action("sts:AssumeRoleWithWebIdentity"), Some(Service::Sts));
-        for action in ["*", "s3:getobject", "s3:GetObjct", "admin:Get*", "sts:*", "ec2:Run", "S3:GetObject", "s3:GetBucketAcl"] {
+        for action in
+            ["*", "s3:getobject", "s3:GetObjct", "admin:Get*", "sts:*", "ec2:Run", "S3:GetObject", "s3:GetBucketAcl"]
+        {
             assert_eq!(known_action(action), None, "{action}");
         }
     }
 
     #[test]
     fn patterns_that_stand_for_admin_actions_are_recognised() {
-        for action in ["*", "**", "?*", "a*", "admin:*", "admin:Heal", "kms:Status", "s*", "sts:AssumeRoleWithWebIdentity"] {
+        for action in
+            ["*", "**", "?*", "a*", "admin:*", "admin:Heal", "kms:Status", "s*", "sts:AssumeRoleWithWebIdentity"]
+        {
             assert!(reaches_admin(action), "{action}");
         }
         for action in ["s3:*", "s3:Get*", "s3:GetObject", "s3*"] {

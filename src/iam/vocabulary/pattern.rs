@@ -35,7 +35,10 @@ pub fn matches(pattern: &str, text: &str) -> bool {
 /// The shortest path that is lexically equal, as Go's `path.Clean` gives it; the server compares resources in this form too.
 pub fn clean(path: &str) -> Cow<'_, str> {
     let tidy = !path.is_empty()
-        && path.split('/').enumerate().all(|(at, part)| !matches!(part, "" | "." | "..") || (at == 0 && part.is_empty()))
+        && path
+            .split('/')
+            .enumerate()
+            .all(|(at, part)| !matches!(part, "" | "." | "..") || (at == 0 && part.is_empty()))
         && path != "/";
     if tidy {
         return Cow::Borrowed(path);
