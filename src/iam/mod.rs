@@ -4,7 +4,12 @@ pub mod change;
 pub mod describe;
 pub mod desired;
 pub mod document;
+pub mod family;
+#[cfg(test)]
+pub(crate) mod model;
 pub mod names;
 pub mod observed;
 pub mod path;
+pub mod place;
+pub mod plan;
 pub mod subject;
