@@ -1,10 +1,14 @@
 //! The pure core: names, paths, documents, layout, index, compile, plan. No I/O, no clock.
 
 pub mod change;
+pub mod compile;
+pub mod declared;
 pub mod describe;
 pub mod desired;
 pub mod document;
 pub mod family;
+pub mod index;
+pub mod layout;
 #[cfg(test)]
 pub(crate) mod model;
 pub mod names;
