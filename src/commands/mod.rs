@@ -1,5 +1,6 @@
 //! Subcommands, one file each.
 
+pub mod check;
 pub mod controller;
 pub mod crds;
 pub mod output;
@@ -29,6 +30,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Say whether a MinIO is fit for the controller, and what to do where it is not
+    Check(check::CheckArgs),
     /// Print the CRDs as YAML
     Crds {
         /// Write one file a CRD into this directory instead
@@ -55,8 +58,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: &Environ
     run(cli.command, environment).unwrap_or_else(|error| fail(&*error))
 }
 
-fn run(command: Command, _environment: &Environment) -> Result<ExitCode, Failure> {
+fn run(command: Command, environment: &Environment) -> Result<ExitCode, Failure> {
     match command {
+        Command::Check(args) => return check::run(args, environment),
         Command::Crds { out: Some(directory) } => crds::write(&directory)?,
         Command::Crds { out: None } => output::print(&crds::stream()?)?,
     }

@@ -15,6 +15,8 @@ const PAIRS: [[&str; 2]; 2] = [["MINIO_ACCESS_KEY", "MINIO_SECRET_KEY"], ["MINIO
 /// The credentials of one MinIO identity, loaded when asked for.
 #[derive(Debug)]
 pub struct CredentialsSource {
+    /// The variable that names the identity.
+    variable: &'static str,
     access_key: Item,
     secret_key: Item,
     /// What the files looked like when they were last loaded.
@@ -49,7 +51,7 @@ impl CredentialsSource {
             let secret_key = Item::find(secret_variable, environment)?;
             match (access_key, secret_key) {
                 (Some(access_key), Some(secret_key)) => {
-                    return Ok(Self { access_key, secret_key, loaded: Mutex::new(None) });
+                    return Ok(Self { variable: key_variable, access_key, secret_key, loaded: Mutex::new(None) });
                 }
                 (Some(_), None) => return Err(half_set(secret_variable, key_variable)),
                 (None, Some(_)) => return Err(half_set(key_variable, secret_variable)),
@@ -62,6 +64,11 @@ impl CredentialsSource {
                        or their *_FILE forms"
                 .to_owned(),
         })
+    }
+
+    /// Whether the identity was given as the server's root user.
+    pub fn is_root(&self) -> bool {
+        self.variable == "MINIO_ROOT_USER"
     }
 
     /// Reads the pair; files are read now, without their surrounding white space.

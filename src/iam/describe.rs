@@ -1,6 +1,7 @@
 //! A change in words: the same ones in `plan`, in audit lines and in logs.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use super::change::{Change, Holder};
 use super::names::DocumentName;
@@ -22,11 +23,18 @@ pub struct Description {
     pub after: Option<String>,
 }
 
+impl fmt::Display for Description {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.action, self.kind, self.name)?;
+        if self.detail.is_empty() { Ok(()) } else { write!(f, ": {}", self.detail) }
+    }
+}
+
 impl Change {
     /// The change in words.
     pub fn describe(&self) -> Description {
         match self {
-            Change::PutDocument { name, document, before } => Description {
+            Change::PutDocument { name, document, before, .. } => Description {
                 detail: format!("{} bytes", document.size()),
                 before: before.clone(),
                 after: Some(document.fingerprint()),
@@ -51,6 +59,11 @@ impl Change {
             Change::RemoveMembers { group, members } => {
                 Description { detail: join(members), ..plain("remove-members", "group", group) }
             }
+            Change::EnableGroup { group } => Description {
+                before: Some(status(false)),
+                after: Some(status(true)),
+                ..plain("enable", "group", group)
+            },
             Change::DeleteGroup { group } => plain("delete", "group", group),
             Change::SetMapping { holder, policies, before } => Description {
                 detail: difference(before, policies),
@@ -94,9 +107,9 @@ mod tests {
         let group = ServerGroup::parse("kbase").unwrap();
         let members = BTreeSet::from(["bob".to_owned(), "alice".to_owned()]);
         let description = Change::AddMembers { group: group.clone(), members }.describe();
-        assert_eq!((description.action, description.detail.as_str()), ("add-members", "alice,bob"));
+        assert_eq!(description.to_string(), "add-members group kbase: alice,bob");
         let created = Change::AddMembers { group, members: BTreeSet::new() }.describe();
-        assert_eq!((created.action, created.detail.as_str()), ("create", ""));
+        assert_eq!(created.to_string(), "create group kbase");
     }
 
     #[test]

@@ -47,10 +47,7 @@ impl AuditLine {
     /// The line of a planned change that was carried out.
     pub fn of_change(subject: &Subject, change: &Change, because: impl IntoIterator<Item = Cause>) -> Self {
         let description = change.describe();
-        let mut what = format!("{} {} {}", description.action, description.kind, description.name);
-        if !description.detail.is_empty() {
-            what = format!("{what}: {}", description.detail);
-        }
+        let what = description.to_string();
         Self::new(subject, what, description.before, description.after, because)
     }
 
