@@ -84,7 +84,7 @@ fn recover(engine: &Engine, desired: &Desired, failure: &Failure, failures: u32,
 }
 
 async fn run(engine: &Engine, subject: &Subject, desired: &Desired, urgency: Urgency) -> Result<Report, Failure> {
-    let owner = engine.state().index.winner(subject).cloned();
+    let owner = engine.state().index.object_of(subject).cloned();
     let fate = fate_of(desired);
     if fate == Fate::Untouched && !owner.as_ref().is_some_and(is_deleting) {
         return Ok(Report::default());
@@ -372,7 +372,7 @@ pub async fn probe(engine: Arc<Engine>) {
     loop {
         engine.health.wait_down().await;
         engine.report_all();
-        while engine.server.client.server_reachable().await.is_err() {
+        while engine.server.reach().await.is_err() {
             tokio::time::sleep(super::health::PROBE_INTERVAL).await;
         }
         if engine.health.is_up() {
@@ -387,7 +387,7 @@ pub async fn probe(engine: Arc<Engine>) {
 pub async fn keep_time(engine: Arc<Engine>) {
     loop {
         let changed = engine.expiry.notified();
-        let next = engine.state().index.next_expiry();
+        let next = engine.state().index.next_expiry(Timestamp::now());
         match next {
             None => changed.await,
             Some(at) => {

@@ -46,12 +46,12 @@ pub trait Watched:
 }
 
 macro_rules! watched {
-    ($($kind:ident),*) => {$(
+    ($($kind:ident => $read:ident),*) => {$(
         impl Watched for api::$kind {
             const KIND: Kind = Kind::$kind;
 
             fn declare(&self) -> Declared {
-                Declared::from(self)
+                Declared::$read(self)
             }
 
             fn status_value(&self) -> Option<Value> {
@@ -62,7 +62,9 @@ macro_rules! watched {
     )*};
 }
 
-watched!(MinioUser, MinioGroup, GroupMembership, PathShare, MinioPolicy);
+watched!(
+    MinioUser => user, MinioGroup => group, GroupMembership => membership, PathShare => share, MinioPolicy => policy
+);
 
 /// Decodes an object from a watch; one that cannot be decoded keeps its identity and the reason.
 pub fn decode<K: Watched>(object: DeserializeGuard<K>) -> Decoded {
@@ -107,5 +109,5 @@ fn decode_valid<K: Watched>(object: &K) -> Decoded {
     let key = key_of(K::KIND, object);
     let seen = Seen::new(object.meta(), object.status_value().as_ref());
     debug_assert_eq!(key.name, object.name_any());
-    Decoded { event: Event::Upsert(object.declare()), key, seen }
+    Decoded { event: Event::Upsert(Box::new(object.declare())), key, seen }
 }

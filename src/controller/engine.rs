@@ -265,7 +265,7 @@ impl Engine {
                     Retry::Backoff => self.subjects.push(subject.clone(), urgency, backoff(outcome.failures)),
                     Retry::WhenUp => self.subjects.push(subject.clone(), urgency, Duration::ZERO),
                 }
-                state.index.objects_of(subject)
+                state.index.waiting_for(subject)
             }
         };
         if let Ok(report) = &outcome.result {
@@ -325,7 +325,7 @@ impl Engine {
         let state = self.state();
         let mut counts: BTreeMap<(Kind, crate::telemetry::metrics::Ready), u64> = BTreeMap::new();
         for (key, seen) in &state.seen {
-            *counts.entry((key.kind, super::status::readiness(&seen.status))).or_default() += 1;
+            *counts.entry((key.kind, super::status::ready_and_reason(&seen.status).0)).or_default() += 1;
         }
         let bytes: usize = state
             .outcomes

@@ -73,7 +73,8 @@ async fn report(engine: &Engine, api: &Api<MinioInstance>, version: Option<Strin
         patch["status"]["oldestUnconverged"] = serde_json::Value::Null;
     }
     let params = PatchParams { field_manager: Some(field_manager::STATUS.into()), ..Default::default() };
-    let written = api.patch_status(MINIO_INSTANCE_NAME, &params, &Patch::Merge(&patch));
+    let patch = Patch::Merge(&patch);
+    let written = api.patch_status(MINIO_INSTANCE_NAME, &params, &patch);
     call("write the status of", "the MinioInstance", written).await.map(|_| ())
 }
 

@@ -8,9 +8,11 @@ use crate::iam::declared::{Body, Declared, UserDecl};
 use crate::iam::desired::DesiredUser;
 use crate::iam::document::{Document, Effect, Statement};
 use crate::iam::names::DocumentName;
-use crate::iam::observed::Observed;
-use crate::iam::{self, desired::Desired};
+use crate::iam::desired::Desired;
+use crate::iam::observed::{Observed, Surroundings};
 use crate::minio::Urgency;
+
+use crate::config::duration as parse_duration;
 
 use super::credentials::{Check, Issued, KeyOwner, Recorded, default_secret_name};
 use super::engine::{Engine, Settings};
@@ -32,10 +34,7 @@ pub async fn ensure(engine: &Engine, owner: &Declared, user: &DesiredUser) -> Re
 /// Takes away the Secrets of an object that goes, and the keys that were issued for it.
 pub async fn retire(engine: &Engine, owner: &Declared) -> Result<(), Failure> {
     let Some(key_owner) = key_owner(engine, owner, None)? else { return Ok(()) };
-    let exists = engine
-        .state()
-        .mirror
-        .has_account(key_owner.user.as_str());
+    let exists = engine.state().mirror.has_user(key_owner.user.as_str());
     engine.issuer.retire(&key_owner, exists, Urgency::Urgent).await?;
     engine.state().proven.remove(&owner.meta.uid);
     Ok(())
@@ -81,9 +80,9 @@ fn standing(engine: &Engine, user: &DesiredUser) -> (bool, Option<Document>) {
     let Observed::User(observed) = state.mirror.observed(&Desired::User(user.clone())) else { return (false, None) };
     let Some(account) = observed.account else { return (false, None) };
     let admin = |name: &DocumentName| state.mirror.document(name).is_some_and(carries_admin_actions);
-    let confined = account.attached.iter().any(admin) || state.index.groups_of(&user.name).any(|group| {
-        state.mirror.attached_to_group(&group).iter().any(admin)
-    });
+    let groups = state.index.groups_of(&user.name, Timestamp::now());
+    let through_groups = || groups.keys().filter_map(|group| state.mirror.group_attachments(group.as_str())).flatten();
+    let confined = account.attached.iter().any(admin) || through_groups().any(admin);
     (account.enabled, confined.then(s3_only))
 }
 
@@ -96,7 +95,7 @@ fn s3_only() -> Document {
 /// interval; an absent interval the larger of the configured one and the overlap.
 fn intervals(spec: &CredentialsSpec, settings: &Settings) -> Result<(SignedDuration, SignedDuration), Failure> {
     let parse = |field: &str, text: Option<&String>| {
-        text.map(|text| iam::duration::parse(text)).transpose().map_err(|error| {
+        text.map(|text| parse_duration(text)).transpose().map_err(|error| {
             Failure::stalled(
                 crate::api::meta::reason::INVALID_NAME,
                 format!("spec.credentials.{field}: {error}"),

@@ -189,6 +189,11 @@ impl Mirror {
         self.documents.get(name)?.as_ref()?.as_ref()
     }
 
+    /// The policies attached to a group, where it is known.
+    pub fn group_attachments(&self, group: &str) -> Option<&BTreeSet<DocumentName>> {
+        Some(&self.groups.get(group)?.as_ref()?.attached)
+    }
+
     /// Takes in a change that the server has carried out.
     pub fn apply(&mut self, change: &Change) {
         match change {

@@ -211,15 +211,44 @@ impl Objects {
         if changes.is_empty() {
             return Ok(false);
         }
-        let patch = json!({"metadata": {"uid": seen.meta.uid}, "status": changes});
-        let params = PatchParams { field_manager: Some(field_manager::STATUS.into()), ..Default::default() };
-        let written = self.api(key).patch_status(&key.name, &params, &Patch::Merge(&patch));
-        match call("write the status of", key, written).await {
+        match self.patch_status(key, seen, Value::Object(changes)).await {
             Ok(_) => Ok(true),
             // Gone, or another object of the same name: there is nothing to report on any more.
             Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Records, before the first side effect, under which name the object acts and whether it made what bears that name.
+    /// Answers the object as it is then, `None` where it is gone.
+    ///
+    /// # Errors
+    /// The answer of the API server.
+    pub async fn write_origin(
+        &self,
+        key: &ObjectKey,
+        seen: &Seen,
+        name: &str,
+        origin: api::Origin,
+    ) -> Result<Option<DynamicObject>, Error> {
+        let field = match key.kind {
+            Kind::MinioUser => "username",
+            Kind::MinioGroup => "groupName",
+            Kind::MinioPolicy => "policyName",
+            Kind::GroupMembership | Kind::PathShare => return Ok(None),
+        };
+        match self.patch_status(key, seen, json!({field: name, "origin": origin})).await {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn patch_status(&self, key: &ObjectKey, seen: &Seen, status: Value) -> Result<DynamicObject, Error> {
+        let patch = Patch::Merge(json!({"metadata": {"uid": seen.meta.uid}, "status": status}));
+        let params = PatchParams { field_manager: Some(field_manager::STATUS.into()), ..Default::default() };
+        let api = self.api(key);
+        call("write the status of", key, api.patch_status(&key.name, &params, &patch)).await
     }
 
     /// Publishes an event on an object. Events only complement the status, so a failure is logged and forgotten.

@@ -132,7 +132,7 @@ async fn prepare(engine: &Engine) -> Result<(), minio::Error> {
     }
     let (buckets, objects) = {
         let state = engine.state();
-        let layout = state.index.layout();
+        let layout = &state.index.config().layout;
         (layout.buckets(), layout.objects_for_everyone())
     };
     engine.server.ensure_buckets(buckets.iter().map(|bucket| bucket.as_str())).await?;

@@ -15,6 +15,9 @@ use super::credentials::Fence;
 use super::mirror::{Mirror, Need};
 use super::outcome::Failure;
 
+/// A name that nobody has: asking for it costs the server nothing.
+const PROBED_NAME: &str = "minio-manager--probe";
+
 /// The longest that one mutation may take.
 const MUTATION_DEADLINE: Duration = Duration::from_secs(3);
 
@@ -93,6 +96,17 @@ impl Server {
     pub async fn read_accounts(&self) -> Result<Vec<Fact>, minio::Error> {
         let users = self.client.list_users().await?;
         Ok(users.into_iter().map(|(name, entry)| Fact::Account(name, Some(account(entry)))).collect())
+    }
+
+    /// Asks whether the server answers; any answer will do.
+    ///
+    /// # Errors
+    /// It cannot be reached, or is not ready.
+    pub async fn reach(&self) -> Result<(), minio::Error> {
+        match self.client.user_info(PROBED_NAME).await {
+            Err(error) if error.class() == minio::Class::Unavailable => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Carries out one change.
@@ -177,8 +191,8 @@ impl Server {
     /// Deletes every object below a folder, page by page, and answers how many went. A restart goes on where it stopped.
     ///
     /// # Errors
-    /// The classified answer of the server; objects that it refuses to delete count as a failure.
-    pub async fn delete_below(&self, folder: &S3Path) -> Result<u64, minio::Error> {
+    /// The answer of the server; objects that it refuses to delete count as a failure.
+    pub async fn delete_below(&self, folder: &S3Path) -> Result<u64, Failure> {
         const PAGE: u16 = 1000;
         let (bucket, prefix) = (folder.bucket().as_str(), format!("{}/", folder.key()));
         let mut deleted = 0;
@@ -193,7 +207,8 @@ impl Server {
             let keys: Vec<String> = page.objects.into_iter().map(|object| object.key).collect();
             let failures = self.client.delete_objects(bucket, &keys).await?;
             if let Some(failure) = failures.first() {
-                return Err(minio::Error::not_deleted(&failure.key, &failure.code));
+                let message = format!("MinIO does not delete {}: {} {}", failure.key, failure.code, failure.message);
+                return Err(Failure::transient(message));
             }
             deleted += keys.len() as u64;
             tracing::info!(%folder, deleted, "deleting the data of a removed workspace");

@@ -12,6 +12,9 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 
 use crate::api::meta::label;
+use crate::iam::declared::Body;
+use crate::iam::index::Index;
+use crate::iam::names::UserName;
 use crate::iam::subject::{Kind, ObjectKey, Subject};
 
 use super::credentials::Scope;
@@ -112,9 +115,16 @@ fn mark_users(engine: &Engine, namespace: &str, owners: impl IntoIterator<Item =
     }
     let state = engine.state();
     let owned = |(key, seen): &(&ObjectKey, &Seen)| key.namespace == namespace && owners.contains(seen.uid());
-    let users = state.seen.iter().filter(owned).filter_map(|(key, _)| state.index.user_of(key));
+    let users = state.seen.iter().filter(owned).filter_map(|(key, _)| user_of(&state.index, key));
     for user in users {
         engine.subjects.push(Subject::User(user), Urgency::Normal, Duration::ZERO);
+    }
+}
+
+fn user_of(index: &Index, key: &ObjectKey) -> Option<UserName> {
+    match &index.get(key)?.body {
+        Ok(Body::User(user)) => Some(user.name.clone()),
+        _ => None,
     }
 }
 

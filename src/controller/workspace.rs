@@ -31,7 +31,7 @@ pub async fn lay_out(engine: &Engine, subject: &Subject, owner: &Declared) -> Re
 
 fn folders(index: &crate::iam::index::Index, owner: &Declared) -> Vec<SeedObject> {
     use crate::api::Workspace;
-    let layout = index.layout();
+    let layout = &index.config().layout;
     match &owner.body {
         Ok(Body::User(user)) if user.workspace == Workspace::Default => layout.objects_for_user(&user.name),
         Ok(Body::Group(group)) if group.workspace == Workspace::Default => layout.objects_for_group(&group.name),
@@ -48,12 +48,12 @@ pub async fn remove(engine: &Engine, owner: &Declared, fate: Fate) -> Result<(),
             Ok(Body::User(user)) => {
                 state.laid_out.remove(&Subject::User(user.name.clone()));
                 let delete = user.data_deletion == DataDeletionPolicy::Delete;
-                if delete { state.index.layout().user_homes(&user.name) } else { Vec::new() }
+                if delete { state.index.config().layout.user_homes(&user.name) } else { Vec::new() }
             }
             Ok(Body::Group(group)) => {
                 state.laid_out.remove(&Subject::Group(group.name.clone()));
                 let delete = group.data_deletion == DataDeletionPolicy::Delete;
-                if delete { state.index.layout().group_homes(&group.name) } else { Vec::new() }
+                if delete { state.index.config().layout.group_homes(&group.name) } else { Vec::new() }
             }
             _ => Vec::new(),
         }
