@@ -12,6 +12,7 @@ use super::value::{
     self, AdoptedExtras, ForeignKeys, LargeChangeLimit, LayoutName, LeaseKind, LogFormat, LogLevel, Mode, Namespaces,
     RedisUrl, SecretFiles,
 };
+use crate::iam::layout::BerdlParameters;
 use crate::minio::Endpoint;
 
 /// How to reach MinIO. Credentials come from variables only, because a command line is visible to everybody on the
@@ -52,6 +53,9 @@ pub struct InstanceArgs {
     /// Where homes and team folders are: simple, berdl, or a YAML file [default: the configuration file's, or simple]
     #[arg(long, value_name = "NAME|FILE", value_parser = LayoutName::parse)]
     pub layout: Option<LayoutName>,
+    /// What becomes of undeclared attachments and memberships of adopted users and groups
+    #[arg(long, value_name = "WHAT", default_value = "Keep", ignore_case = true)]
+    pub adopted_extras: AdoptedExtras,
     /// Bucket of the layout berdl [default: cdm-lake]
     #[arg(long, value_name = "NAME", value_parser = value::path_segment, hide_short_help = true)]
     pub cdm_default_bucket: Option<String>,
@@ -67,6 +71,33 @@ pub struct InstanceArgs {
     /// Folder of the groups' SQL warehouses in the layout berdl [default: tenant-sql-warehouse]
     #[arg(long, value_name = "NAME", value_parser = value::path_segment, hide_short_help = true)]
     pub cdm_default_tenant_sql_warehouse_prefix: Option<String>,
+}
+
+impl InstanceArgs {
+    /// The names in the layout `berdl`; absent variables keep the preset's.
+    pub(super) fn berdl(&self) -> BerdlParameters {
+        let preset = BerdlParameters::default();
+        let named = |given: &Option<String>, preset: String| given.clone().unwrap_or(preset);
+        BerdlParameters {
+            bucket: named(&self.cdm_default_bucket, preset.bucket),
+            users_sql_warehouse_prefix: named(
+                &self.cdm_default_users_sql_warehouse_prefix,
+                preset.users_sql_warehouse_prefix,
+            ),
+            users_general_warehouse_prefix: named(
+                &self.cdm_default_users_general_warehouse_prefix,
+                preset.users_general_warehouse_prefix,
+            ),
+            tenant_general_warehouse_prefix: named(
+                &self.cdm_default_tenant_general_warehouse_prefix,
+                preset.tenant_general_warehouse_prefix,
+            ),
+            tenant_sql_warehouse_prefix: named(
+                &self.cdm_default_tenant_sql_warehouse_prefix,
+                preset.tenant_sql_warehouse_prefix,
+            ),
+        }
+    }
 }
 
 /// Who acts.
@@ -95,9 +126,6 @@ pub struct ConvergeArgs {
     /// How many removals within 10 minutes are ordinary: a number and a share of what is in force; 0 is no limit
     #[arg(long, value_name = "LIMIT", default_value = "20,10%", value_parser = LargeChangeLimit::parse)]
     pub large_change_limit: LargeChangeLimit,
-    /// What becomes of undeclared attachments and memberships of adopted users and groups
-    #[arg(long, value_name = "WHAT", default_value = "Keep", ignore_case = true)]
-    pub adopted_extras: AdoptedExtras,
     /// What becomes of access keys of managed users that were not issued here
     #[arg(long, value_name = "WHAT", default_value = "Report", ignore_case = true)]
     pub foreign_keys: ForeignKeys,

@@ -7,38 +7,25 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::ConfigError;
+use crate::iam::index::NamespaceRules;
+use crate::iam::layout::LayoutSpec;
+use crate::iam::names::PolicyName;
 
 /// Largest file that is read, in bytes: far above any real one, far below what would exhaust memory.
 const LARGEST: u64 = 4 << 20;
 
-/// The file as written; [`crate::iam`] gives its parts their meaning.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+/// The file; what is absent has its default.
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
-pub struct ConfigFile {
+pub(super) struct ConfigFile {
     /// The name of a preset, or a layout of one's own.
-    pub layout: Option<serde_json::Value>,
+    pub layout: Option<LayoutSpec>,
     /// What each watched namespace may declare.
     pub namespaces: BTreeMap<String, NamespaceRules>,
     /// How many grants one owner may have in force.
-    pub grants_per_owner: Option<u32>,
+    pub grants_per_owner: Option<usize>,
     /// Policies that carry administrative actions and may be attached all the same.
-    pub allowed_admin_policies: BTreeSet<String>,
-}
-
-/// What the objects of one namespace may declare; nothing where a list is empty.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
-pub struct NamespaceRules {
-    /// Globs of MinIO user names.
-    pub usernames: Vec<String>,
-    /// Globs of MinIO group names.
-    pub groups: Vec<String>,
-    /// Prefixes of paths that may be shared.
-    pub paths: Vec<String>,
-    /// Policies that may be declared and attached.
-    pub policies: Vec<String>,
-    /// Users that keys may be declared for.
-    pub keys_for: Vec<String>,
+    pub allowed_admin_policies: BTreeSet<PolicyName>,
 }
 
 impl ConfigFile {
@@ -46,7 +33,7 @@ impl ConfigFile {
     ///
     /// # Errors
     /// Names the file and the place in it.
-    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+    pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
         read_yaml("--config (CONFIG)", path)
     }
 }

@@ -8,20 +8,26 @@ mod file;
 mod tests;
 mod value;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use kube::config::Kubeconfig;
+
+use crate::iam::desired::Extras;
+use crate::iam::index::{IndexConfig, NamespaceRules};
+use crate::iam::layout::{Layout, LayoutSpec};
+use crate::iam::names::PolicyName;
 
 use crate::minio::{self, Endpoint, Observer};
 
 pub use args::{ControllerArgs, ConvergeArgs, InstanceArgs, IssuingArgs, LeaseArgs, LogArgs, MetricsArgs, MinioArgs};
 pub use credentials::CredentialsSource;
 pub use environment::{Environment, ParseError, parse};
-pub use file::{ConfigFile, NamespaceRules};
+use file::ConfigFile;
 pub use value::{
     AdoptedExtras, ForeignKeys, LargeChangeLimit, LayoutName, LeaseKind, LogFormat, LogLevel, Mode, Namespaces,
     OutputFormat, RedisUrl, SecretFile, SecretFiles, duration, show_duration,
@@ -131,37 +137,6 @@ fn read_ca_bundle(path: &Path) -> Result<Vec<u8>, ConfigError> {
     }
 }
 
-/// The workspace layout that was chosen, not yet given its meaning.
-#[derive(Clone, Debug, PartialEq)]
-pub enum LayoutChoice {
-    /// The preset `simple`.
-    Simple,
-    /// The preset `berdl` with the names that the environment changes.
-    Berdl(BerdlNames),
-    /// A layout of one's own.
-    Custom {
-        /// Where it was written, for messages: a file, or the key of the configuration file.
-        origin: String,
-        /// The layout as written.
-        layout: serde_json::Value,
-    },
-}
-
-/// CDM_DEFAULT_*: names of the layout `berdl`; absent ones keep the preset's.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BerdlNames {
-    /// CDM_DEFAULT_BUCKET (`cdm-lake`).
-    pub bucket: Option<String>,
-    /// CDM_DEFAULT_USERS_SQL_WAREHOUSE_PREFIX (`users-sql-warehouse`).
-    pub users_sql_warehouse: Option<String>,
-    /// CDM_DEFAULT_USERS_GENERAL_WAREHOUSE_PREFIX (`users-general-warehouse`).
-    pub users_general_warehouse: Option<String>,
-    /// CDM_DEFAULT_TENANT_GENERAL_WAREHOUSE_PREFIX (`tenant-general-warehouse`).
-    pub tenant_general_warehouse: Option<String>,
-    /// CDM_DEFAULT_TENANT_SQL_WAREHOUSE_PREFIX (`tenant-sql-warehouse`).
-    pub tenant_sql_warehouse: Option<String>,
-}
-
 /// Which objects count and what they may say.
 #[derive(Clone, Debug)]
 pub struct InstanceConfig {
@@ -172,9 +147,15 @@ pub struct InstanceConfig {
     /// INSTANCE_ID; without it the uid of the home namespace.
     pub instance_id: Option<String>,
     /// Where homes and team folders are.
-    pub layout: LayoutChoice,
-    /// The configuration file (all defaults where there is none); its `layout` is already in [`Self::layout`].
-    pub file: ConfigFile,
+    pub layout: Layout,
+    /// What each watched namespace may declare; one that is not listed (and not home) may declare nothing.
+    pub namespaces: BTreeMap<String, NamespaceRules>,
+    /// How many grants one owner may have in force.
+    pub grants_per_owner: Option<usize>,
+    /// Policies that carry administrative actions and may be attached all the same.
+    pub allowed_admin_policies: BTreeSet<PolicyName>,
+    /// Undeclared attachments and memberships of adopted subjects.
+    pub adopted_extras: AdoptedExtras,
 }
 
 impl InstanceConfig {
@@ -184,20 +165,41 @@ impl InstanceConfig {
     /// The first wrong value, or a file that cannot be read.
     pub fn resolve(args: InstanceArgs, environment: &Environment) -> Result<Self, ConfigError> {
         let file = args.config.as_deref().map(ConfigFile::read).transpose()?.unwrap_or_default();
-        let home_namespace = match &args.home_namespace {
-            Some(name) => name.clone(),
+        let layout = choose_layout(&args, file.layout)?;
+        let home_namespace = match args.home_namespace {
+            Some(name) => name,
             None => find_home_namespace(environment, Path::new(SERVICE_ACCOUNT_NAMESPACE), kubeconfig_namespace)?,
         };
         Ok(Self {
-            watch_namespaces: match &args.watch_namespaces {
-                Some(names) => names.0.clone(),
+            watch_namespaces: match args.watch_namespaces {
+                Some(names) => names.0,
                 None => BTreeSet::from([home_namespace.clone()]),
             },
             home_namespace,
-            instance_id: args.instance_id.clone(),
-            layout: choose_layout(args, file.layout.clone())?,
-            file,
+            instance_id: args.instance_id,
+            layout,
+            namespaces: file.namespaces,
+            grants_per_owner: file.grants_per_owner,
+            allowed_admin_policies: file.allowed_admin_policies,
+            adopted_extras: args.adopted_extras,
         })
+    }
+
+    /// What the index needs to know. `identity` is the user that the controller is on the server: nobody may declare it.
+    pub fn index(&self, identity: String, expiry_warning: Duration) -> IndexConfig {
+        let defaults = IndexConfig::new(self.layout.clone(), self.home_namespace.clone());
+        IndexConfig {
+            namespaces: self.namespaces.clone(),
+            grants_per_owner: self.grants_per_owner.unwrap_or(defaults.grants_per_owner),
+            allowed_admin_policies: self.allowed_admin_policies.clone(),
+            expiry_warning: SignedDuration::try_from(expiry_warning).unwrap_or(SignedDuration::MAX),
+            reserved_users: BTreeSet::from([identity]),
+            adopted_extras: match self.adopted_extras {
+                AdoptedExtras::Keep => Extras::Keep,
+                AdoptedExtras::Prune => Extras::Remove,
+            },
+            ..defaults
+        }
     }
 }
 
@@ -224,34 +226,16 @@ fn kubeconfig_namespace() -> Option<String> {
 }
 
 /// The layout of the command line wins over that of the configuration file.
-fn choose_layout(args: InstanceArgs, in_file: Option<serde_json::Value>) -> Result<LayoutChoice, ConfigError> {
-    let names = BerdlNames {
-        bucket: args.cdm_default_bucket,
-        users_sql_warehouse: args.cdm_default_users_sql_warehouse_prefix,
-        users_general_warehouse: args.cdm_default_users_general_warehouse_prefix,
-        tenant_general_warehouse: args.cdm_default_tenant_general_warehouse_prefix,
-        tenant_sql_warehouse: args.cdm_default_tenant_sql_warehouse_prefix,
+fn choose_layout(args: &InstanceArgs, in_file: Option<LayoutSpec>) -> Result<Layout, ConfigError> {
+    let (name, spec) = match &args.layout {
+        Some(LayoutName::Simple) => ("--layout (LAYOUT)", LayoutSpec::Simple),
+        Some(LayoutName::Berdl) => ("--layout (LAYOUT)", LayoutSpec::Berdl),
+        Some(LayoutName::File(path)) => ("--layout (LAYOUT)", file::read_yaml("--layout (LAYOUT)", path)?),
+        None => ("--config (CONFIG)", in_file.unwrap_or_default()),
     };
-    match (args.layout, in_file) {
-        (Some(LayoutName::Simple), _) | (None, None) => Ok(LayoutChoice::Simple),
-        (Some(LayoutName::Berdl), _) => Ok(LayoutChoice::Berdl(names)),
-        (Some(LayoutName::File(path)), _) => Ok(LayoutChoice::Custom {
-            origin: path.display().to_string(),
-            layout: file::read_yaml("--layout (LAYOUT)", &path)?,
-        }),
-        (None, Some(serde_json::Value::String(name))) => match name.as_str() {
-            "simple" => Ok(LayoutChoice::Simple),
-            "berdl" => Ok(LayoutChoice::Berdl(names)),
-            _ => Err(ConfigError::invalid(
-                "--config (CONFIG)",
-                format!("layout {name:?}: expected simple, berdl or a layout"),
-            )),
-        },
-        (None, Some(layout)) if layout.is_object() => {
-            Ok(LayoutChoice::Custom { origin: "the configuration file's layout".to_owned(), layout })
-        }
-        (None, Some(_)) => Err(ConfigError::invalid("--config (CONFIG)", "layout: expected simple, berdl or a layout")),
-    }
+    // A wrong part of the preset can only come from its variables.
+    let name = if spec == LayoutSpec::Berdl { "CDM_DEFAULT_*" } else { name };
+    Layout::new(&spec, &args.berdl()).map_err(|error| ConfigError::invalid(name, error.to_string()))
 }
 
 /// Where the leader's lease lives.
@@ -288,8 +272,6 @@ pub struct ConvergeConfig {
     pub take_over: bool,
     /// How many removals are ordinary.
     pub large_change_limit: LargeChangeLimit,
-    /// Undeclared attachments and memberships of adopted subjects.
-    pub adopted_extras: AdoptedExtras,
     /// Keys that were not issued here.
     pub foreign_keys: ForeignKeys,
     /// How often accounts and attachments are compared.
@@ -380,7 +362,6 @@ impl ControllerConfig {
                 mode: converge.mode,
                 take_over: lease.take_over,
                 large_change_limit: converge.large_change_limit,
-                adopted_extras: converge.adopted_extras,
                 foreign_keys: converge.foreign_keys,
                 audit_interval: converge.audit_interval,
                 full_audit_interval,
@@ -396,6 +377,16 @@ impl ControllerConfig {
             },
             metrics_listen: metrics.metrics_listen,
         })
+    }
+}
+
+impl ControllerConfig {
+    /// What the index needs to know; reads the credentials for the name of our own user.
+    ///
+    /// # Errors
+    /// Credentials in a file that cannot be read.
+    pub fn index(&self) -> Result<IndexConfig, ConfigError> {
+        Ok(self.instance.index(self.minio.credentials.load()?.access_key, self.issuing.expiry_warning))
     }
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use clap::Parser;
 
 use super::*;
+use crate::iam::names::UserName;
 
 #[derive(Debug, Parser)]
 struct Cli {
@@ -84,7 +85,7 @@ fn the_defaults_are_those_of_the_manual() {
     assert_eq!(config.minio.region, "us-east-1");
     assert_eq!(config.instance.home_namespace, "lake");
     assert_eq!(config.instance.watch_namespaces, BTreeSet::from(["lake".to_owned()]));
-    assert_eq!(config.instance.layout, LayoutChoice::Simple);
+    assert_eq!(config.instance.layout.name(), "simple");
     assert_eq!(config.lease, LeaseConfig::Kubernetes);
     assert_eq!(config.converge.mode, Mode::Converge);
     assert!(!config.converge.take_over);
@@ -127,13 +128,13 @@ fn every_flag_has_its_twin() {
     assert_eq!(config.minio.public_endpoint.to_string(), "https://s3.example.org");
     assert_eq!(config.instance.watch_namespaces, BTreeSet::from(["lake".to_owned(), "spark".to_owned()]));
     assert_eq!(config.instance.instance_id.as_deref(), Some("one"));
-    let names = BerdlNames { bucket: Some("other-lake".to_owned()), ..BerdlNames::default() };
-    assert_eq!(config.instance.layout, LayoutChoice::Berdl(names));
+    assert_eq!(config.instance.layout.name(), "berdl");
+    assert!(config.instance.layout.buckets().iter().any(|bucket| bucket.as_str() == "other-lake"));
     assert!(matches!(&config.lease, LeaseConfig::Redis(url) if url.expose() == "redis://:pw@redis:6379/1"));
     assert!(config.converge.take_over);
     assert_eq!(config.converge.mode, Mode::Observe);
     assert_eq!(config.converge.large_change_limit, LargeChangeLimit::Off);
-    assert_eq!(config.converge.adopted_extras, AdoptedExtras::Prune);
+    assert_eq!(config.instance.adopted_extras, AdoptedExtras::Prune);
     assert_eq!(config.converge.foreign_keys, ForeignKeys::Prune);
     assert_eq!(config.converge.writes_per_second, None);
     assert_eq!(config.issuing.secret_files, BTreeSet::new());
@@ -150,7 +151,7 @@ fn the_flag_wins_even_over_a_wrong_twin() {
     let config =
         resolved(&["--lease", "none", "--layout=simple"], &[("LEASE", "nonsense"), ("LAYOUT", "berdl")]).unwrap();
     assert_eq!(config.lease, LeaseConfig::InProcess);
-    assert_eq!(config.instance.layout, LayoutChoice::Simple);
+    assert_eq!(config.instance.layout.name(), "simple");
 }
 
 #[test]
@@ -293,24 +294,29 @@ fn the_configuration_file_gives_layout_permissions_and_quotas() {
          grantsPerOwner: 50\nallowedAdminPolicies: [diagnostics]\n",
     );
     let config = resolved(&["--config", file.path()], &[]).unwrap().instance;
-    assert_eq!(config.layout, LayoutChoice::Berdl(BerdlNames::default()));
-    let rules = &config.file.namespaces["spark"];
-    assert_eq!((rules.usernames.as_slice(), rules.keys_for.as_slice()), (&["etl-*".into()][..], &["alice".into()][..]));
-    assert_eq!(config.file.grants_per_owner, Some(50));
-    assert!(config.file.allowed_admin_policies.contains("diagnostics"));
+    assert_eq!(config.layout.name(), "berdl");
+    let index = config.index("manager".to_owned(), Duration::from_secs(60));
+    let alice = UserName::parse("alice").unwrap();
+    assert!(index.permissions("spark").key_for(&alice) && !index.permissions("spark").user(&alice));
+    assert!(index.permissions("spark").user(&UserName::parse("etl-nightly").unwrap()));
+    assert!(index.permissions("lake").user(&alice), "the home namespace may declare everything");
+    assert_eq!(index.grants_per_owner, 50);
+    assert!(index.allowed_admin_policies.contains(&PolicyName::parse("diagnostics").unwrap()));
+    assert!(index.reserved_users.contains("manager"));
+    assert_eq!(index.expiry_warning, SignedDuration::from_secs(60));
     let config = resolved(&["--config", file.path(), "--layout=simple"], &[]).unwrap().instance;
-    assert_eq!(config.layout, LayoutChoice::Simple, "the command line wins");
+    assert_eq!(config.layout.name(), "simple", "the command line wins");
 }
 
 #[test]
-fn a_layout_of_ones_own_is_handed_on_as_written() {
-    let layout = TempFile::new("layout", "user: {homes: []}\n");
-    let config = resolved(&["--layout", layout.path()], &[]).unwrap().instance;
-    let LayoutChoice::Custom { origin, layout: written } = config.layout else { panic!("{:?}", config.layout) };
-    assert_eq!((origin.as_str(), &written["user"]["homes"]), (layout.path(), &serde_json::json!([])));
-    let file = TempFile::new("inline", "layout: {user: {homes: []}}\n");
-    let config = resolved(&["--config", file.path()], &[]).unwrap().instance;
-    assert!(matches!(config.layout, LayoutChoice::Custom { .. }));
+fn a_layout_of_ones_own_is_checked() {
+    let own = "name: own\nuser: {home: [{bucket: data, prefix: 'people/{user}/', access: ReadWrite}]}\n\
+               group: {twin: '{group}-ro', folders: [{bucket: data, prefix: 'groups/{group}/', access: ReadWrite}]}\n";
+    let layout = TempFile::new("layout", own);
+    assert_eq!(resolved(&["--layout", layout.path()], &[]).unwrap().instance.layout.name(), "own");
+    let wrong = TempFile::new("layout-wrong", &own.replace("{user}/", "shared/"));
+    let message = refused(&["--layout", wrong.path()], &[]);
+    assert!(message.contains("LAYOUT") && message.contains("user.home"), "{message}");
 }
 
 #[test]
@@ -318,8 +324,8 @@ fn a_wrong_configuration_file_names_the_place() {
     for (name, content, expected) in [
         ("unknown", "namespace: {}\n", "namespace"),
         ("type", "grantsPerOwner: many\n", "line 1"),
-        ("layout-name", "layout: fancy\n", "expected simple, berdl or a layout"),
-        ("layout-type", "layout: [a]\n", "expected simple, berdl or a layout"),
+        ("layout-name", "layout: fancy\n", "fancy"),
+        ("layout-type", "layout: [a]\n", "simple, berdl"),
     ] {
         let file = TempFile::new(name, content);
         let message = refused(&["--config", file.path()], &[]);
