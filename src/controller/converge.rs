@@ -9,10 +9,12 @@ use tokio_util::sync::CancellationToken;
 use crate::api::meta::reason;
 use crate::api::{AdoptionPolicy, Origin};
 use crate::iam::change::Change;
+use crate::iam::check::carries_admin_actions;
 use crate::iam::declared::{Body, Declared};
 use crate::iam::desired::{Desired, Fate};
-use crate::iam::names::DocumentName;
-use crate::iam::observed::Observed;
+use crate::iam::index::Event;
+use crate::iam::names::{DocumentName, PolicyName};
+use crate::iam::observed::{Observed, Surroundings};
 use crate::iam::plan::{self, Plan};
 use crate::iam::subject::Subject;
 use crate::telemetry::{AuditLine, audit, metrics};
@@ -90,13 +92,14 @@ async fn run(engine: &Engine, subject: &Subject, desired: &Desired, urgency: Urg
         return Ok(Report::default());
     }
     observe(engine, desired, fate).await?;
-    let claimed = match &owner {
-        Some(owner) if fate == Fate::Present && !engine.settings.observe => claim(engine, subject, desired, owner).await?,
-        _ => false,
-    };
-    // Origin decides what happens to attachments that nobody declares, so it must be known to the compiler first.
-    let desired = if claimed { engine.desired(subject).0 } else { desired.clone() };
-    let plan = make_plan(engine, &desired);
+    if let Some(owner) = owner.as_ref().filter(|_| fate == Fate::Present && !engine.settings.observe) {
+        claim(engine, subject, desired, owner).await?;
+    }
+    learn_policies(engine, desired);
+    // The origin decides what happens to attachments that nobody declares, and what a policy on the server carries decides
+    // whether it may be attached: both are known to the compiler only now.
+    let (desired, _) = engine.desired(subject);
+    let plan = make_plan(engine, subject, &desired);
     let mut report = Report {
         missing_policies: plan.waiting.missing_policies.clone(),
         missing_users: plan.waiting.missing_users.clone(),
@@ -146,18 +149,48 @@ async fn observe(engine: &Engine, desired: &Desired, fate: Fate) -> Result<(), F
     Err(Failure::transient("MinIO lists ever more documents of this subject; it is read again later"))
 }
 
-fn make_plan(engine: &Engine, desired: &Desired) -> Plan {
+/// While an object that could touch the subject has never been readable, nothing is taken away.
+fn make_plan(engine: &Engine, subject: &Subject, desired: &Desired) -> Plan {
     let state = engine.state();
     let observed = state.mirror.observed(desired);
-    plan::plan(desired, &observed, &state.mirror, &engine.settings.instance)
+    let instance = &engine.settings.instance;
+    if state.index.widen_only(subject) {
+        return plan::plan(&plan::widen(desired, &observed), &observed, &state.mirror, instance);
+    }
+    plan::plan(desired, &observed, &state.mirror, instance)
+}
+
+/// Tells the index what the policies that the subject refers to are on the server: absent, ordinary, or with admin actions.
+fn learn_policies(engine: &Engine, desired: &Desired) {
+    let referred: Vec<&DocumentName> = match desired {
+        Desired::User(user) => user.policies.iter().collect(),
+        Desired::Group(group) => group.main.policies.iter().collect(),
+        Desired::Everyone(_) | Desired::Policy(_) => return,
+    };
+    let mut state = engine.state();
+    let mut known = state.policies.clone();
+    for name in referred {
+        let Ok(policy) = PolicyName::parse(name.as_str()) else { continue };
+        if state.mirror.has_policy(name) { known.known.insert(policy.clone()) } else { known.known.remove(&policy) };
+        if state.mirror.document(name).is_some_and(carries_admin_actions) {
+            known.admin.insert(policy);
+        } else {
+            known.admin.remove(&policy);
+        }
+    }
+    if known != state.policies {
+        state.policies = known.clone();
+        let dirty = state.index.apply(Event::Policies(known));
+        engine.spread(&mut state, dirty, None);
+    }
 }
 
 /// Before the first side effect: decides whether what the server has under the name may be taken, and writes finalizer and
-/// origin. Answers whether anything was written.
-async fn claim(engine: &Engine, subject: &Subject, desired: &Desired, owner: &Declared) -> Result<bool, Failure> {
+/// origin.
+async fn claim(engine: &Engine, subject: &Subject, desired: &Desired, owner: &Declared) -> Result<(), Failure> {
     let needs_finalizer = !owner.meta.finalizer;
     let origin = match owner.meta.origin {
-        Some(_) if !needs_finalizer => return Ok(false),
+        Some(_) if !needs_finalizer => return Ok(()),
         Some(origin) => origin,
         None => {
             reread(engine, desired).await?;
@@ -166,7 +199,7 @@ async fn claim(engine: &Engine, subject: &Subject, desired: &Desired, owner: &De
         }
     };
     let key = &owner.meta.key;
-    let Some(seen) = engine.state().seen.get(key).cloned() else { return Ok(false) };
+    let Some(seen) = engine.state().seen.get(key).cloned() else { return Ok(()) };
     let (finalized, recorded) = tokio::join!(
         engine.objects.add_finalizer(key, &seen),
         engine.objects.write_origin(key, &seen, subject_name(subject), origin)
@@ -179,7 +212,7 @@ async fn claim(engine: &Engine, subject: &Subject, desired: &Desired, owner: &De
     if let Some(object) = engine.objects.get(key).await? {
         engine.upsert(super::decode::decode_dynamic(key.kind, object));
     }
-    Ok(true)
+    Ok(())
 }
 
 /// Somebody may have created the account, group or policy since it was last known to be absent.

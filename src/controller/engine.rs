@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use crate::controller::credentials::{Issuer, SecretCache};
 use crate::iam::desired::Desired;
-use crate::iam::index::{self, Dirty, Event, Index};
+use crate::iam::index::{self, Dirty, Event, Index, ServerPolicies};
 use crate::iam::subject::{Kind, ObjectKey, Subject};
 use crate::telemetry::Metrics;
 
@@ -70,6 +70,8 @@ pub struct State {
     pub markers: HashMap<String, Option<String>>,
     /// Subjects that wait for a policy or an account to exist.
     pub waiting: HashMap<String, BTreeSet<Subject>>,
+    /// What is known of the policies that objects refer to.
+    pub policies: ServerPolicies,
     /// Objects (by uid) whose key this process has proven.
     pub proven: HashSet<String>,
 }
@@ -132,6 +134,7 @@ impl Engine {
             laid_out: HashSet::new(),
             markers: HashMap::new(),
             waiting: HashMap::new(),
+            policies: ServerPolicies::default(),
             proven: HashSet::new(),
         };
         Self {
@@ -235,7 +238,7 @@ impl Engine {
     }
 
     /// Queues what an event made dirty.
-    fn spread(&self, state: &mut State, dirty: Dirty, cause: Option<&ObjectKey>) {
+    pub fn spread(&self, state: &mut State, dirty: Dirty, cause: Option<&ObjectKey>) {
         if let Some(key) = cause.filter(|_| !dirty.subjects.is_empty()) {
             let revokes = dirty.subjects.values().any(|urgency| *urgency == index::Urgency::Revocation);
             state.pending.entry(key.clone()).or_insert(Pending { since: Instant::now(), revokes });

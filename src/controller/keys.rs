@@ -95,7 +95,7 @@ fn s3_only() -> Document {
 /// interval; an absent interval the larger of the configured one and the overlap.
 fn intervals(spec: &CredentialsSpec, settings: &Settings) -> Result<(SignedDuration, SignedDuration), Failure> {
     let parse = |field: &str, text: Option<&String>| {
-        text.map(|text| parse_duration(text)).transpose().map_err(|error| {
+        text.map(|text| parse_duration(text).map(signed)).transpose().map_err(|error| {
             Failure::stalled(
                 crate::api::meta::reason::INVALID_NAME,
                 format!("spec.credentials.{field}: {error}"),
@@ -110,4 +110,8 @@ fn intervals(spec: &CredentialsSpec, settings: &Settings) -> Result<(SignedDurat
         (None, Some(overlap)) => (settings.rotation_interval.max(overlap), overlap),
         (None, None) => (settings.rotation_interval, settings.overlap),
     })
+}
+
+fn signed(duration: std::time::Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }

@@ -47,9 +47,6 @@ pub enum Error {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
-    /// The layout or the permissions cannot be used.
-    #[error("{0}")]
-    Layout(String),
     /// The MinIO client cannot be built.
     #[error(transparent)]
     Minio(#[from] minio::ClientError),
@@ -159,7 +156,7 @@ async fn instance_id(config: &ControllerConfig, client: &Client) -> String {
 }
 
 fn build(config: &ControllerConfig, stage: &Stage, client: &Client, instance_id: String) -> Result<Engine, Error> {
-    let index_config = config.index().map_err(Error::Layout)?;
+    let index_config = config.index()?;
     let minio = minio::Client::new(config.minio.client(Some(stage.metrics.clone()))?)?;
     let pacer = Pacer::new(config.converge.writes_per_second.unwrap_or(0));
     let cache = Arc::new(SecretCache::new(template(config)));

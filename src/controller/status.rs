@@ -11,6 +11,7 @@ use crate::api::{
     CredentialsStatus, DocumentSummary, GroupMembershipStatus, MemberCounts, MinioGroupStatus, MinioPolicyStatus,
     MinioUserStatus, Origin, PathShareStatus, PendingReason, PendingReference, ReferenceKind,
 };
+use crate::iam::check::Warning;
 use crate::iam::declared::{Body, Declared};
 use crate::iam::index::{Standing, Verdict};
 use crate::iam::subject::Kind;
@@ -309,7 +310,7 @@ fn remarks(inputs: &Inputs<'_>) -> Vec<Remark> {
     }
     let mut warnings: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
     for warning in &inputs.verdict.warnings {
-        warnings.entry(warning.condition).or_default().push(warning.message.clone());
+        warnings.entry(condition_of(warning)).or_default().push(warning.to_string());
     }
     remarks.extend(warnings.into_iter().map(|(type_, messages)| Remark {
         type_,
@@ -317,6 +318,14 @@ fn remarks(inputs: &Inputs<'_>) -> Vec<Remark> {
         holds: true,
     }));
     remarks
+}
+
+/// The condition that tells of a warning.
+fn condition_of(warning: &Warning) -> &'static str {
+    match warning {
+        Warning::ConditionsSpoofable { .. } | Warning::UnsafeVariable { .. } => condition::CONDITIONS_SPOOFABLE,
+        Warning::BucketActionsIncluded { .. } => condition::BUCKET_ACTIONS_INCLUDED,
+    }
 }
 
 /// The condition Ready of a status.
