@@ -85,13 +85,14 @@ fn status(engine: &Engine, generation: i64, previous: &[Condition], version: Opt
         summary: "MinIO answers and is looked after".to_owned(),
         ..Facts::default()
     };
+    let layout_hash = engine.state().index.config().layout.hash().to_owned();
     MinioInstanceStatus {
         observed_generation: Some(generation),
         conditions: conditions(&facts, generation, previous, Timestamp::now()),
         endpoint: Some(engine.settings.endpoint.clone()),
         vendor: version.as_ref().map(|_| "MinIO".to_owned()),
         version,
-        layout_hash: Some(engine.state().index.config().layout.hash().to_owned()),
+        layout_hash: Some(layout_hash),
         oldest_unconverged: oldest(engine),
         ..MinioInstanceStatus::default()
     }
