@@ -82,6 +82,11 @@ impl<'a> Desk<'a> {
             && self.target.iter().all(|(name, draft)| self.holds(name, &draft.render()))
     }
 
+    /// Whether policies that are not of the families are to go.
+    pub fn detaches_foreign(&self) -> bool {
+        self.attached.difference(&self.wanted).any(|name| !self.owns(name))
+    }
+
     /// What the families give in the end.
     pub fn end(&self) -> Rights {
         self.target.values().flat_map(|draft| draft.rights().iter()).map(owned).collect()
@@ -294,7 +299,7 @@ impl<'a> Desk<'a> {
                 .map(owned)
                 .collect();
             Step {
-                loses_unknown: gone.clone().any(|name| !self.owns(name)),
+                loses_unknown: self.detaches_foreign(),
                 gains_unknown: new.clone().any(|name| !self.owns(name)),
                 ..Step::new(What::Attachments, &old, &end)
             }

@@ -263,6 +263,11 @@ fn carry_out(main: &mut Side<'_>, twin: &mut Side<'_>, movements: &Movements, ch
         twin.remove(demoted, changes);
     }
     main.remove(demoted, changes);
+    if main.desk.detaches_foreign() {
+        // A policy that goes may deny to who is in both, after a plan that was cut short, what the twin gives.
+        let in_both = promoted & &main.members;
+        twin.remove(&in_both, changes);
+    }
     main.finish(&into_main, changes);
     if !stay_in_twin {
         twin.remove(promoted, changes);

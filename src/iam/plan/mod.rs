@@ -5,7 +5,7 @@
 //! all of a few requests:
 //!
 //! - While some members move into a read-only twin and others out of it, and the documents change, the former may have
-//!   less than they had and will have.
+//!   less than they had and will have; so may who is on both sides after a plan that was cut short.
 //! - A grant to everyone that moves into a further document is missing until the users have that one attached.
 //! - What a document of somebody else gave in a shape that we do not read may be interrupted.
 //! - The server refuses to write the attachments of a disabled user. So what a canned policy denies is not denied between
