@@ -49,6 +49,27 @@ async fn keys_are_created_listed_proven_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_key_that_may_not_be_deleted_is_not_taken_for_absent() {
+    let client = client();
+    let user = some_user(&client).await;
+    let key = new_key(&user);
+    client.add_access_key(&key).await.unwrap();
+    let reader = Credentials::new(unique("reader"), secret());
+    let name = &reader.access_key;
+    let document =
+        json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["admin:ListServiceAccounts"]}]});
+    client.add_user(name, &reader.secret, true).await.unwrap();
+    client.put_policy(name, document.to_string()).await.unwrap();
+    client.set_mapping(&Holder::User(name.clone()), &set(&[name])).await.unwrap();
+    let reader = client.with_credentials(reader);
+    let refused = reader.delete_access_key(&key.credentials.access_key).await.unwrap_err();
+    assert_eq!(refused.class(), Class::Refused, "{refused}");
+    assert_eq!(client.probe(&key.credentials).await.unwrap(), KeyState::Works);
+    let stranger = client.with_credentials(key.credentials);
+    assert!(stranger.delete_access_key("NOSUCHKEY").await.is_err(), "nothing is known without the right to look");
+}
+
+#[tokio::test]
 async fn keys_of_many_users_are_listed_in_bulk() {
     let client = client();
     let (with, without) = (some_user(&client).await, some_user(&client).await);

@@ -162,7 +162,7 @@ async fn raw_requests_show_what_somebody_may_do() {
     client.set_mapping(&holder, &set(&[&credentials.access_key])).await.unwrap();
     for (method, key, query, status) in [
         (Method::GET, Some("k"), &[][..], 200),
-        (Method::GET, Some("nothing"), &[], 403),
+        (Method::GET, Some("nothing"), &[], 404),
         (Method::HEAD, Some("k"), &[], 200),
         (Method::PUT, Some("k"), &[], 403),
         (Method::DELETE, Some("k"), &[], 403),

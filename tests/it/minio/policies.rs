@@ -65,7 +65,7 @@ async fn malformed_documents_are_refused() {
     let name = unique("policy");
     for (document, code) in [
         ("{", "XMinioMalformedIAMPolicy"),
-        (r#"{"Version":"","Statement":[]}"#, "XMinioAdminInvalidArgument"),
+        (r#"{"Version":"","Statement":[]}"#, "MalformedPolicy"),
         (r#"{"Version":"2012-10-17","Statement":[]}"#, "XMinioAdminInvalidArgument"),
         (
             r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:GetBucketAcl"],"Resource":["arn:aws:s3:::b"]}]}"#,

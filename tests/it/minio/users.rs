@@ -58,7 +58,8 @@ async fn the_root_user_is_out_of_reach() {
     let client = client();
     let root = Server::shared().root().access_key;
     assert_eq!(client.add_user(&root, &secret(), true).await.unwrap_err().class(), Class::Refused);
-    assert_eq!(client.remove_user(&root).await.unwrap_err().class(), Class::Refused);
+    assert!(!client.remove_user(&root).await.unwrap(), "to the server it is no user");
+    client.list_users().await.unwrap();
 }
 
 #[tokio::test]
@@ -81,14 +82,6 @@ async fn credentials_are_refused_and_exchanged_at_run_time() {
     assert_error(client.list_users().await, Class::Refused, 403, "SignatureDoesNotMatch");
     client.set_credentials(root);
     client.list_users().await.unwrap();
-}
-
-#[tokio::test]
-async fn temporary_credentials_can_be_revoked() {
-    let client = client();
-    let name = some_user(&client).await;
-    client.revoke_tokens(&name).await.unwrap();
-    client.revoke_tokens(&unique("nobody")).await.unwrap();
 }
 
 #[tokio::test]
