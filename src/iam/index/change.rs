@@ -214,6 +214,8 @@ impl Index {
                 }
             }
             Claim::Policy(name) => {
+                let withdrawn = after.is_some_and(|fact| fact.going || fact.admin);
+                let urgency = if withdrawn { Urgency::Revocation } else { urgency };
                 let referring: Vec<ObjectKey> = self.refs.referring(name).cloned().collect();
                 for key in referring {
                     self.mark_own(&key, Some(urgency), dirty);

@@ -56,16 +56,21 @@ pub(super) type Effects = BTreeMap<(Subject, Part), Level>;
 /// The subjects that differ, and whether they get less.
 pub(super) fn differences(before: &Effects, after: &Effects) -> BTreeMap<Subject, bool> {
     let mut differing: BTreeMap<Subject, bool> = BTreeMap::new();
-    let mut note = |subject: &Subject, narrowed: bool| *differing.entry(subject.clone()).or_default() |= narrowed;
-    for (place, level) in before {
-        match after.get(place) {
-            None => note(&place.0, true),
-            Some(now) if now != level => note(&place.0, now.is_less_than(*level)),
-            Some(_) => {}
+    for place in before.keys().chain(after.keys()) {
+        let (subject, part) = place;
+        let (was, is) = (before.get(place), after.get(place));
+        if was == is {
+            continue;
         }
-    }
-    for place in after.keys().filter(|place| !before.contains_key(place)) {
-        note(&place.0, false);
+        let narrowed = match (part, was, is) {
+            // What was on the server before its object was usable until now.
+            (Part::Enabled | Part::Fate, None, Some(is)) => is.rank == 0,
+            // What nothing declares is only taken away after the subject was compared with the server.
+            (Part::Extras, _, _) | (_, None, _) => false,
+            (_, Some(_), None) => true,
+            (_, Some(was), Some(is)) => is.is_less_than(*was),
+        };
+        *differing.entry(subject.clone()).or_default() |= narrowed;
     }
     differing
 }
@@ -79,8 +84,8 @@ pub(super) struct Fact {
     pub(super) workspace: bool,
     twin_side: bool,
     twin_enabled: bool,
-    admin: bool,
-    going: bool,
+    pub(super) admin: bool,
+    pub(super) going: bool,
 }
 
 impl Index {

@@ -4,9 +4,7 @@ use super::IndexConfig;
 use super::claims::Claim;
 use crate::api::{DeletionPolicy, Origin, Workspace};
 use crate::iam::check::Checked;
-use crate::iam::declared::{
-    Body, Declared, GroupDecl, Invalid, Owner, PolicyDecl, ShareDecl, StallReason, UserDecl,
-};
+use crate::iam::declared::{Body, Declared, GroupDecl, Invalid, Owner, PolicyDecl, ShareDecl, StallReason, UserDecl};
 use crate::iam::desired::{Extras, Fate};
 use crate::iam::document::Document;
 use crate::iam::names::{PolicyName, RESERVED_GROUPS, ServerGroup};
@@ -157,7 +155,10 @@ fn document(declared: &Declared, config: &IndexConfig, former: Option<&Entry>) -
     match policy.document.clone().and_then(|checked| permitted(&checked)) {
         Ok(checked) => (Some(checked), None),
         Err(refused) => {
-            let same = |former: &&Entry| former.declared.meta.uid == declared.meta.uid;
+            let same = |former: &&Entry| {
+                former.declared.meta.uid == declared.meta.uid
+                    && former.policy().is_some_and(|former| former.name == policy.name)
+            };
             (former.filter(same).and_then(|former| former.document.clone()), Some(refused))
         }
     }

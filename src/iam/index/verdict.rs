@@ -110,7 +110,7 @@ impl Index {
 
     fn judge_share(&self, entry: &Entry, share: &ShareDecl, now: Timestamp, verdict: &mut Verdict) {
         let meta = &entry.declared.meta;
-        if let Some(owner) = &share.owner {
+        if let Some(owner) = share.owner.as_ref().filter(|_| entry.is_live()) {
             let present = self.present_owner(owner).map(|entry| entry.declared.meta.uid.clone());
             verdict.bound_uid = meta.bound_uid.clone().or(present);
         }
@@ -133,7 +133,8 @@ impl Index {
 
     fn judge_membership(&self, entry: &Entry, membership: &MembershipDecl, now: Timestamp, verdict: &mut Verdict) {
         let meta = &entry.declared.meta;
-        let present = self.present_group(&membership.group).map(|entry| entry.declared.meta.uid.clone());
+        let group = self.present_group(&membership.group).filter(|_| entry.is_live());
+        let present = group.map(|entry| entry.declared.meta.uid.clone());
         let bound = meta.bound_uid.clone();
         verdict.bound_uid = if meta.rest { bound.or(present) } else { present.or(bound) };
         if !verdict.standing.is_in_force() {
