@@ -6,15 +6,16 @@
 
 use kube::core::Rule;
 
+pub use crate::iam::names::{
+    BUILT_IN_POLICIES, DERIVED_POLICY_PREFIXES, EVERYONE_GROUP, RESERVED_GROUPS, RESERVED_USERS,
+};
+
 /// The alphabet of user names.
 pub const USER_NAME: &str = "^[A-Za-z0-9]+([._@-][A-Za-z0-9]+)*$";
 /// The shortest user name, in characters.
 pub const USER_NAME_MIN: usize = 3;
 /// The longest user name, in characters.
 pub const USER_NAME_MAX: usize = 64;
-/// User names that nobody may have, in any mix of cases.
-pub const RESERVED_USER_NAMES: [&str; 11] =
-    ["admin", "root", "system", "minio", "service", "backup", "guest", "anonymous", "public", "shared", "warehouse"];
 
 /// The alphabet of group names, and of the names of read-only twins.
 pub const GROUP_NAME: &str = "^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$";
@@ -22,11 +23,8 @@ pub const GROUP_NAME: &str = "^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$";
 pub const GROUP_NAME_MIN: usize = 2;
 /// The longest group name, in characters. Its twin's is longer.
 pub const GROUP_NAME_MAX: usize = 62;
-/// Group names that nobody may have, in exactly this case.
-pub const RESERVED_GROUP_NAMES: [&str; 11] =
-    ["admin", "root", "system", "all", "everyone", "public", "default", "minio", "service", "backup", "warehouse"];
 /// The names of the group of everyone and of its twin, which stand for `everyone: Read` of a share.
-pub const EVERYONE_GROUP_NAMES: [&str; 2] = ["globalusers", "globalusersro"];
+pub const EVERYONE_GROUP_NAMES: [&str; 2] = [EVERYONE_GROUP, "globalusersro"];
 
 /// The longest name in a grant, in characters: that of a twin.
 pub const GRANT_NAME_MAX: usize = 72;
@@ -37,11 +35,6 @@ pub const POLICY_NAME: &str = "^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$";
 pub const POLICY_NAME_MIN: usize = 2;
 /// The longest policy name, in characters.
 pub const POLICY_NAME_MAX: usize = 128;
-/// Prefixes of the policies that the controller writes itself.
-pub const DERIVED_POLICY_PREFIXES: [&str; 4] =
-    ["user-home-policy-", "user-system-policy-", "group-policy-", "minio-manager--"];
-/// The policies that every server has. They can be attached, and not declared.
-pub const BUILT_IN_POLICIES: [&str; 5] = ["readwrite", "readonly", "writeonly", "diagnostics", "consoleAdmin"];
 
 /// A path: scheme, bucket, and a key that is not empty. The rules below say more about the key.
 pub const PATH: &str = "^s3a?://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^/]";
@@ -63,7 +56,7 @@ pub const PATH_DOT_SEGMENT: &str = "/[.][.]?(/|$)";
 pub const PATH_WILDCARD: &str = "[*?]|[$][{]";
 /// Found in a path with a control character or one that changes the direction of writing.
 pub const PATH_CONTROL: &str =
-    "[\\x00-\\x1f\\x7f-\\x{9f}\\x{61c}\\x{200e}\\x{200f}\\x{2028}-\\x{202e}\\x{2066}-\\x{2069}]";
+    "[\\x00-\\x1f\\x7f-\\x{9f}\\x{61c}\\x{200e}\\x{200f}\\x{202a}-\\x{202e}\\x{2066}-\\x{2069}]";
 
 /// A duration of hours, minutes and seconds in Go's notation.
 pub const DURATION: &str = "^([0-9]{1,8}([.][0-9]{1,9})?[hms]){1,3}$";
@@ -78,8 +71,6 @@ pub const ROTATION_INTERVAL_MAX: &str = "4320h";
 
 /// An instant of RFC 3339 with its offset, in this millennium.
 pub const INSTANT: &str = "^2[0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$";
-/// The longest instant, in characters.
-pub const INSTANT_MAX: usize = 35;
 
 /// The name of a Kubernetes object.
 pub const DNS_SUBDOMAIN: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
@@ -132,7 +123,8 @@ fn declared(object: &str, field: &str) -> String {
 }
 
 fn immutable(field: &str, kind: &str) -> Rule {
-    rule(
+    rule_about(
+        &format!(".spec.{field}"),
         format!(
             "!has(self.spec) || !has(oldSelf.spec) || {} == {}",
             declared("self", field),
@@ -145,7 +137,11 @@ fn immutable(field: &str, kind: &str) -> Rule {
 }
 
 fn must(field: &str, condition: impl FnOnce(&str) -> String, message: String) -> Rule {
-    rule(format!("!has(self.spec) || {}", condition(&declared("self", field))), message)
+    rule_about(
+        &format!(".spec.{field}"),
+        format!("!has(self.spec) || {}", condition(&declared("self", field))),
+        message,
+    )
 }
 
 fn shape(field: &str, pattern: &str, min: usize, max: usize, separators: &str, examples: &str) -> Rule {
@@ -173,10 +169,10 @@ pub fn username_shape() -> Rule {
 pub fn username_reserved() -> Rule {
     must(
         "username",
-        |name| format!("!({name}.lowerAscii() in {})", list(&RESERVED_USER_NAMES)),
+        |name| format!("!({name}.lowerAscii() in {})", list(&RESERVED_USERS)),
         format!(
             "username (absent, it is metadata.name) is reserved, choose another than: {}",
-            RESERVED_USER_NAMES.join(", ")
+            RESERVED_USERS.join(", ")
         ),
     )
 }
@@ -195,17 +191,18 @@ pub fn group_name_shape() -> Rule {
 pub fn group_name_reserved() -> Rule {
     must(
         "groupName",
-        |name| format!("!({name} in {})", list(&unavailable_group_names())),
+        |name| format!("!({name} in {})", list(&RESERVED_GROUPS)),
         format!(
             "groupName (absent, it is metadata.name) is reserved, choose another than: {}",
-            unavailable_group_names().join(", ")
+            RESERVED_GROUPS.join(", ")
         ),
     )
 }
 
 /// `readOnlyMembers` without a twin would be members of nothing.
 pub fn read_only_members_need_twin() -> Rule {
-    rule(
+    rule_about(
+        ".readOnlyMembers",
         "self.readOnlyTwin != 'Disabled' || !has(self.readOnlyMembers) || size(self.readOnlyMembers) == 0",
         "readOnlyMembers need the read-only twin: set readOnlyTwin to Enabled, or remove readOnlyMembers",
     )
@@ -222,10 +219,10 @@ pub fn membership_group_immutable() -> Rule {
 /// A membership names a group that can exist.
 pub fn membership_group_reserved() -> Rule {
     rule(
-        format!("!(self in {})", list(&unavailable_group_names())),
+        format!("!(self in {})", list(&RESERVED_GROUPS)),
         format!(
             "group is reserved, no MinioGroup can have the name; name another than: {}",
-            unavailable_group_names().join(", ")
+            RESERVED_GROUPS.join(", ")
         ),
     )
 }
@@ -287,7 +284,8 @@ pub fn overlap_range() -> Rule {
 
 /// A key that is replaced more often than it lives on would pile up.
 pub fn overlap_within_interval() -> Rule {
-    rule(
+    rule_about(
+        ".overlap",
         format!(
             "!has(self.overlap) || !has(self.rotationInterval) || !self.overlap.matches('{DURATION}') || \
          !self.rotationInterval.matches('{DURATION}') || duration(self.overlap) <= duration(self.rotationInterval)"
@@ -318,7 +316,8 @@ pub fn grant_name() -> Rule {
 
 /// The group of everyone has a field of its own.
 pub fn grant_not_everyone() -> Rule {
-    rule(
+    rule_about(
+        ".name",
         format!("self.kind != 'Group' || !(self.name in {})", list(&EVERYONE_GROUP_NAMES)),
         format!("a grant must not name the group {}: write everyone: Read instead", EVERYONE_GROUP_NAMES.join(" or ")),
     )
@@ -393,18 +392,18 @@ pub fn path_segment_length() -> Rule {
     )
 }
 
-/// Reserved group names and those of the group of everyone.
-#[must_use]
-pub fn unavailable_group_names() -> Vec<&'static str> {
-    RESERVED_GROUP_NAMES.into_iter().chain(EVERYONE_GROUP_NAMES).collect()
-}
-
 fn rule(holds: impl Into<String>, message: impl AsRef<str>) -> Rule {
     Rule::new(holds).message(message.as_ref())
 }
 
+/// A rule that needs more than one field, and is about this one of them.
+fn rule_about(field: &str, holds: impl Into<String>, message: impl AsRef<str>) -> Rule {
+    Rule { field_path: Some(field.to_owned()), ..rule(holds, message) }
+}
+
 fn name_of_kind(field: &str, group_max: usize) -> Rule {
-    rule(
+    rule_about(
+        ".name",
         format!(
             "self.kind == 'User' ? \
          self.name.matches('{USER_NAME}') && size(self.name) >= {USER_NAME_MIN} && size(self.name) <= {USER_NAME_MAX} : \
