@@ -131,6 +131,10 @@ async fn a_session_policy_confines_the_key() {
     assert!(client.get_object(&stage.bucket, "home/file").await.unwrap().is_some());
     let denied = client.put_object(&stage.bucket, "home/file", "more", false).await.unwrap_err();
     assert_eq!(denied.class(), MinioClass::Refused);
+
+    stage.owner.session_policy = None;
+    stage.settle().await;
+    stage.assert_good().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -47,16 +47,20 @@ impl Watch {
         marker.metadata.labels = Some([("minio-manager.io/username-slug".to_owned(), "marker".to_owned())].into());
         let marker = stage.secrets.create(&PostParams::default(), &marker).await.unwrap().metadata.name.unwrap();
         for _ in 0..1000 {
-            let mut affected = self.0.lock().unwrap();
-            if affected.iter().any(|one| one.secret_name == marker) {
-                let mut concerned = std::mem::take(&mut *affected);
-                concerned.retain(|one| one.secret_name != marker);
+            if let Some(concerned) = self.take_up_to(&marker) {
                 return concerned;
             }
-            drop(affected);
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("the watch did not show {marker}");
+    }
+
+    fn take_up_to(&self, marker: &str) -> Option<Vec<Affected>> {
+        let mut affected = self.0.lock().unwrap();
+        let position = affected.iter().position(|one| one.secret_name == marker)?;
+        let concerned = affected.drain(..position).collect();
+        affected.remove(0);
+        Some(concerned)
     }
 }
 
@@ -77,7 +81,7 @@ async fn our_own_writes_concern_nobody_and_those_of_others_the_owner() {
     };
     let edit = Patch::Merge(json!({"stringData": {"AWS_REGION": "elsewhere"}}));
     stage.secrets.patch(&stage.owner.secret_name, &PatchParams::default(), &edit).await.unwrap();
-    assert_eq!(watch.concerned(&stage).await, [owner.clone()]);
+    assert_eq!(watch.concerned(&stage).await, std::slice::from_ref(&owner));
     stage.settle().await;
     stage.secrets.delete(&stage.owner.secret_name, &DeleteParams::default()).await.unwrap();
     assert_eq!(watch.concerned(&stage).await, [owner]);
