@@ -4,7 +4,7 @@
 //! own write affects nobody. Where a write's fate is open, the cache says so ([`SecretView::Unknown`]) and the next run reads.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::watcher::Event;
@@ -37,7 +37,7 @@ pub enum SecretView {
     /// No Secret of ours has this name. One without our label may.
     Absent,
     /// It was like this at the last event or write of ours.
-    Present(SecretFacts),
+    Present(Arc<SecretFacts>),
 }
 
 /// Whom a change of a Secret concerns.
@@ -73,7 +73,7 @@ struct State {
 #[derive(Debug)]
 enum Entry {
     Known {
-        facts: SecretFacts,
+        facts: Arc<SecretFacts>,
         /// Whether the watch has shown it. What only we have seen may be missing in a list that began before.
         echoed: bool,
     },
@@ -127,7 +127,7 @@ impl SecretCache {
     pub fn view(&self, namespace: &str, name: &str) -> SecretView {
         let state = self.lock();
         match state.entries.get(&(namespace.to_owned(), name.to_owned())) {
-            Some(Entry::Known { facts, .. }) => SecretView::Present(facts.clone()),
+            Some(Entry::Known { facts, .. }) => SecretView::Present(Arc::clone(facts)),
             Some(Entry::Deleted { sure: true, .. }) => SecretView::Absent,
             Some(Entry::Deleted { sure: false, .. } | Entry::Doubtful) => SecretView::Unknown,
             None if state.listed.iter().any(|scope| scope.covers(namespace)) => SecretView::Absent,
@@ -168,8 +168,8 @@ impl SecretCache {
     }
 
     /// We wrote or read this Secret of ours, and this is how the server has it.
-    pub(super) fn saw(&self, secret: &Secret) -> SecretFacts {
-        let facts = SecretFacts::of(secret, &self.template);
+    pub(super) fn saw(&self, secret: &Secret) -> Arc<SecretFacts> {
+        let facts = Arc::new(SecretFacts::of(secret, &self.template));
         let mut state = self.lock();
         let key = key_of(secret);
         state.announced.remove(&key);
@@ -181,7 +181,7 @@ impl SecretCache {
             Some(Entry::Known { facts: known, echoed }) => *echoed && known.resource_version == facts.resource_version,
             _ => false,
         };
-        state.put(key, facts.clone(), echoed);
+        state.put(key, Arc::clone(&facts), echoed);
         facts
     }
 
@@ -230,14 +230,14 @@ impl State {
             Some(Entry::Known { facts: known, echoed }) => {
                 *echoed = true;
                 if same_but_for_version(known, &facts) {
-                    known.resource_version = facts.resource_version;
+                    Arc::make_mut(known).resource_version = facts.resource_version;
                     return None;
                 }
                 affected.owners.extend(known.owners.iter().cloned());
             }
             _ => {}
         }
-        self.put(key, facts, true);
+        self.put(key, Arc::new(facts), true);
         (!own).then_some(affected)
     }
 
@@ -290,7 +290,7 @@ impl State {
         }
     }
 
-    fn put(&mut self, key: Key, facts: SecretFacts, echoed: bool) {
+    fn put(&mut self, key: Key, facts: Arc<SecretFacts>, echoed: bool) {
         self.take(&key);
         for owner in &facts.owners {
             self.by_owner.entry(owner.clone()).or_default().insert(key.clone());

@@ -38,6 +38,7 @@ pub(super) fn key() -> IssuedKey {
         issued_at: at("2026-01-01T00:00:00Z"),
         expires_at: at("2026-01-03T00:00:00Z"),
         previous_expires_at: None,
+        session_policy: None,
     }
 }
 

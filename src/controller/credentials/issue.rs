@@ -270,6 +270,7 @@ impl Run<'_> {
             issued_at: steps::whole_seconds(self.now),
             expires_at: steps::expiration(owner, self.now),
             previous_expires_at: self.previous_expires_at,
+            session_policy: owner.session_policy_fingerprint(),
         };
         match self.calls.create(secret::pending(owner, &key)).await? {
             Some(secret) => {
@@ -286,7 +287,10 @@ impl Run<'_> {
     }
 
     async fn probe_pending(&mut self) -> Result<(), Error> {
-        let Some(pair) = &self.pair else { return Ok(self.situation.progress = Progress::Spoilt) };
+        let Some(pair) = &self.pair else {
+            self.situation.progress = Progress::Spoilt;
+            return Ok(());
+        };
         let state = self.calls.probe(&pair.credentials).await?;
         let progress = self.situation.progress.after_probe(state);
         self.situation.progress = progress.ok_or_else(|| self.unproven())?;
@@ -294,7 +298,10 @@ impl Run<'_> {
     }
 
     async fn create_key(&mut self) -> Result<(), Error> {
-        let Some(pair) = &mut self.pair else { return Ok(self.situation.progress = Progress::Spoilt) };
+        let Some(pair) = &mut self.pair else {
+            self.situation.progress = Progress::Spoilt;
+            return Ok(());
+        };
         self.situation.progress = match self.calls.create_key(pair).await? {
             Created::Now(expires_at) => {
                 pair.expires_at = expires_at;
@@ -308,7 +315,8 @@ impl Run<'_> {
     async fn write_secret(&mut self, key: Option<IssuedKey>) -> Result<(), Error> {
         let owner = self.calls.owner;
         let (Some(key), template) = (key, self.calls.issuer.cache.template()) else {
-            return Ok(self.situation.secret = Seen::Unread);
+            self.situation.secret = Seen::Unread;
+            return Ok(());
         };
         let written = match (&self.situation.secret, &self.live) {
             (Seen::Absent, _) => self.calls.create(secret::secret(owner, template, &key, None)).await?,

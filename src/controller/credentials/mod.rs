@@ -62,6 +62,12 @@ pub struct KeyOwner {
     pub last: Option<Recorded>,
 }
 
+impl KeyOwner {
+    fn session_policy_fingerprint(&self) -> Option<String> {
+        self.session_policy.as_ref().map(Document::fingerprint)
+    }
+}
+
 /// What the status of an object says of its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {

@@ -24,6 +24,8 @@ pub const PENDING_SUFFIX: &str = ".pending";
 const ISSUED_AT: &str = "minio-manager.io/issued-at";
 /// When the key before this one ends on the server, RFC 3339.
 const PREVIOUS_EXPIRES_AT: &str = "minio-manager.io/previous-expires-at";
+/// Fingerprint of the key's session policy; absent where it has none.
+const SESSION_POLICY: &str = "minio-manager.io/session-policy";
 /// Hash of the data as we wrote it: another hash means that somebody else wrote.
 const CONTENT_HASH: &str = "minio-manager.io/content-hash";
 
@@ -128,6 +130,8 @@ pub struct IssuedKey {
     pub expires_at: Timestamp,
     /// When the server drops the key before this one, if there is one.
     pub previous_expires_at: Option<Timestamp>,
+    /// The fingerprint of its session policy, if it has one.
+    pub session_policy: Option<String>,
 }
 
 impl IssuedKey {
@@ -145,6 +149,7 @@ impl IssuedKey {
             issued_at: annotation(secret, ISSUED_AT).and_then(time)?,
             expires_at: text(EXPIRATION).and_then(time)?,
             previous_expires_at: annotation(secret, PREVIOUS_EXPIRES_AT).and_then(time),
+            session_policy: annotation(secret, SESSION_POLICY).map(str::to_owned),
         })
     }
 
@@ -281,10 +286,16 @@ fn build(
     let annotations = metadata.annotations.get_or_insert_default();
     annotations.insert(ISSUED_AT.to_owned(), key.issued_at.to_string());
     annotations.insert(CONTENT_HASH.to_owned(), hex::encode(data_hash(&data)));
-    match key.previous_expires_at {
-        Some(time) => annotations.insert(PREVIOUS_EXPIRES_AT.to_owned(), time.to_string()),
-        None => annotations.remove(PREVIOUS_EXPIRES_AT),
-    };
+    let optional = [
+        (PREVIOUS_EXPIRES_AT, key.previous_expires_at.map(|time| time.to_string())),
+        (SESSION_POLICY, key.session_policy.clone()),
+    ];
+    for (name, value) in optional {
+        match value {
+            Some(value) => annotations.insert(name.to_owned(), value),
+            None => annotations.remove(name),
+        };
+    }
     let owners = metadata.owner_references.get_or_insert_default();
     owners.retain(|reference| reference.uid != owner.uid);
     owners.push(owner_reference(owner));
@@ -336,6 +347,8 @@ pub struct KeyFacts {
     pub expires_at: Timestamp,
     /// When the server drops the key before this one, if there is one.
     pub previous_expires_at: Option<Timestamp>,
+    /// The fingerprint of its session policy, if it has one.
+    pub session_policy: Option<String>,
 }
 
 impl From<&IssuedKey> for KeyFacts {
@@ -346,6 +359,7 @@ impl From<&IssuedKey> for KeyFacts {
             issued_at: key.issued_at,
             expires_at: key.expires_at,
             previous_expires_at: key.previous_expires_at,
+            session_policy: key.session_policy.clone(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What to do next, decided from what is there: no call is made here.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -42,6 +43,8 @@ pub enum IssueReason {
     Damaged,
     /// The key acts as another user.
     OtherUser,
+    /// The key is confined in another way than its owner wants.
+    OtherPolicy,
     /// The server does not take the key.
     KeyGone,
     /// The key is as old as its owner wants it, or nears its end.
@@ -65,6 +68,8 @@ pub fn judge(owner: &KeyOwner, secret: Option<&SecretFacts>, server: KeyOnServer
     let Some(key) = &secret.key else { return Verdict::Issue(IssueReason::Damaged) };
     if key.user != owner.user.as_str() {
         Verdict::Issue(IssueReason::OtherUser)
+    } else if key.session_policy != owner.session_policy_fingerprint() {
+        Verdict::Issue(IssueReason::OtherPolicy)
     } else if server == KeyOnServer::Gone {
         Verdict::Issue(IssueReason::KeyGone)
     } else if now >= next_rotation(owner, key) {
@@ -106,7 +111,7 @@ pub(super) enum Seen {
     /// It does not exist.
     Absent,
     /// It is the owner's.
-    Ours(SecretFacts),
+    Ours(Arc<SecretFacts>),
     /// It is somebody else's, here in words.
     Foreign(String),
 }
@@ -220,7 +225,11 @@ fn resume(
     progress: Progress,
     now: Timestamp,
 ) -> Step {
-    let useful = |key: &&KeyFacts| key.user == owner.user.as_str() && now < next_rotation(owner, key);
+    let useful = |key: &&KeyFacts| {
+        key.user == owner.user.as_str()
+            && key.session_policy == owner.session_policy_fingerprint()
+            && now < next_rotation(owner, key)
+    };
     let in_secret = secret.and_then(|secret| secret.key.as_ref()).map(|key| &key.access_key);
     match pending.key.as_ref() {
         Some(key) if in_secret == Some(&key.access_key) => return Step::RemovePending,

@@ -48,7 +48,7 @@ fn alice() -> Vec<Affected> {
 
 fn version(cache: &SecretCache) -> Option<String> {
     match cache.view("lake", SECRET) {
-        SecretView::Present(facts) => Some(facts.resource_version),
+        SecretView::Present(facts) => Some(facts.resource_version.clone()),
         _ => None,
     }
 }

@@ -109,7 +109,11 @@ fn files_are_named_as_they_are_mounted() {
 
 #[test]
 fn what_is_written_can_be_read_back() {
-    let key = IssuedKey { previous_expires_at: Some(at("2026-01-02T00:00:00Z")), ..key() };
+    let key = IssuedKey {
+        previous_expires_at: Some(at("2026-01-02T00:00:00Z")),
+        session_policy: Some("0123456789abcdef".into()),
+        ..key()
+    };
     assert_eq!(IssuedKey::read(&secret(&owner(), &template(), &key, None)), Some(key.clone()));
     assert_eq!(IssuedKey::read(&pending(&owner(), &key)), Some(key));
     assert_eq!(pending(&owner(), &super::super::fixtures::key()).metadata.name.as_deref(), Some("minio-alice.pending"));

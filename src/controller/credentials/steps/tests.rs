@@ -9,7 +9,7 @@ fn now() -> Timestamp {
 fn calm() -> Situation {
     Situation {
         check: Check::Watched,
-        secret: Seen::Ours(facts()),
+        secret: Seen::Ours(Arc::new(facts())),
         pending: Seen::Absent,
         progress: Progress::Unknown,
         server: KeyOnServer::Unchecked,
@@ -35,7 +35,10 @@ fn a_key_is_replaced_for_a_reason_only() {
     let outdated = SecretFacts { current: false, ..facts() };
     let mut others = facts();
     others.key.as_mut().expect("a key").user = "bob".into();
+    let mut confined = facts();
+    confined.key.as_mut().expect("a key").session_policy = Some("of somebody who was an admin".into());
     let cases = [
+        (Some(confined), KeyOnServer::Works, "2026-01-01T01:00:00Z", Verdict::Issue(IssueReason::OtherPolicy)),
         (None, KeyOnServer::Unchecked, "2026-01-01T01:00:00Z", Verdict::Issue(IssueReason::NoSecret)),
         (Some(damaged), KeyOnServer::Works, "2026-01-01T01:00:00Z", Verdict::Issue(IssueReason::Damaged)),
         (Some(others), KeyOnServer::Works, "2026-01-01T01:00:00Z", Verdict::Issue(IssueReason::OtherUser)),
@@ -97,13 +100,13 @@ fn a_close_look_proves_the_key_once() {
 fn a_first_key_is_made_without_reading() {
     let fresh = Situation { secret: Seen::Absent, first: true, ..calm() };
     assert_eq!(step(&fresh), Step::WritePending);
-    let written = Situation { pending: Seen::Ours(pending_facts()), progress: Progress::Missing, ..fresh };
+    let written = Situation { pending: Seen::Ours(Arc::new(pending_facts())), progress: Progress::Missing, ..fresh };
     assert_eq!(step(&written), Step::CreateKey);
     let created = Situation { progress: Progress::Created, ..written };
     assert_eq!(step(&created), Step::ProbePending);
     let proven = Situation { progress: Progress::Proven, ..created };
     assert_eq!(step(&proven), Step::WriteSecret);
-    let promoted = Situation { secret: Seen::Ours(facts()), ..proven };
+    let promoted = Situation { secret: Seen::Ours(Arc::new(facts())), ..proven };
     assert_eq!(step(&promoted), Step::RemovePending);
     let done = Situation { pending: Seen::Absent, ..promoted };
     assert_eq!(step(&done), Step::Finish);
@@ -120,27 +123,39 @@ fn a_later_key_is_made_after_a_read_and_beside_one_older_key_at_most() {
 
 #[test]
 fn a_waiting_pair_is_finished_from_wherever_it_was_left() {
-    let left =
-        |progress, secret| Situation { pending: Seen::Ours(pending_facts()), progress, secret, read: true, ..calm() };
-    for secret in [Seen::Absent, Seen::Ours(other_key(facts())), Seen::Ours(SecretFacts { key: None, ..facts() })] {
+    let left = |progress, secret| Situation {
+        pending: Seen::Ours(Arc::new(pending_facts())),
+        progress,
+        secret,
+        read: true,
+        ..calm()
+    };
+    for secret in [
+        Seen::Absent,
+        Seen::Ours(Arc::new(other_key(facts()))),
+        Seen::Ours(Arc::new(SecretFacts { key: None, ..facts() })),
+    ] {
         assert_eq!(step(&left(Progress::Unknown, secret.clone())), Step::ProbePending);
         assert_eq!(step(&left(Progress::Missing, secret.clone())), Step::CreateKey);
         assert_eq!(step(&left(Progress::Taken, secret.clone())), Step::ProbePending);
         assert_eq!(step(&left(Progress::Proven, secret.clone())), Step::WriteSecret);
         assert_eq!(step(&left(Progress::Spoilt, secret)), Step::DiscardPending);
     }
-    assert_eq!(step(&left(Progress::Unknown, Seen::Ours(facts()))), Step::RemovePending);
+    assert_eq!(step(&left(Progress::Unknown, Seen::Ours(Arc::new(facts())))), Step::RemovePending);
 }
 
 #[test]
 fn a_pair_that_is_of_no_use_is_discarded() {
-    let old = Situation { pending: Seen::Ours(pending_facts()), secret: Seen::Absent, ..calm() };
+    let old = Situation { pending: Seen::Ours(Arc::new(pending_facts())), secret: Seen::Absent, ..calm() };
     assert_eq!(next(&owner(), &old, at("2026-01-02T00:00:00Z")).expect("no conflict"), Step::DiscardPending);
-    let damaged = Seen::Ours(SecretFacts { key: None, ..pending_facts() });
+    let damaged = Seen::Ours(Arc::new(SecretFacts { key: None, ..pending_facts() }));
     assert_eq!(step(&Situation { pending: damaged, ..old.clone() }), Step::DiscardPending);
+    let mut confined = pending_facts();
+    confined.key.as_mut().expect("a key").session_policy = Some("of somebody who was an admin".into());
+    assert_eq!(step(&Situation { pending: Seen::Ours(Arc::new(confined)), ..old.clone() }), Step::DiscardPending);
     let mut others = pending_facts();
     others.key.as_mut().expect("a key").user = "bob".into();
-    assert_eq!(step(&Situation { pending: Seen::Ours(others), ..old }), Step::DiscardPending);
+    assert_eq!(step(&Situation { pending: Seen::Ours(Arc::new(others)), ..old }), Step::DiscardPending);
 }
 
 #[test]
@@ -173,7 +188,7 @@ fn secrets_of_others_are_left_alone() {
     for (situation, name) in [
         (Situation { secret: foreign.clone(), ..calm() }, "minio-alice"),
         (Situation { pending: foreign.clone(), ..calm() }, "minio-alice.pending"),
-        (Situation { secret: foreign, pending: Seen::Ours(pending_facts()), ..calm() }, "minio-alice"),
+        (Situation { secret: foreign, pending: Seen::Ours(Arc::new(pending_facts())), ..calm() }, "minio-alice"),
     ] {
         let error = next(&owner(), &situation, now()).expect_err("a conflict").to_string();
         assert!(error.contains(&format!("lake/{name} belongs to Deployment web")), "{error}");
@@ -187,7 +202,7 @@ fn a_disabled_user_gets_nothing_new_and_loses_nothing() {
     assert_eq!(disabled(calm()), Step::Finish);
     assert_eq!(disabled(Situation { secret: Seen::Absent, first: true, ..calm() }), Step::Finish);
     assert_eq!(disabled(Situation { secret: Seen::Foreign("nobody".into()), ..calm() }), Step::Finish);
-    assert_eq!(disabled(Situation { pending: Seen::Ours(pending_facts()), ..calm() }), Step::Finish);
+    assert_eq!(disabled(Situation { pending: Seen::Ours(Arc::new(pending_facts())), ..calm() }), Step::Finish);
     assert_eq!(disabled(Situation { secret: Seen::Unread, ..calm() }), Step::ReadSecrets);
 }
 
@@ -201,7 +216,7 @@ fn former_secrets_go_when_the_new_one_is_there() {
 
 #[test]
 fn other_words_for_the_same_key_are_written_over_what_was_read() {
-    let outdated = Situation { secret: Seen::Ours(SecretFacts { current: false, ..facts() }), ..calm() };
+    let outdated = Situation { secret: Seen::Ours(Arc::new(SecretFacts { current: false, ..facts() })), ..calm() };
     assert_eq!(step(&outdated), Step::ReadSecrets);
     assert_eq!(step(&Situation { read: true, ..outdated }), Step::RewriteSecret);
 }
