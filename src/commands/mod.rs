@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, Environment, ParseError};
+use crate::config::{self, ControllerArgs, Environment, ParseError};
 use crate::telemetry;
 
 /// Governs who may touch what in MinIO.
@@ -32,6 +32,8 @@ struct Cli {
 enum Command {
     /// Say whether a MinIO is fit for the controller, and what to do where it is not
     Check(check::CheckArgs),
+    /// Watch the objects and converge MinIO to them
+    Controller(ControllerArgs),
     /// Print the CRDs as YAML
     Crds {
         /// Write one file a CRD into this directory instead
@@ -61,6 +63,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: &Environ
 fn run(command: Command, environment: &Environment) -> Result<ExitCode, Failure> {
     match command {
         Command::Check(args) => return check::run(args, environment),
+        Command::Controller(args) => controller::run(args, environment, crate::controller::run)?,
         Command::Crds { out: Some(directory) } => crds::write(&directory)?,
         Command::Crds { out: None } => output::print(&crds::stream()?)?,
     }

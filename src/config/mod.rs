@@ -18,6 +18,7 @@ use jiff::SignedDuration;
 use kube::config::Kubeconfig;
 
 use crate::iam::desired::Extras;
+use crate::controller::credentials::SecretFile;
 use crate::iam::index::{IndexConfig, NamespaceRules};
 use crate::iam::layout::{Layout, LayoutSpec};
 use crate::iam::names::PolicyName;
@@ -30,7 +31,7 @@ pub use environment::{Environment, ParseError, parse};
 use file::ConfigFile;
 pub use value::{
     AdoptedExtras, ForeignKeys, LargeChangeLimit, LayoutName, LeaseKind, LogFormat, LogLevel, Mode, Namespaces,
-    OutputFormat, RedisUrl, SecretFile, SecretFiles, duration, show_duration,
+    OutputFormat, RedisUrl, SecretFiles, duration, show_duration,
 };
 
 /// Where Kubernetes tells a pod its namespace.

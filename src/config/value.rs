@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
+
+use crate::controller::credentials::{SecretFile, UnknownSecretFile};
 use serde::{Deserialize, Serialize};
 
 use crate::minio::{Endpoint, EndpointError};
@@ -165,39 +167,6 @@ pub enum LogFormat {
     Json,
 }
 
-/// A file of a credentials Secret, for mounting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub enum SecretFile {
-    /// AWS configuration whose `credential_process` prints `credential.json`.
-    #[value(name = "config")]
-    Config,
-    /// The key with its expiry, which AWS SDKs re-read.
-    #[value(name = "credential.json")]
-    CredentialJson,
-    /// `fs.s3a.*` settings.
-    #[value(name = "spark-defaults.conf")]
-    SparkDefaults,
-    /// Configuration of the MinIO client.
-    #[value(name = "mc-config.json")]
-    McConfig,
-    /// `CREATE SECRET` for DuckDB.
-    #[value(name = "duckdb.sql")]
-    DuckDb,
-}
-
-impl SecretFile {
-    /// The key in the Secret, which is the file's name in a mount.
-    pub fn file_name(self) -> &'static str {
-        match self {
-            SecretFile::Config => "config",
-            SecretFile::CredentialJson => "credential.json",
-            SecretFile::SparkDefaults => "spark-defaults.conf",
-            SecretFile::McConfig => "mc-config.json",
-            SecretFile::DuckDb => "duckdb.sql",
-        }
-    }
-}
-
 /// `--secret-files`: a comma list, or `none`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretFiles(pub BTreeSet<SecretFile>);
@@ -207,14 +176,11 @@ impl SecretFiles {
         if text == "none" {
             return Ok(Self(BTreeSet::new()));
         }
-        let known = || SecretFile::value_variants().iter().map(|file| file.file_name()).collect::<Vec<_>>().join(", ");
-        let files: Result<BTreeSet<_>, _> = text
-            .split(',')
-            .map(|name| SecretFile::from_str(name.trim(), false).map_err(|_| name.trim().to_owned()))
-            .collect();
-        files
-            .map(Self)
-            .map_err(|name| format!("expected none or a comma list of {}, and {name:?} is not one of them", known()))
+        let files: Result<BTreeSet<_>, _> = text.split(',').map(|name| name.trim().parse()).collect();
+        files.map(Self).map_err(|unknown: UnknownSecretFile| {
+            let known = SecretFile::ALL.map(SecretFile::name).join(", ");
+            format!("expected none or a comma list of {known}, and {:?} is not one of them", unknown.0)
+        })
     }
 }
 

@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use serde_json::Value;
 
-use super::document::Document;
+use super::check::{CheckOptions, Checked, check};
 use super::names::{GroupName, NameError, PolicyName, ServerGroup, UserName};
 use super::path::{Access, S3Path};
 use super::subject::{Cause, Kind, ObjectKey};
@@ -295,35 +294,12 @@ pub struct PolicyDecl {
     /// The name on the server.
     pub name: PolicyName,
     /// The document, or why it was refused.
-    pub document: Result<Examined, Invalid>,
+    pub document: Result<Checked, Invalid>,
     /// `spec.adoptionPolicy`
     pub adoption: AdoptionPolicy,
     /// `spec.deletionPolicy`
     pub deletion: Option<DeletionPolicy>,
 }
-
-/// A policy document that passed the strict check.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Examined {
-    /// The document.
-    pub document: Document,
-    /// Whether it gives `admin:`, `kms:` or `sts:` actions.
-    pub admin: bool,
-    /// What its author should know.
-    pub warnings: Vec<PolicyWarning>,
-}
-
-/// Something that the author of a policy should know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PolicyWarning {
-    /// The condition that says so, such as `ConditionsSpoofable`.
-    pub condition: &'static str,
-    /// The sentence.
-    pub message: String,
-}
-
-/// The strict check of documents: the document as written, and whether unsafe variables are allowed. The error is for people.
-pub type PolicyCheck = fn(&Value, bool) -> Result<Examined, String>;
 
 impl Declared {
     /// Reads a `MinioUser`.
@@ -409,8 +385,8 @@ impl Declared {
         Self { meta, body: share_body(&object.spec).map(Body::Share) }
     }
 
-    /// Reads a `MinioPolicy`; `check` decides on its document.
-    pub fn policy(object: &api::MinioPolicy, check: PolicyCheck) -> Self {
+    /// Reads a `MinioPolicy`; its document is checked strictly.
+    pub fn policy(object: &api::MinioPolicy) -> Self {
         let status = object.status.as_ref();
         let held = status.and_then(|status| status.policy_name.as_deref());
         let mut meta = meta_of(object, Kind::MinioPolicy);
@@ -418,8 +394,11 @@ impl Declared {
         meta.incumbent = meta.finalizer && held == Some(object.policy_name());
         let body = PolicyName::parse_declared(object.policy_name()).map_err(Invalid::from).map(|name| {
             let spec = &object.spec;
-            let document = check(&spec.document, spec.allow_unsafe_variables)
-                .map_err(|message| Invalid::new(StallReason::InvalidDocument, message));
+            let options = CheckOptions { allow_unsafe_variables: spec.allow_unsafe_variables, ..Default::default() };
+            let document = check(&spec.document, &options).map_err(|findings| {
+                let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
+                Invalid::new(StallReason::InvalidDocument, findings.join("; "))
+            });
             Body::Policy(PolicyDecl { name, document, adoption: spec.adoption_policy, deletion: spec.deletion_policy })
         });
         Self { meta, body }

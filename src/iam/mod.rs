@@ -1,11 +1,13 @@
 //! The pure core: names, paths, documents, layout, index, compile, plan. No I/O, no clock.
 
 pub mod change;
+pub mod check;
 pub mod compile;
 pub mod declared;
 pub mod describe;
 pub mod desired;
 pub mod document;
+pub mod evaluate;
 pub mod family;
 pub mod index;
 pub mod layout;
@@ -16,4 +18,6 @@ pub mod observed;
 pub mod path;
 pub mod place;
 pub mod plan;
+pub mod slug;
 pub mod subject;
+pub mod vocabulary;

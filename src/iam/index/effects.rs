@@ -96,7 +96,7 @@ impl Index {
             workspace: entry.has_workspace(),
             twin_side: group.is_some() && !own_name(claim),
             twin_enabled: group.is_some_and(|group| group.twin),
-            admin: entry.document.as_ref().is_some_and(|examined| examined.admin),
+            admin: entry.document.as_ref().is_some_and(|checked| checked.carries_admin_actions),
             going: entry.fate() == Fate::Deleted,
         })
     }

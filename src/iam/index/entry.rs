@@ -3,8 +3,9 @@
 use super::IndexConfig;
 use super::claims::Claim;
 use crate::api::{DeletionPolicy, Origin, Workspace};
+use crate::iam::check::Checked;
 use crate::iam::declared::{
-    Body, Declared, Examined, GroupDecl, Invalid, Owner, PolicyDecl, ShareDecl, StallReason, UserDecl,
+    Body, Declared, GroupDecl, Invalid, Owner, PolicyDecl, ShareDecl, StallReason, UserDecl,
 };
 use crate::iam::desired::{Extras, Fate};
 use crate::iam::document::Document;
@@ -19,7 +20,7 @@ pub(super) struct Entry {
     /// Why the object has no effect at all.
     pub(super) refused: Option<Invalid>,
     /// For policies: the last good document, and why a later one is not in force.
-    pub(super) document: Option<Examined>,
+    pub(super) document: Option<Checked>,
     pub(super) document_refused: Option<Invalid>,
     /// Whether an older version, which this index has not seen, may still be in force.
     pub(super) former_unknown: bool,
@@ -138,10 +139,10 @@ impl Entry {
     }
 }
 
-fn document(declared: &Declared, config: &IndexConfig, former: Option<&Entry>) -> (Option<Examined>, Option<Invalid>) {
+fn document(declared: &Declared, config: &IndexConfig, former: Option<&Entry>) -> (Option<Checked>, Option<Invalid>) {
     let Ok(Body::Policy(policy)) = &declared.body else { return (None, None) };
-    let permitted = |examined: &Examined| {
-        if examined.admin && !config.allowed_admin_policies.contains(&policy.name) {
+    let permitted = |checked: &Checked| {
+        if checked.carries_admin_actions && !config.allowed_admin_policies.contains(&policy.name) {
             return Err(Invalid::new(
                 StallReason::NotPermitted,
                 format!(
@@ -151,10 +152,10 @@ fn document(declared: &Declared, config: &IndexConfig, former: Option<&Entry>) -
                 ),
             ));
         }
-        Ok(examined.clone())
+        Ok(checked.clone())
     };
-    match policy.document.clone().and_then(|examined| permitted(&examined)) {
-        Ok(examined) => (Some(examined), None),
+    match policy.document.clone().and_then(|checked| permitted(&checked)) {
+        Ok(checked) => (Some(checked), None),
         Err(refused) => {
             let same = |former: &&Entry| former.declared.meta.uid == declared.meta.uid;
             (former.filter(same).and_then(|former| former.document.clone()), Some(refused))
@@ -253,7 +254,7 @@ pub(super) fn not_below(share: &ShareDecl, folders: &[String]) -> Invalid {
 
 /// The document that a policy object wants on the server.
 pub(super) fn wanted_document(entry: &Entry) -> Option<&Document> {
-    entry.document.as_ref().map(|examined| &examined.document)
+    entry.document.as_ref().map(|checked| &checked.document)
 }
 
 /// Whether a policy of this name comes with every server and carries admin actions.

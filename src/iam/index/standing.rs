@@ -216,7 +216,7 @@ impl Index {
             || self
                 .holder(&Claim::Policy(policy.clone()))
                 .and_then(|entry| entry.document.as_ref())
-                .is_some_and(|examined| examined.admin)
+                .is_some_and(|checked| checked.carries_admin_actions)
     }
 
     /// Whether an object may refer to a policy.

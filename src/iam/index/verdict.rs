@@ -11,7 +11,8 @@ use super::{Index, Standing};
 use crate::api::{
     DeletionPolicy, GrantCounts, PendingReason, PendingReference, ReferenceKind, SubjectKind, UserGrants,
 };
-use crate::iam::declared::{Body, GroupDecl, MembershipDecl, PolicyWarning, ShareDecl, Target, UserDecl};
+use crate::iam::check::Warning;
+use crate::iam::declared::{Body, GroupDecl, MembershipDecl, ShareDecl, Target, UserDecl};
 use crate::iam::names::BUILT_IN_POLICIES;
 use crate::iam::subject::{ObjectKey, Subject};
 
@@ -34,8 +35,8 @@ pub struct Verdict {
     pub next_expiry: Option<Timestamp>,
     /// Sentences to add to the message.
     pub notes: Vec<String>,
-    /// Further conditions, of policies.
-    pub warnings: Vec<PolicyWarning>,
+    /// What the author of a policy should know of the document in force.
+    pub warnings: Vec<Warning>,
     /// The uid that the status binds the object to: of a share's owner, of a membership's group.
     pub bound_uid: Option<String>,
     /// The subjects that have to converge before what this generation says is in force.
@@ -225,8 +226,8 @@ impl Verdict {
     }
 }
 
-fn policy_warnings(entry: &Entry) -> Vec<PolicyWarning> {
-    entry.document.as_ref().map(|examined| examined.warnings.clone()).unwrap_or_default()
+fn policy_warnings(entry: &Entry) -> Vec<Warning> {
+    entry.document.as_ref().map(|checked| checked.warnings.clone()).unwrap_or_default()
 }
 
 impl From<SubjectKind> for ReferenceKind {

@@ -1,0 +1,5 @@
+//! Tests against real servers. One binary, so that they are linked once.
+
+mod crds;
+mod minio;
+mod support;
