@@ -18,8 +18,7 @@ const LARGEST_FILE: u64 = 64 << 20;
 const PAGE: u32 = 500;
 /// How long one page may take.
 const DEADLINE: Duration = Duration::from_secs(30);
-const KINDS: [Kind; 5] =
-    [Kind::MinioUser, Kind::MinioGroup, Kind::GroupMembership, Kind::PathShare, Kind::MinioPolicy];
+const KINDS: [Kind; 5] = [Kind::MinioUser, Kind::MinioGroup, Kind::GroupMembership, Kind::PathShare, Kind::MinioPolicy];
 
 /// Objects by key, so that two of one name cannot both count.
 pub(super) type Objects = BTreeMap<ObjectKey, DynamicObject>;
@@ -155,8 +154,7 @@ fn take(document: Value, home_namespace: &str, objects: &mut Objects) -> Result<
         return items.iter().try_for_each(|item| take(item.clone(), home_namespace, objects));
     }
     let Some(kind) = kind_of(text("apiVersion"), text("kind"))? else { return Ok(()) };
-    let mut object: DynamicObject =
-        serde_json::from_value(document).map_err(|error| format!("{kind}: {error}"))?;
+    let mut object: DynamicObject = serde_json::from_value(document).map_err(|error| format!("{kind}: {error}"))?;
     let name = object.metadata.name.clone().filter(|name| !name.is_empty());
     let name = name.ok_or_else(|| format!("a {kind} has no metadata.name"))?;
     let namespace = object.metadata.namespace.get_or_insert_with(|| home_namespace.to_owned()).clone();

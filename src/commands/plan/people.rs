@@ -111,7 +111,9 @@ impl Said {
         for (scope, had) in before.iter() {
             match after.get(scope) {
                 Some(access) if access >= had => {}
-                Some(access) => self.lose(format!("{who} keeps {} on {}, had {}", word(access), place(scope), word(had))),
+                Some(access) => {
+                    self.lose(format!("{who} keeps {} on {}, had {}", word(access), place(scope), word(had)))
+                }
                 None if after.cover(scope, had) => {}
                 None => self.lose(format!("{who} loses {} on {}", word(had), place(scope))),
             }

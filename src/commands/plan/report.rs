@@ -77,7 +77,8 @@ impl Report {
         }
         if !self.unmanaged.is_empty() {
             text.push('\n');
-            let lines: Vec<String> = self.unmanaged.iter().map(|thing| format!("{} {}", thing.kind, thing.name)).collect();
+            let lines: Vec<String> =
+                self.unmanaged.iter().map(|thing| format!("{} {}", thing.kind, thing.name)).collect();
             section(&mut text, "Described by no object (left as it is)", &lines);
         }
         text
