@@ -195,14 +195,6 @@ impl Model {
         own.map(|(name, document)| (name.clone(), Some(document.clone()))).collect()
     }
 
-    /// Whether a user's request is allowed.
-    pub fn allows(&self, user: &str, request: &Request) -> bool {
-        let statements = self.statements(user);
-        let applies =
-            |effect| statements.iter().any(|statement| statement.effect == effect && applies(statement, request));
-        applies(Effect::Allow) && !applies(Effect::Deny)
-    }
-
     /// The requests that are allowed to a user.
     pub fn allowed(&self, user: &str, requests: &[Request]) -> Vec<bool> {
         let statements = self.statements(user);

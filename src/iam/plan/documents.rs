@@ -12,7 +12,7 @@ use super::super::document::{Document, MAX_BYTES};
 use super::super::family::{Draft, rights_in};
 use super::super::names::DocumentName;
 use super::super::observed::Documents;
-use super::super::path::{Access, Rights, Scope};
+use super::super::path::{Access, Bucket, Rights, Scope};
 use super::super::place::place;
 use super::{Loss, is_written};
 
@@ -82,14 +82,34 @@ impl<'a> Desk<'a> {
             && self.target.iter().all(|(name, draft)| self.holds(name, &draft.render()))
     }
 
+    /// Whether policies that are not of the families are to go.
+    pub fn detaches_foreign(&self) -> bool {
+        self.attached.difference(&self.wanted).any(|name| !self.owns(name))
+    }
+
+    /// What the families give in the end.
+    pub fn end(&self) -> Rights {
+        self.target.values().flat_map(|draft| draft.rights().iter()).map(owned).collect()
+    }
+
+    /// What attached documents of the families give; `None` where more than that is attached or may be.
+    pub fn now(&self) -> Option<Rights> {
+        let known = |name: &DocumentName| {
+            let document = self.documents.get(name)?.as_ref()?;
+            let draft = Draft::read(document, self.instance);
+            draft.render().same_meaning(document).then(|| draft.rights().iter().map(owned).collect::<Vec<_>>())
+        };
+        self.attached.iter().map(known).collect::<Option<Vec<_>>>().map(|rights| rights.into_iter().flatten().collect())
+    }
+
     /// The rights of attached documents that the documents to come no longer give.
     pub fn lost_grants(&self) -> BTreeSet<Loss> {
-        let now: Rights = self.target.values().flat_map(|draft| draft.rights().iter()).map(owned).collect();
+        let end = self.end();
         self.documents
             .iter()
             .filter(|(name, _)| self.attached.contains(*name))
             .filter_map(|(name, document)| Some((self.base_of(name)?, rights_in(document.as_ref()?))))
-            .flat_map(|(base, rights)| lacking(&rights, &now).into_iter().map(|right| (base.clone(), right)))
+            .flat_map(|(base, rights)| lacking(&rights, &end).into_iter().map(|right| (base.clone(), right)))
             .map(|(family, (scope, access))| Loss::Grant { family, scope, access })
             .collect()
     }
@@ -159,27 +179,6 @@ impl<'a> Desk<'a> {
         self.documents.keys().filter(|name| !self.target.contains_key(*name)).cloned().collect()
     }
 
-    /// Takes from the documents whatever the end does not give, and detaches foreign policies that are to go. Where a right
-    /// falls apart into so many that the document cannot hold them, the rest is missing until the end.
-    pub fn narrow(&mut self, changes: &mut Vec<Change>) {
-        let end: Rights = self.target.values().flat_map(|draft| draft.rights().iter()).map(owned).collect();
-        for (name, document) in self.documents.clone() {
-            let Some(document) = document.filter(|_| self.attached.contains(&name)) else { continue };
-            let held = Draft::read(&document, self.instance);
-            let mut narrowed = Draft::new(self.instance);
-            for (scope, access) in common(held.rights(), &end).iter() {
-                narrowed.add(scope, access);
-            }
-            if narrowed.rights() != held.rights() {
-                narrowed.set_guard(held.guard() || narrowed.is_empty());
-                self.put(&name, &narrowed, changes);
-            }
-        }
-        let staying =
-            self.attached.iter().filter(|name| self.owns(name) || self.wanted.contains(*name)).cloned().collect();
-        self.map(&staying, changes);
-    }
-
     /// Brings documents and attachments to their end without interrupting what stays allowed.
     pub fn settle(&mut self, changes: &mut Vec<Change>) {
         self.put_unattached(changes);
@@ -194,7 +193,9 @@ impl<'a> Desk<'a> {
                 }
                 None => {
                     let index = on_cycle(&steps, &steady);
-                    self.widen(&mut steps, index, changes);
+                    if let Some(step) = steps.get_mut(index) {
+                        self.widen(step, changes);
+                    }
                 }
             }
         }
@@ -214,8 +215,7 @@ impl<'a> Desk<'a> {
     }
 
     /// Gives what a step gives without taking what it takes, so that nothing need wait for it any more.
-    fn widen(&mut self, steps: &mut [Step], index: usize, changes: &mut Vec<Change>) {
-        let Some(step) = steps.get_mut(index) else { return };
+    fn widen(&mut self, step: &mut Step, changes: &mut Vec<Change>) {
         match step.what.clone() {
             What::Attachments => {
                 let both = self.attached.union(&self.wanted).cloned().collect();
@@ -224,19 +224,16 @@ impl<'a> Desk<'a> {
             What::Document(name) => {
                 let held = self.documents.get(&name).and_then(Option::as_ref);
                 let held = held.map_or_else(|| Draft::new(self.instance), |held| Draft::read(held, self.instance));
-                let both = self.target.get(&name).and_then(|draft| held.with_all(draft, MAX_BYTES));
-                match both {
-                    Some(both) => {
+                match self.target.get(&name).and_then(|end| Some((held.with_all(end, MAX_BYTES)?, end.clone()))) {
+                    Some((both, end)) => {
                         self.put(&name, &both, changes);
-                        step.lost =
-                            self.target.get(&name).map_or_else(Vec::new, |end| lacking(both.rights(), end.rights()));
+                        *step = Step::new(What::Document(name), both.rights(), end.rights());
                     }
                     None => self.attach_interim(&name, &step.gained, changes),
                 }
             }
         }
-        step.gained.clear();
-        step.gains_unknown = false;
+        step.gave();
     }
 
     /// Puts rights into a document of their own until the end.
@@ -302,7 +299,7 @@ impl<'a> Desk<'a> {
                 .map(owned)
                 .collect();
             Step {
-                loses_unknown: gone.clone().any(|name| !self.owns(name)),
+                loses_unknown: self.detaches_foreign(),
                 gains_unknown: new.clone().any(|name| !self.owns(name)),
                 ..Step::new(What::Attachments, &old, &end)
             }
@@ -328,6 +325,9 @@ struct Step {
     what: What,
     lost: Vec<(Scope, Access)>,
     gained: Vec<(Scope, Access)>,
+    /// Buckets that can no longer be looked at, and those that now can.
+    lost_buckets: BTreeSet<Bucket>,
+    gained_buckets: BTreeSet<Bucket>,
     /// It takes policies away whose content is not known: they may allow or deny anything, so they go last.
     loses_unknown: bool,
     /// It adds policies whose content is not known: they come first.
@@ -336,18 +336,26 @@ struct Step {
 
 impl Step {
     fn new(what: What, old: &Rights, new: &Rights) -> Self {
-        let (lost, gained) = (lacking(old, new), lacking(new, old));
-        Self { what, lost, gained, loses_unknown: false, gains_unknown: false }
+        let (old_buckets, new_buckets) = (buckets(old), buckets(new));
+        Self {
+            what,
+            lost: lacking(old, new),
+            gained: lacking(new, old),
+            lost_buckets: &old_buckets - &new_buckets,
+            gained_buckets: &new_buckets - &old_buckets,
+            loses_unknown: false,
+            gains_unknown: false,
+        }
     }
 
     /// Whether `self` must come before `other`.
     fn precedes(&self, other: &Step, steady: &[Rights]) -> bool {
-        if other.loses_unknown || self.gains_unknown {
-            return true;
-        }
+        other.loses_unknown || self.gains_unknown || self.saves_right(other, steady) || self.saves_bucket(other, steady)
+    }
+
+    fn saves_right(&self, other: &Step, steady: &[Rights]) -> bool {
         other.lost.iter().any(|(lost, held)| {
             self.gained.iter().any(|(gained, given)| {
-                let level = *held.min(given);
                 let region = if lost.contains(gained) {
                     gained
                 } else if gained.contains(lost) {
@@ -355,10 +363,27 @@ impl Step {
                 } else {
                     return false;
                 };
-                !steady.iter().any(|rights| rights.cover(region, level))
+                !steady.iter().any(|rights| rights.cover(region, *held.min(given)))
             })
         })
     }
+
+    fn saves_bucket(&self, other: &Step, steady: &[Rights]) -> bool {
+        let steadily =
+            |bucket: &Bucket| steady.iter().any(|rights| rights.iter().any(|(scope, _)| scope.bucket() == bucket));
+        self.gained_buckets.intersection(&other.lost_buckets).any(|bucket| !steadily(bucket))
+    }
+
+    /// Records that everything that the step gives is there.
+    fn gave(&mut self) {
+        self.gained.clear();
+        self.gained_buckets.clear();
+        self.gains_unknown = false;
+    }
+}
+
+fn buckets(rights: &Rights) -> BTreeSet<Bucket> {
+    rights.iter().map(|(scope, _)| scope.bucket().clone()).collect()
 }
 
 fn predecessor(steps: &[Step], index: usize, steady: &[Rights]) -> Option<usize> {
@@ -383,15 +408,6 @@ fn owned<'a>((scope, access): (&'a Scope, Access)) -> (Scope, Access) {
 /// The rights that `other` does not cover.
 fn lacking(rights: &Rights, other: &Rights) -> Vec<(Scope, Access)> {
     rights.iter().filter(|(scope, access)| !other.cover(scope, *access)).map(owned).collect()
-}
-
-/// What both give.
-fn common(one: &Rights, other: &Rights) -> Rights {
-    let meet = |(a, held): (&Scope, Access), (b, given): (&Scope, Access)| {
-        let region = if a.contains(b) { Some(b) } else { b.contains(a).then_some(a) };
-        region.map(|region| (region.clone(), held.min(given)))
-    };
-    one.iter().flat_map(|a| other.iter().filter_map(move |b| meet(a, b))).collect()
 }
 
 /// What replacing a document does to its holders; both where the old one holds more than we read.

@@ -1,7 +1,7 @@
 //! Plans for groups with their twins.
 //!
 //! Who leaves goes first and who joins comes last, so that neither sees what the other state gives. Who moves between the
-//! sides must find its new side settled before it leaves the old one, which must not have got anything new by then.
+//! sides finds its new side settled before it leaves the old one, which has not got anything new by then.
 
 use std::collections::BTreeSet;
 
@@ -10,17 +10,20 @@ use super::super::desired::{DesiredGroup, DesiredSide, Extras, Fate};
 use super::super::family::label;
 use super::super::names::ServerGroup;
 use super::super::observed::{ObservedGroup, ObservedSide, Surroundings};
+use super::super::path::Rights;
 use super::documents::Desk;
 use super::user::{lost_attachments, want};
 use super::{Loss, Plan};
 
 type Names = BTreeSet<String>;
 
+/// With `widen_only`, `desired` is what [`widen`](super::widen) made.
 pub(super) fn plan(
     desired: &DesiredGroup,
     observed: &ObservedGroup,
     around: &dyn Surroundings,
     instance: &str,
+    widen_only: bool,
 ) -> Plan {
     let mut plan = Plan::default();
     if desired.fate == Fate::Untouched {
@@ -39,9 +42,10 @@ pub(super) fn plan(
             plan.documents.append(&mut side.desk.rendered());
         }
     }
-    let movements = Movements::new(desired, &mut main, &mut twin, around, &mut plan);
+    let mut movements = Movements::new(desired, &mut main, &mut twin, around, &mut plan);
+    movements.stay_in_twin = widen_only;
     count_losses(&main, &twin, &movements, &mut plan);
-    carry_out(&mut main, &mut twin, movements, &mut plan.changes);
+    carry_out(&mut main, &mut twin, &movements, &mut plan.changes);
     for side in [&main, &twin] {
         if !side.stale.is_empty() {
             plan.waiting.stale_members.insert(side.group.clone(), side.stale.clone());
@@ -187,6 +191,8 @@ struct Movements {
     demoted: Names,
     joining_main: Names,
     joining_twin: Names,
+    /// Whether those who are promoted stay in the twin too, because nothing may be taken away.
+    stay_in_twin: bool,
 }
 
 impl Movements {
@@ -208,6 +214,7 @@ impl Movements {
             demoted: &main.members & &to_twin,
             joining_main: &to_main - &here,
             joining_twin: &to_twin - &here,
+            stay_in_twin: false,
         }
     }
 }
@@ -238,37 +245,43 @@ fn leaving(side: &mut Side<'_>, declared: &Names, here: &Names, around: &dyn Sur
     &foreign - &side.stale
 }
 
-fn carry_out(main: &mut Side<'_>, twin: &mut Side<'_>, movements: Movements, changes: &mut Vec<Change>) {
-    let Movements { leaving_main, leaving_twin, promoted, demoted, joining_main, joining_twin } = movements;
-    main.remove(&leaving_main, changes);
-    twin.remove(&leaving_twin, changes);
-    let into_main = &promoted | &joining_main;
-    let into_twin = &demoted | &joining_twin;
-    if demoted.is_empty() {
-        main.finish(&into_main, changes);
-        twin.remove(&promoted, changes);
+fn carry_out(main: &mut Side<'_>, twin: &mut Side<'_>, movements: &Movements, changes: &mut Vec<Change>) {
+    let Movements { leaving_main, leaving_twin, promoted, demoted, joining_main, joining_twin, stay_in_twin } =
+        movements;
+    let into_main = promoted | joining_main;
+    let into_twin = demoted | joining_twin;
+    // The twin has no canned policies: what those of the group deny to who is in both stays denied to the last.
+    twin.remove(leaving_twin, changes);
+    main.remove(leaving_main, changes);
+    if !demoted.is_empty() && promoted.is_empty() {
         twin.finish(&into_twin, changes);
-    } else if promoted.is_empty() || twin.is_settled() {
-        if promoted.is_empty() {
-            twin.finish(&into_twin, changes);
-        } else {
-            twin.add(&demoted, changes);
-        }
-        main.remove(&demoted, changes);
-        main.finish(&into_main, changes);
-        twin.remove(&promoted, changes);
-        twin.finish(&into_twin, changes);
+    } else if !demoted.is_empty() && (twin.is_settled() || gives_nothing_new_to_demoted(main, twin)) {
+        twin.add(demoted, changes);
     } else {
-        // Both sides change and members cross in both directions: meanwhile the group gives what it gives before and after.
-        if !main.is_settled() {
-            main.desk.narrow(changes);
-        }
-        main.add(&promoted, changes);
-        twin.remove(&promoted, changes);
-        twin.finish(&into_twin, changes);
-        main.remove(&demoted, changes);
-        main.finish(&joining_main, changes);
+        // Members cross in both directions, and the twin gives what those who come into it must not see, or will give
+        // what those who leave it must not: the former wait outside, where they have less than they will have.
+        twin.remove(demoted, changes);
     }
+    main.remove(demoted, changes);
+    if main.desk.detaches_foreign() {
+        // A policy that goes may deny to who is in both, after a plan that was cut short, what the twin gives.
+        let in_both = promoted & &main.members;
+        twin.remove(&in_both, changes);
+    }
+    main.finish(&into_main, changes);
+    if !stay_in_twin {
+        twin.remove(promoted, changes);
+    }
+    twin.finish(&into_twin, changes);
+}
+
+/// Whether those who move into the twin may see it as it is: it gives only what they have or will have.
+fn gives_nothing_new_to_demoted(main: &Side<'_>, twin: &Side<'_>) -> bool {
+    let known: Option<(Rights, Rights)> = main.desk.now().zip(twin.desk.now());
+    let end = twin.desk.end();
+    known.is_some_and(|(main, twin)| {
+        twin.iter().all(|(scope, access)| main.cover(scope, access) || end.cover(scope, access))
+    })
 }
 
 fn count_losses(main: &Side<'_>, twin: &Side<'_>, movements: &Movements, plan: &mut Plan) {

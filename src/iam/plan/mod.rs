@@ -1,16 +1,16 @@
 //! From what the server should hold and what it holds to an ordered list of changes.
 //!
 //! After every single change nobody may do what neither the old nor the new state allows, and nobody is denied what both
-//! allow. A plan that was cut short anywhere is followed by another plan from there, under the same rule. There are four
-//! exceptions, all short and none of them a leak by us, except that the server leaves no other way for the last:
+//! allow. A plan that was cut short anywhere is followed by another plan from there, under the same rule. The exceptions,
+//! all of a few requests:
 //!
-//! - When some members move into a read-only twin while others move out of it, and the documents of both sides change,
-//!   movers may lose for three requests what one side gives up at the same time.
+//! - While some members move into a read-only twin and others out of it, and the documents change, the former may have
+//!   less than they had and will have; so may who is on both sides after a plan that was cut short.
 //! - A grant to everyone that moves into a further document is missing until the users have that one attached.
-//! - A user who held something that only a foreign document gave, in a shape we do not read, may lose it before the
-//!   document of ours that gives it too is written.
-//! - A user whom somebody else disabled comes back, if declared enabled, with the attachments it had, which are set
-//!   right with the next request: the server refuses to write those of a disabled user.
+//! - What a document of somebody else gave in a shape that we do not read may be interrupted.
+//! - The server refuses to write the attachments of a disabled user. So what a canned policy denies is not denied between
+//!   the request that sets them and the one that sets the status, and a user whom somebody else disabled comes back, if
+//!   declared enabled, with the attachments it had until the next request.
 
 mod documents;
 mod group;
@@ -21,7 +21,6 @@ mod widen;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use loss::Loss;
-pub use widen::widen;
 
 use super::change::{Change, Impact};
 use super::desired::{Desired, DesiredPolicy, Family, Fate};
@@ -86,11 +85,30 @@ impl Kept {
 ///
 /// `observed` must be of the kind of `desired`; there are no changes for anything else.
 pub fn plan(desired: &Desired, observed: &Observed, around: &dyn Surroundings, instance: &str) -> Plan {
+    plan_for(desired, observed, around, instance, false)
+}
+
+/// The changes that give what `desired` gives beyond `observed` and take nothing away: rights, attachments, members and
+/// accounts stay, nothing is deleted, and a canned policy that exists is not written. For subjects some of whose objects
+/// cannot be read, and while removals are held. What is kept so shows among the kept, whoever declared it.
+pub fn plan_widening(desired: &Desired, observed: &Observed, around: &dyn Surroundings, instance: &str) -> Plan {
+    plan_for(&widen::widen(desired, observed), observed, around, instance, true)
+}
+
+fn plan_for(
+    desired: &Desired,
+    observed: &Observed,
+    around: &dyn Surroundings,
+    instance: &str,
+    widen_only: bool,
+) -> Plan {
     match (desired, observed) {
         (Desired::Everyone(family), Observed::Everyone(documents)) => plan_everyone(family, documents, instance),
         (Desired::Policy(desired), Observed::Policy(observed)) => plan_policy(desired, observed, instance),
         (Desired::User(desired), Observed::User(observed)) => user::plan(desired, observed, around, instance),
-        (Desired::Group(desired), Observed::Group(observed)) => group::plan(desired, observed, around, instance),
+        (Desired::Group(desired), Observed::Group(observed)) => {
+            group::plan(desired, observed, around, instance, widen_only)
+        }
         _ => Plan::default(),
     }
 }

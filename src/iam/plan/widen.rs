@@ -8,7 +8,7 @@ use super::super::path::{Access, Rights, Scope};
 
 /// What `desired` gives and what is in force already, so that a plan for it takes nothing away: rights, attachments,
 /// members and accounts stay, nothing is deleted. A canned policy that exists stays as it is.
-pub fn widen(desired: &Desired, observed: &Observed) -> Desired {
+pub(super) fn widen(desired: &Desired, observed: &Observed) -> Desired {
     match (desired, observed) {
         (Desired::Everyone(family), Observed::Everyone(documents)) => {
             Desired::Everyone(with_held(family, documents, |_| true))
