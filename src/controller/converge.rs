@@ -155,7 +155,7 @@ fn make_plan(engine: &Engine, subject: &Subject, desired: &Desired) -> Plan {
     let observed = state.mirror.observed(desired);
     let instance = &engine.settings.instance;
     if state.index.widen_only(subject) {
-        return plan::plan(&plan::widen(desired, &observed), &observed, &state.mirror, instance);
+        return plan::plan_widening(desired, &observed, &state.mirror, instance);
     }
     plan::plan(desired, &observed, &state.mirror, instance)
 }
