@@ -250,6 +250,56 @@ mod tests {
         assert_eq!(rest.keys().copied().collect::<Vec<_>>(), [1]);
     }
 
+    /// A right whose key has this length and costs three bytes for each.
+    fn plain(number: usize, length: usize) -> Scope {
+        let key: String =
+            format!("{number:04}-").chars().chain("xxxxxxxxx/".chars().cycle()).take(length - 1).collect();
+        S3Path::new(Bucket::parse("lake").unwrap(), &format!("{key}x")).unwrap().scope()
+    }
+
+    /// Adds plain rights until the document has just not more than `size` bytes.
+    fn fill(draft: &mut Draft, first: usize, size: usize) {
+        for number in first.. {
+            let mut probe = draft.clone();
+            assert!(probe.add(&plain(number, 10), Access::Read));
+            let Some(rest) = size.checked_sub(probe.size()).filter(|rest| *rest >= 3) else { return };
+            assert!(draft.add(&plain(number, (10 + rest / 3).min(600)), Access::Read));
+        }
+    }
+
+    #[test]
+    fn a_right_that_became_too_large_moves_alone() {
+        // The second document has no room for another statement; without the right that needs one it could take in the
+        // third, while the first has just room for that right.
+        let moving = plain(0, 300);
+        let alone = |scope: &Scope| {
+            let mut draft = Draft::new(INSTANCE);
+            assert!(draft.add(scope, Access::Read));
+            draft
+        };
+        let mut second = alone(&moving);
+        fill(&mut second, 200, MAX_BYTES - 200);
+        let third = alone(&plain(1, 333));
+        let mut first = alone(&plain(2, 20));
+        assert!(first.add(&plain(3, 20), Access::ReadWrite));
+        let mut with = first.clone();
+        assert!(with.add(&moving, Access::ReadWrite));
+        let cost = with.size() - first.size();
+        fill(&mut first, 100, MAX_BYTES - cost - 50);
+        assert!(first.with_all(&third, MAX_BYTES).is_none() && first.clone().add(&moving, Access::ReadWrite));
+
+        let observed: Placement = [(1, first), (2, second), (3, third)].into_iter().collect();
+        let all: Rights =
+            observed.values().flat_map(|draft| draft.rights().iter()).map(|(s, a)| (s.clone(), a)).collect();
+        let mut wish = family(false, Rights::default(), all);
+        let before = documents(&observed);
+        assert_eq!(documents(&place(&wish, &before, INSTANCE)), before);
+        wish.grants.add(moving.clone(), Access::ReadWrite);
+        let placement = place(&wish, &before, INSTANCE);
+        assert_eq!(placement[&1].rights().get(&moving), Some(Access::ReadWrite));
+        assert_eq!(placement[&3].rights(), observed[&3].rights());
+    }
+
     #[test]
     fn a_right_that_replaces_another_takes_its_place() {
         let all: Rights = (0..300).map(|number| right(0, number, 100, false)).collect();

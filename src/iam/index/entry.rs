@@ -4,7 +4,9 @@ use super::IndexConfig;
 use super::claims::Claim;
 use crate::api::{DeletionPolicy, Origin, Workspace};
 use crate::iam::check::Checked;
-use crate::iam::declared::{Body, Declared, GroupDecl, Invalid, Owner, PolicyDecl, ShareDecl, StallReason, UserDecl};
+use crate::iam::declared::{
+    Body, Declared, GroupDecl, Invalid, Owner, PolicyDecl, ShareDecl, StallReason, UserDecl,
+};
 use crate::iam::desired::{Extras, Fate};
 use crate::iam::document::Document;
 use crate::iam::names::{PolicyName, RESERVED_GROUPS, ServerGroup};

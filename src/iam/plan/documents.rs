@@ -401,7 +401,7 @@ fn on_cycle(steps: &[Step], steady: &[Rights]) -> usize {
     cycle.clone().find(attachments).unwrap_or(entry)
 }
 
-fn owned<'a>((scope, access): (&'a Scope, Access)) -> (Scope, Access) {
+fn owned((scope, access): (&Scope, Access)) -> (Scope, Access) {
     (scope.clone(), access)
 }
 

@@ -374,20 +374,10 @@ fn policies_are_written_labelled_and_deleted_when_nobody_holds_them() {
     assert_eq!(converge(&mut model, &desired), ["delete policy reader"]);
 }
 
-/// Two documents that swap what they give, as no placement would: `filler` decides whether one can hold both meanwhile.
-fn swap(filler: usize) -> Vec<String> {
+/// Leads two documents of bob from one content to another, as no placement need do, and watches that a request stays
+/// allowed all the time.
+fn settle(before: [Draft; 2], after: [Draft; 2], allowed: &[Request]) -> Vec<String> {
     let base = name("user-home-policy-bob");
-    let long = vec!["x".repeat(200); 4].join("/");
-    let (left, right) = (format!("left/{long}"), format!("right/{long}"));
-    let draft = |own: &str, number: usize| {
-        let mut draft = Draft::new(INSTANCE);
-        let fill = (0..filler).map(|part| format!("fill{number}-{part}/{}", "x".repeat(200)));
-        for key in fill.chain([own.to_owned()]) {
-            assert!(draft.add(&scope(&key), Access::Read));
-        }
-        draft
-    };
-    let (before, after) = ([draft(&left, 1), draft(&right, 2)], [draft(&right, 1), draft(&left, 2)]);
     let by_name = |drafts: [Draft; 2]| -> BTreeMap<_, _> {
         drafts.into_iter().enumerate().map(|(index, draft)| (base.numbered(index + 1), draft)).collect()
     };
@@ -408,12 +398,43 @@ fn swap(filler: usize) -> Vec<String> {
     desk.settle(&mut changes);
     for change in &changes {
         model.apply(change).unwrap();
-        for key in [&left, &right] {
-            let request = Request { action: "s3:GetObject", bucket: "lake".to_owned(), key: key.clone() };
-            assert_eq!(model.allowed("bob", &[request]), [true], "{key} after {change}");
-        }
+        assert!(model.allowed("bob", allowed).iter().all(|allowed| *allowed), "after {change}");
     }
     changes.iter().map(words).collect()
+}
+
+fn draft(paths: impl IntoIterator<Item = impl AsRef<str>>) -> Draft {
+    let mut draft = Draft::new(INSTANCE);
+    for path in paths {
+        assert!(draft.add(&S3Path::parse(&format!("s3a://{}", path.as_ref())).unwrap().scope(), Access::Read));
+    }
+    draft
+}
+
+fn request(action: &'static str, bucket: &str, key: &str) -> Request {
+    Request { action, bucket: bucket.to_owned(), key: key.to_owned() }
+}
+
+/// Two documents that swap a right; `filler` decides whether one can hold both meanwhile.
+fn swap(filler: usize) -> Vec<String> {
+    let long = vec!["x".repeat(200); 4].join("/");
+    let filled = |own: &str, number: usize| {
+        let fill = (0..filler).map(move |part| format!("lake/fill{number}-{part}/{}", "x".repeat(200)));
+        draft(fill.chain([format!("lake/{own}/{long}")]))
+    };
+    let requests = ["left", "right"].map(|own| request("s3:GetObject", "lake", &format!("{own}/{long}")));
+    settle([filled("left", 1), filled("right", 2)], [filled("right", 1), filled("left", 2)], &requests)
+}
+
+#[test]
+fn a_bucket_can_be_looked_at_all_the_time() {
+    let head = [request("s3:HeadBucket", "lake", "")];
+    let changes = settle(
+        [draft(["lake/a", "pond/a"]), draft(["pond/b"])],
+        [draft(["pond/a"]), draft(["pond/b", "lake/b"])],
+        &head,
+    );
+    assert_eq!(changes, ["write policy user-home-policy-bob--2", "write policy user-home-policy-bob"]);
 }
 
 #[test]
