@@ -4,6 +4,7 @@ pub mod check;
 pub mod controller;
 pub mod crds;
 pub mod output;
+pub mod plan;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -34,6 +35,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Watch the objects and converge MinIO to them
     Controller(ControllerArgs),
+    /// Say what the objects would change: exit code 0 nothing, 2 something
+    Plan(plan::PlanArgs),
     /// Print the CRDs as YAML
     Crds {
         /// Write one file a CRD into this directory instead
@@ -63,6 +66,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: &Environ
 fn run(command: Command, environment: &Environment) -> Result<ExitCode, Failure> {
     match command {
         Command::Check(args) => return check::run(args, environment),
+        Command::Plan(args) => return plan::run(args, environment),
         Command::Controller(args) => controller::run(args, environment, crate::controller::run)?,
         Command::Crds { out: Some(directory) } => crds::write(&directory)?,
         Command::Crds { out: None } => output::print(&crds::stream()?)?,

@@ -17,8 +17,8 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use kube::config::Kubeconfig;
 
-use crate::iam::desired::Extras;
 use crate::controller::credentials::SecretFile;
+use crate::iam::desired::Extras;
 use crate::iam::index::{IndexConfig, NamespaceRules};
 use crate::iam::layout::{Layout, LayoutSpec};
 use crate::iam::names::PolicyName;

@@ -262,7 +262,11 @@ fn standing(observed: &Observed, mark: &str) -> Standing {
     }
 }
 
-fn decide_origin(
+/// Whether a subject that was never claimed is created or adopted.
+///
+/// # Errors
+/// What the server has under the name may not be taken.
+pub fn decide_origin(
     subject: &Subject,
     observed: &Observed,
     desired: &Desired,
