@@ -48,6 +48,16 @@ impl Index {
         entries.map(|entry| entry.declared.cause()).collect()
     }
 
+    /// The objects that wait for a subject, and the one that holds its name.
+    pub fn waiting_for(&self, subject: &Subject) -> BTreeSet<ObjectKey> {
+        self.progress.waiting_for(subject).chain(self.holder_of(subject)).cloned().collect()
+    }
+
+    /// The subjects that an object waits for.
+    pub fn outstanding(&self, key: &ObjectKey) -> BTreeSet<Subject> {
+        self.progress.outstanding(key)
+    }
+
     /// An object, in its last version that could be read.
     pub fn get(&self, key: &ObjectKey) -> Option<&Declared> {
         self.entry(key).map(|entry| &entry.declared)

@@ -65,6 +65,11 @@ impl Progress {
         self.waits.get(object).map(|waits| waits.keys().cloned().collect()).unwrap_or_default()
     }
 
+    /// The objects that wait for a subject.
+    pub(super) fn waiting_for(&self, subject: &Subject) -> impl Iterator<Item = &ObjectKey> {
+        self.waiting.get(subject).into_iter().flatten()
+    }
+
     /// Subjects that something waits for.
     pub(super) fn subjects(&self) -> impl Iterator<Item = &Subject> {
         self.waiting.keys()
