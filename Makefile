@@ -4,7 +4,6 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-MAKEFLAGS += --no-print-directory
 
 # Builds are shared by all checkouts, and survive a new clone.
 CACHE := $(or $(MINIO_MANAGER_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/minio-manager)
