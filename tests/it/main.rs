@@ -1,0 +1,6 @@
+//! Tests against real servers. One binary, so that they are linked once.
+
+mod crds;
+mod credentials;
+mod minio;
+mod support;

@@ -1,0 +1,4 @@
+//! The servers that tests run against.
+
+pub mod kube;
+pub mod minio;
