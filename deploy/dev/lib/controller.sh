@@ -28,7 +28,6 @@ MINIO_SECRET_KEY_FILE=$STATE/controller/secret-key
 REDIS_URL=$(value_of REDIS_URL)
 HOME_NAMESPACE=$HOME_NAMESPACE
 METRICS_LISTEN=127.0.0.1:$(port_of controller)
-INSTANCE_ID=minio-manager-demo
 END
 }
 
