@@ -36,6 +36,19 @@ pub async fn work(engine: Arc<Engine>) {
     }
 }
 
+/// An object that could never be read has no declaration to judge, only a reason.
+async fn report_unreadable(engine: &Engine, key: &ObjectKey) -> Result<(), Failure> {
+    let (seen, wanted) = {
+        let state = engine.state();
+        let (Some(seen), Some(error)) = (state.seen.get(key), state.index.undecodable().get(key)) else {
+            return Ok(());
+        };
+        (seen.clone(), status::unreadable(seen, error, Timestamp::now()))
+    };
+    engine.objects.write_status(key, &seen, &wanted).await?;
+    Ok(())
+}
+
 /// What is known of an object at one moment.
 struct View {
     seen: Seen,
@@ -46,7 +59,7 @@ struct View {
 }
 
 async fn report(engine: &Engine, key: &ObjectKey) -> Result<(), Failure> {
-    let Some(view) = look(engine, key) else { return Ok(()) };
+    let Some(view) = look(engine, key) else { return report_unreadable(engine, key).await };
     if view.seen.is_deleting() && may_let_go(engine, &view) {
         return let_go(engine, key, &view).await;
     }

@@ -116,6 +116,21 @@ pub fn status(inputs: &Inputs<'_>) -> Map<String, Value> {
     }
 }
 
+/// The status of an object that could never be read.
+pub fn unreadable(seen: &Seen, error: &str, now: Timestamp) -> Map<String, Value> {
+    let generation = seen.meta.generation.unwrap_or_default();
+    let said = Said::new(
+        reason::INVALID_DOCUMENT,
+        format!("the object cannot be read, so nothing it says is in force: {error}"),
+    );
+    let facts = Facts { stalled: Some(said), ..Facts::default() };
+    let conditions = conditions(&facts, generation, &previous(seen), now);
+    let mut status = seen.status.clone();
+    status.insert("observedGeneration".to_owned(), generation.into());
+    status.insert("conditions".to_owned(), serde_json::to_value(conditions).unwrap_or_default());
+    status
+}
+
 /// A name is only held once the object has claimed it: the status would make it an incumbent.
 fn holds_name(inputs: &Inputs<'_>) -> bool {
     inputs.declared.meta.origin.is_some()
@@ -174,13 +189,11 @@ fn pending(inputs: &Inputs<'_>) -> Vec<PendingReference> {
 
 fn all_conditions(inputs: &Inputs<'_>) -> Vec<Condition> {
     let facts = facts(inputs);
-    let previous: Vec<Condition> = inputs
-        .seen
-        .status
-        .get("conditions")
-        .and_then(|held| serde_json::from_value(held.clone()).ok())
-        .unwrap_or_default();
-    conditions(&facts, inputs.verdict.generation, &previous, inputs.now)
+    conditions(&facts, inputs.verdict.generation, &previous(inputs.seen), inputs.now)
+}
+
+fn previous(seen: &Seen) -> Vec<Condition> {
+    seen.status.get("conditions").and_then(|held| serde_json::from_value(held.clone()).ok()).unwrap_or_default()
 }
 
 fn facts(inputs: &Inputs<'_>) -> Facts {
