@@ -191,9 +191,6 @@ impl Planner<'_> {
         }
         let sentences = people::sentences(desired, observed, &planned.changes, &planned.documents);
         self.report.people.extend(sentences);
-        for policy in &planned.waiting.missing_policies {
-            self.notes.insert(format!("{subject} waits for policy {policy}, which does not exist"));
-        }
         for policy in &planned.kept.policies {
             self.notes.insert(format!("{subject} keeps policy {policy}, which no object declares"));
         }

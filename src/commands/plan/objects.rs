@@ -100,7 +100,7 @@ async fn list(
         let listed = tokio::time::timeout(DEADLINE, api.list(&page)).await;
         let answer = listed.map_err(|_| ObjectsError::Slow { kind, namespace: namespace.to_owned() })?;
         let answer = answer.map_err(|error| match error {
-            kube::Error::Api(status) if status.is_not_found() => ObjectsError::NoSuchKind { kind },
+            kube::Error::Api(status) if status.code == 404 => ObjectsError::NoSuchKind { kind },
             source => ObjectsError::List { kind, namespace: namespace.to_owned(), source: Box::new(source) },
         })?;
         for object in answer.items {
