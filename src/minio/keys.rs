@@ -1,0 +1,147 @@
+//! Access keys (MinIO's service accounts): keys below a user that expire by themselves.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use http::Method;
+use jiff::Timestamp;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::{
+    admin::was_there,
+    call::Call,
+    client::{Client, Request},
+    error::Error,
+    secret::Credentials,
+    types::{AccessKey, AccessKeyInfo, RawAccessKey, RawAccessKeyInfo, RawAccessKeys},
+};
+
+/// How many users go into one bulk request: their names are part of the URL.
+const USERS_PER_REQUEST: usize = 100;
+
+/// An access key to be created.
+#[derive(Clone, Debug)]
+pub struct NewAccessKey {
+    /// The user it acts as; must exist and be enabled.
+    pub parent: String,
+    /// Its id (3 to 20 bytes) and secret (8 to 40 bytes).
+    pub credentials: Credentials,
+    /// At most 32 characters of `A-Za-z0-9-_` and blanks, starting with a letter; empty for none.
+    pub name: String,
+    /// At most 256 bytes.
+    pub description: String,
+    /// When the server drops it: 15 minutes to 365 days from now; none: never.
+    pub expiration: Option<Timestamp>,
+    /// What the key is confined to, within its parent's rights: at most 4,096 bytes.
+    pub session_policy: Option<serde_json::Value>,
+}
+
+/// What a key's own signed request proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyState {
+    /// The server knows the key and its secret.
+    Works,
+    /// The server knows the key, but with another secret.
+    WrongSecret,
+    /// The server does not know the key (deleted, expired, never created).
+    Unknown,
+    /// The key, or the user that it is, is disabled.
+    Disabled,
+}
+
+impl Client {
+    /// Creates an access key with the given id and secret. When the server's answer names another expiration, it is in the result.
+    ///
+    /// # Errors
+    /// [`Class::Conflict`](super::Class::Conflict) where the id is taken, by whomever: not idempotent, probe before repeating;
+    /// [`Class::Absent`](super::Class::Absent) where the parent does not exist or is disabled;
+    /// [`Class::Invalid`](super::Class::Invalid) for lengths, expirations and session policies against the rules.
+    pub async fn add_access_key(&self, key: &NewAccessKey) -> Result<Option<Timestamp>, Error> {
+        let mut body = json!({
+            "targetUser": key.parent,
+            "accessKey": key.credentials.access_key,
+            "secretKey": key.credentials.secret.expose(),
+            "name": key.name,
+            "description": key.description,
+        });
+        if let Some(expiration) = key.expiration {
+            body["expiration"] = json!(expiration.to_string());
+        }
+        if let Some(policy) = &key.session_policy {
+            body["policy"] = policy.clone();
+        }
+        let plain = Zeroizing::new(body.to_string());
+        let request = Request::admin(Call::AddAccessKey, Method::PUT, "add-service-account");
+        let answer = self.send_sealed(request, plain.as_bytes()).await?;
+        let created: Created = answer.sealed_json(Call::AddAccessKey).await?;
+        Ok(AccessKey::from(created.credentials).expiration)
+    }
+
+    /// Deletes an access key. False where there was none.
+    pub async fn delete_access_key(&self, access_key: &str) -> Result<bool, Error> {
+        let request = Request::admin(Call::DeleteAccessKey, Method::DELETE, "delete-service-account");
+        was_there(self.send(request.query("accessKey", access_key)).await)
+    }
+
+    /// The access keys of `user` by id, with name, description and status.
+    pub async fn list_access_keys(&self, user: &str) -> Result<Vec<AccessKey>, Error> {
+        let request = Request::admin(Call::ListAccessKeys, Method::GET, "list-service-accounts").query("user", user);
+        let raw: RawAccessKeys = self.send(request).await?.sealed_json(Call::ListAccessKeys).await?;
+        Ok(raw.into())
+    }
+
+    /// The access keys of `users`, without name, description and status; users without keys are left out.
+    pub async fn list_access_keys_bulk(
+        &self,
+        users: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, Vec<AccessKey>>, Error> {
+        let names: Vec<&String> = users.iter().collect();
+        let mut all = BTreeMap::new();
+        for some in names.chunks(USERS_PER_REQUEST) {
+            let request = Request::admin(Call::ListAccessKeysBulk, Method::GET, "list-access-keys-bulk")
+                .query("listType", "svcacc-only")
+                .queries("users", some.iter().copied());
+            let answer = self.send(request).await?;
+            let raw: Option<BTreeMap<String, RawAccessKeys>> = answer.sealed_json(Call::ListAccessKeysBulk).await?;
+            all.extend(raw.unwrap_or_default().into_iter().map(|(user, keys)| (user, keys.into())));
+        }
+        Ok(all)
+    }
+
+    /// One access key with its session policy; none where there is no such key.
+    pub async fn access_key_info(&self, access_key: &str) -> Result<Option<AccessKeyInfo>, Error> {
+        let request =
+            Request::admin(Call::AccessKeyInfo, Method::GET, "info-access-key").query("accessKey", access_key);
+        let answer = match self.send(request).await {
+            Err(error) if error.is_absent() => return Ok(None),
+            answer => answer?,
+        };
+        let raw: RawAccessKeyInfo = answer.sealed_json(Call::AccessKeyInfo).await?;
+        Ok(Some(raw.into()))
+    }
+
+    /// Whether the server takes `credentials`, found out by signing a cheap request with them.
+    ///
+    /// What the key may do is another matter: being denied proves the key as well as being answered does.
+    ///
+    /// # Errors
+    /// Where the server's answer proves nothing: it is away, or not itself yet.
+    pub async fn probe(&self, credentials: &Credentials) -> Result<KeyState, Error> {
+        let request = Request::admin(Call::Probe, Method::GET, "user-info").query("accessKey", &credentials.access_key);
+        let Err(error) = self.with_credentials(credentials.clone()).send(request).await else {
+            return Ok(KeyState::Works);
+        };
+        match error.code() {
+            "AccessDenied" | "XMinioAdminNoSuchUser" | "XMinioIAMActionNotAllowed" => Ok(KeyState::Works),
+            "SignatureDoesNotMatch" => Ok(KeyState::WrongSecret),
+            "InvalidAccessKeyId" if error.message().contains("disabled") => Ok(KeyState::Disabled),
+            "InvalidAccessKeyId" => Ok(KeyState::Unknown),
+            _ => Err(error),
+        }
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Created {
+    credentials: RawAccessKey,
+}

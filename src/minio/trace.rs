@@ -1,0 +1,244 @@
+//! The server's trace of IAM calls: who changes what besides us, within a millisecond, without any configuration of the server.
+//!
+//! The stream has no memory: what happened before it was opened, or while it was away, is not in it.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use bytes::BytesMut;
+use http::Method;
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+
+use super::{
+    call::{Call, Outcome},
+    client::{Client, Request},
+    error::Error,
+    types::Holder,
+};
+
+/// The server sends a blank every second; a stream silent for this long is dead.
+const SILENCE_LIMIT: Duration = Duration::from_secs(15);
+/// Longest event that is read; the largest is a policy document, which MinIO limits to 20 KiB.
+const EVENT_LIMIT: usize = 4 << 20;
+
+/// One call of the admin API, by anybody, as the server traced it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceEvent {
+    /// The server's name for the call, such as `AddUser`.
+    pub function: String,
+    /// The access key that signed it; empty where it was not signed.
+    pub caller: String,
+    /// The caller's `User-Agent`; ours starts with `minio-manager/`.
+    pub agent: String,
+    /// The HTTP status of the answer.
+    pub status: u16,
+    query: BTreeMap<String, String>,
+}
+
+/// What a traced call changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Touched {
+    /// Nothing: a read, a failure, or nothing that concerns IAM.
+    Nothing,
+    /// A user or group: itself or its attachments.
+    Holder(Holder),
+    /// A policy's document.
+    Policy(String),
+    /// An access key.
+    AccessKey(String),
+    /// Something, but the trace does not say what.
+    Something,
+}
+
+impl TraceEvent {
+    /// What the call changed, as far as the trace tells.
+    pub fn touched(&self) -> Touched {
+        if self.status >= 400 {
+            return Touched::Nothing;
+        }
+        let named =
+            |name: &str, make: fn(String) -> Touched| self.query.get(name).cloned().map_or(Touched::Something, make);
+        match self.function.as_str() {
+            "AddUser" | "SetUserStatus" | "RemoveUser" => {
+                named("accessKey", |name| Touched::Holder(Holder::User(name)))
+            }
+            "SetGroupStatus" => named("group", |name| Touched::Holder(Holder::Group(name))),
+            "SetPolicyForUserOrGroup" if self.query.get("isGroup").is_some_and(|value| value == "true") => {
+                named("userOrGroup", |name| Touched::Holder(Holder::Group(name)))
+            }
+            "SetPolicyForUserOrGroup" => named("userOrGroup", |name| Touched::Holder(Holder::User(name))),
+            "AddCannedPolicy" | "RemoveCannedPolicy" => named("name", Touched::Policy),
+            "UpdateServiceAccount" | "DeleteServiceAccount" => named("accessKey", Touched::AccessKey),
+            "UpdateGroupMembers"
+            | "AttachDetachPolicyBuiltin"
+            | "AttachDetachPolicyLDAP"
+            | "AddServiceAccount"
+            | "AddServiceAccountLDAP"
+            | "ImportIAM"
+            | "ImportIAMV2" => Touched::Something,
+            _ => Touched::Nothing,
+        }
+    }
+}
+
+/// An open trace.
+#[derive(Debug)]
+pub struct TraceStream {
+    response: reqwest::Response,
+    buffer: BytesMut,
+}
+
+impl Client {
+    /// Follows all admin calls from now on, our own included. Needs `admin:ServerTrace`.
+    pub async fn trace(&self) -> Result<TraceStream, Error> {
+        let request = Request::admin(Call::Trace, Method::GET, "trace").query("internal", "true");
+        let response = self.open_stream(request).await?;
+        Ok(TraceStream { response, buffer: BytesMut::new() })
+    }
+}
+
+impl TraceStream {
+    /// The next event; waits for it. Safe to cancel.
+    ///
+    /// # Errors
+    /// When the stream ended or fell silent: events may have been missed, so compare everything after opening a new one.
+    pub async fn next(&mut self) -> Result<TraceEvent, Error> {
+        loop {
+            if let Some(event) = self.take_event() {
+                return Ok(event);
+            }
+            if self.buffer.len() > EVENT_LIMIT {
+                return Err(Error::transport(Call::Trace, Outcome::Oversize, None));
+            }
+            match tokio::time::timeout(SILENCE_LIMIT, self.response.chunk()).await {
+                Err(_) => return Err(Error::transport(Call::Trace, Outcome::Timeout, None)),
+                Ok(Err(error)) => return Err(Error::transport(Call::Trace, Outcome::Broken, Some(error))),
+                Ok(Ok(None)) => return Err(Error::transport(Call::Trace, Outcome::Broken, None)),
+                Ok(Ok(Some(chunk))) => self.buffer.extend_from_slice(&chunk),
+            }
+        }
+    }
+
+    /// The first complete line that is an event. Lines that are none are of no interest: the server traces more than admin calls.
+    fn take_event(&mut self) -> Option<TraceEvent> {
+        while let Some(end) = self.buffer.iter().position(|&byte| byte == b'\n') {
+            let line = self.buffer.split_to(end + 1);
+            if let Some(event) = parse(&line) {
+                return Some(event);
+            }
+        }
+        // Keep-alive blanks are not the beginning of a line.
+        if self.buffer.iter().all(|&byte| byte == b' ') {
+            self.buffer.clear();
+        }
+        None
+    }
+}
+
+fn parse(line: &[u8]) -> Option<TraceEvent> {
+    let raw: RawEvent = serde_json::from_slice(line).ok()?;
+    let function = raw.function.strip_prefix("admin.")?.to_owned();
+    let http = raw.http?;
+    let header =
+        |name: &str| http.request.headers.get(name).and_then(|values| values.first()).cloned().unwrap_or_default();
+    Some(TraceEvent {
+        function,
+        caller: signer(&header("Authorization")),
+        agent: header("User-Agent"),
+        status: http.response.status,
+        query: http.request.query.split('&').filter_map(pair).collect(),
+    })
+}
+
+/// The access key in a SigV4 authorization; the rest of it is nobody's business.
+fn signer(authorization: &str) -> String {
+    let credential = authorization.split_once("Credential=").map(|(_, rest)| rest).unwrap_or_default();
+    // Date, region, service and terminator follow; the key itself may hold slashes.
+    credential.split(',').next().unwrap_or_default().rsplitn(5, '/').nth(4).unwrap_or_default().to_owned()
+}
+
+fn pair(text: &str) -> Option<(String, String)> {
+    let (name, value) = text.split_once('=')?;
+    let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+    Some((decode(name), decode(value)))
+}
+
+#[derive(Deserialize)]
+struct RawEvent {
+    #[serde(default, rename = "funcname", alias = "funcName")]
+    function: String,
+    #[serde(default)]
+    http: Option<RawHttp>,
+}
+
+#[derive(Deserialize)]
+struct RawHttp {
+    #[serde(default)]
+    request: RawRequest,
+    #[serde(default)]
+    response: RawResponse,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawRequest {
+    #[serde(rename = "rawquery", alias = "rawQuery")]
+    query: String,
+    headers: BTreeMap<String, Vec<String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawResponse {
+    #[serde(rename = "statuscode", alias = "statusCode")]
+    status: u16,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the server sent it, shortened.
+    fn line(function: &str, query: &str, status: u16) -> Vec<u8> {
+        let headers = r#"{"Authorization":["AWS4-HMAC-SHA256 Credential=a/root/20261121/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=41"],"User-Agent":["curl/7"]}"#;
+        format!(
+            r#" {{"type":8,"funcname":"admin.{function}","http":{{"request":{{"method":"PUT","rawquery":"{query}","headers":{headers}}},"response":{{"headers":{{}},"statuscode":{status}}}}}}}"#
+        )
+        .into_bytes()
+    }
+
+    #[test]
+    fn an_event_names_caller_and_subject() {
+        let event = parse(&line("AddUser", r"accessKey=b+c%2Bd\u0026x=1", 200)).unwrap();
+        assert_eq!((event.caller.as_str(), event.agent.as_str(), event.status), ("a/root", "curl/7", 200));
+        assert_eq!(event.touched(), Touched::Holder(Holder::User("b c+d".to_owned())));
+    }
+
+    #[test]
+    fn calls_are_mapped_to_what_they_touch() {
+        let group = |name: &str| Touched::Holder(Holder::Group(name.to_owned()));
+        for (function, query, touched) in [
+            ("SetPolicyForUserOrGroup", r"isGroup=true\u0026policyName=p\u0026userOrGroup=g", group("g")),
+            (
+                "SetPolicyForUserOrGroup",
+                r"isGroup=false\u0026userOrGroup=u",
+                Touched::Holder(Holder::User("u".to_owned())),
+            ),
+            ("SetGroupStatus", "group=g", group("g")),
+            ("AddCannedPolicy", "name=p", Touched::Policy("p".to_owned())),
+            ("DeleteServiceAccount", "accessKey=K", Touched::AccessKey("K".to_owned())),
+            ("UpdateGroupMembers", "", Touched::Something),
+            ("RemoveUser", "", Touched::Something),
+            ("GetUserInfo", "accessKey=u", Touched::Nothing),
+        ] {
+            assert_eq!(parse(&line(function, query, 200)).unwrap().touched(), touched, "{function} {query}");
+        }
+        assert_eq!(parse(&line("RemoveUser", "accessKey=u", 404)).unwrap().touched(), Touched::Nothing);
+    }
+
+    #[test]
+    fn what_is_no_admin_call_is_skipped() {
+        assert_eq!(parse(b" \n"), None);
+        assert_eq!(parse(br#"{"funcname":"s3.GetObject","http":{}}"#), None);
+    }
+}

@@ -1,0 +1,4 @@
+//! Tests against real servers. One binary, so that they are linked once.
+
+mod crds;
+mod support;

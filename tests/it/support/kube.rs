@@ -1,0 +1,251 @@
+//! A kube-apiserver with our CRDs: the one of `KUBECONFIG`, or one of our own, started once a process.
+//!
+//! Our own ends with the test process, however that ends: a shell waits for the end of its input and then stops the
+//! servers and removes their data.
+
+use std::{
+    env, fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+use aws_lc_rs::{
+    encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der},
+    rsa::{KeyPair, KeySize},
+    signature::KeyPair as _,
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use k8s_openapi::{
+    api::core::v1::Namespace, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api, Client, Config, ResourceExt,
+    api::{ObjectMeta, Patch, PatchParams, PostParams},
+    config::{KubeConfigOptions, Kubeconfig},
+    runtime::{conditions::is_crd_established, wait::await_condition},
+};
+use minio_manager::api::schema;
+
+const START_TIMEOUT: Duration = Duration::from_secs(90);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+const FIELD_MANAGER: &str = "minio-manager-tests";
+
+/// Stops both servers as soon as the standard input ends, and removes the data.
+const SUPERVISE: &str = r#"
+trap '' INT
+data=$1 etcd=$2 apiserver=$3
+. "$data/flags"
+"$etcd" $etcd_flags > "$data/etcd.log" 2>&1 < /dev/null & etcd_process=$!
+"$apiserver" $apiserver_flags > "$data/apiserver.log" 2>&1 < /dev/null & apiserver_process=$!
+cat > /dev/null
+kill -9 $apiserver_process $etcd_process
+wait
+rm -rf "$data"
+"#;
+
+/// A cluster with our CRDs installed.
+pub struct Cluster {
+    kubeconfig: PathBuf,
+    context: String,
+    _servers: Option<Child>,
+}
+
+impl Cluster {
+    /// The cluster of this test process.
+    pub fn shared() -> &'static Self {
+        static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+        CLUSTER.get_or_init(|| {
+            // Each test has a runtime of its own, which must neither be blocked into nor outlived.
+            std::thread::spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(Self::start())
+            })
+            .join()
+            .expect("the API server for the tests did not start")
+        })
+    }
+
+    /// A new client. A client works in the runtime that it was made in only, so that each test needs its own.
+    pub async fn client(&self) -> Client {
+        install_crypto();
+        let kubeconfig = Kubeconfig::read_from(&self.kubeconfig).unwrap();
+        let options = KubeConfigOptions { context: Some(self.context.clone()), ..KubeConfigOptions::default() };
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
+        config.connect_timeout = Some(REQUEST_TIMEOUT);
+        Client::try_from(config).unwrap()
+    }
+
+    /// The kubeconfig file, for programs that a test starts.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// A new namespace whose name starts with the prefix.
+    pub async fn namespace(&self, prefix: &str) -> String {
+        static COUNTER: AtomicU32 = AtomicU32::new(0);
+        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
+        let name = format!("{prefix}-{since_epoch:x}-{}", COUNTER.fetch_add(1, Ordering::Relaxed));
+        let namespace = Namespace {
+            metadata: ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() },
+            ..Namespace::default()
+        };
+        Api::all(self.client().await).create(&PostParams::default(), &namespace).await.unwrap();
+        name
+    }
+
+    async fn start() -> Self {
+        let cluster = match env::var_os("KUBECONFIG") {
+            Some(path) if !path.is_empty() => Self::existing(path.into()),
+            _ => start_own(),
+        };
+        cluster.wait_until_ready().await;
+        cluster.install_crds().await;
+        cluster
+    }
+
+    fn existing(kubeconfig: PathBuf) -> Self {
+        let context = Kubeconfig::read_from(&kubeconfig).unwrap().current_context.unwrap();
+        Self { kubeconfig, context, _servers: None }
+    }
+
+    async fn wait_until_ready(&self) {
+        let started = Instant::now();
+        let mut last = String::new();
+        while started.elapsed() < START_TIMEOUT {
+            match self.try_ready().await {
+                Ok(()) => return,
+                Err(error) => last = error,
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let log = self.kubeconfig.with_file_name("apiserver.log");
+        panic!("no API server after {START_TIMEOUT:?}: {last}\n{}", fs::read_to_string(log).unwrap_or_default());
+    }
+
+    async fn try_ready(&self) -> Result<(), String> {
+        let authority = self.kubeconfig.with_file_name("apiserver.crt");
+        if self._servers.is_some() && !authority.exists() {
+            return Err(format!("{} is not there", authority.display()));
+        }
+        let request = http::Request::get("/readyz").body(Vec::new()).unwrap();
+        self.client().await.request_text(request).await.map(drop).map_err(|error| error.to_string())
+    }
+
+    async fn install_crds(&self) {
+        let api: Api<CustomResourceDefinition> = Api::all(self.client().await);
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        for crd in schema::crds() {
+            api.patch(&crd.name_any(), &params, &Patch::Apply(&crd)).await.unwrap_or_else(|error| {
+                panic!("the API server does not accept the CRD {}: {error}", crd.name_any());
+            });
+        }
+        for crd in schema::crds() {
+            let name = crd.name_any();
+            let established = await_condition(api.clone(), &name, is_crd_established());
+            tokio::time::timeout(REQUEST_TIMEOUT, established).await.unwrap().unwrap();
+        }
+    }
+}
+
+/// Makes TLS work in this process.
+pub fn install_crypto() {
+    // It fails when another test was first, with the same provider.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
+fn start_own() -> Cluster {
+    let data = env::temp_dir().join(format!("minio-manager-tests-{}", std::process::id()));
+    fs::create_dir_all(&data).unwrap();
+    let (etcd, etcd_peer, secure) = (free_port(), free_port(), free_port());
+    write_flags(&data, etcd, etcd_peer, secure);
+    write_service_account_keys(&data);
+    fs::write(data.join("tokens.csv"), "tests,admin,admin,system:masters\n").unwrap();
+    write_kubeconfig(&data, secure);
+    let servers = Command::new("sh")
+        .args(["-c", SUPERVISE, "servers"])
+        .arg(&data)
+        .arg(tool("etcd", "MINIO_MANAGER_ETCD_BIN"))
+        .arg(tool("kube-apiserver", "MINIO_MANAGER_APISERVER_BIN"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    Cluster { kubeconfig: data.join("kubeconfig"), context: "tests".to_owned(), _servers: Some(servers) }
+}
+
+/// A program: that of the variable, or the newest of those that `deploy/dev/stack tools` has built.
+pub fn tool(name: &str, variable: &str) -> PathBuf {
+    if let Some(path) = env::var_os(variable).filter(|path| !path.is_empty()) {
+        return path.into();
+    }
+    let cache = env::var_os("MINIO_MANAGER_CACHE").map(PathBuf::from).unwrap_or_else(|| {
+        let home = PathBuf::from(env::var_os("HOME").expect("HOME is set"));
+        env::var_os("XDG_CACHE_HOME").map_or_else(|| home.join(".cache"), PathBuf::from).join("minio-manager")
+    });
+    let newest = fs::read_dir(cache.join("tools"))
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path().join("bin").join(name)))
+        .filter(|path| path.is_file())
+        .max_by_key(|path| path.metadata().and_then(|m| m.modified()).unwrap_or(SystemTime::UNIX_EPOCH));
+    newest.unwrap_or_else(|| panic!("no {name}: run deploy/dev/stack tools, or set {variable}"))
+}
+
+/// A port that nobody listens on.
+pub fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+fn write_flags(data: &Path, etcd: u16, etcd_peer: u16, secure: u16) {
+    let shown = data.display();
+    let etcd_flags = format!(
+        "--data-dir {shown}/etcd --listen-client-urls http://127.0.0.1:{etcd} \
+         --advertise-client-urls http://127.0.0.1:{etcd} --listen-peer-urls http://127.0.0.1:{etcd_peer} \
+         --unsafe-no-fsync --log-level error"
+    );
+    let apiserver_flags = format!(
+        "--etcd-servers=http://127.0.0.1:{etcd} --secure-port={secure} --bind-address=127.0.0.1 \
+         --cert-dir={shown} --service-account-key-file={shown}/sa.pub \
+         --service-account-signing-key-file={shown}/sa.key \
+         --service-account-issuer=https://kubernetes.default.svc --service-cluster-ip-range=10.0.0.0/24 \
+         --authorization-mode=RBAC --token-auth-file={shown}/tokens.csv --disable-admission-plugins=ServiceAccount"
+    );
+    fs::write(data.join("flags"), format!("etcd_flags='{etcd_flags}'\napiserver_flags='{apiserver_flags}'\n")).unwrap();
+}
+
+fn write_service_account_keys(data: &Path) {
+    let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
+    let private = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).unwrap();
+    let public = AsDer::<PublicKeyX509Der<'_>>::as_der(pair.public_key()).unwrap();
+    fs::write(data.join("sa.key"), pem("PRIVATE KEY", private.as_ref())).unwrap();
+    fs::write(data.join("sa.pub"), pem("PUBLIC KEY", public.as_ref())).unwrap();
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+}
+
+fn write_kubeconfig(data: &Path, secure: u16) {
+    let text = format!(
+        "apiVersion: v1\n\
+         kind: Config\n\
+         clusters:\n\
+         - name: tests\n  cluster: {{server: 'https://127.0.0.1:{secure}', certificate-authority: '{}/apiserver.crt'}}\n\
+         users:\n\
+         - name: tests\n  user: {{token: tests}}\n\
+         contexts:\n\
+         - name: tests\n  context: {{cluster: tests, user: tests}}\n\
+         current-context: tests\n",
+        data.display()
+    );
+    fs::write(data.join("kubeconfig"), text).unwrap();
+}

@@ -1,0 +1,3 @@
+//! The servers that tests run against.
+
+pub mod kube;
