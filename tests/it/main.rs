@@ -1,4 +1,6 @@
 //! Tests against real servers. One binary, so that they are linked once.
 
 mod crds;
+mod e2e;
+mod minio;
 mod support;
