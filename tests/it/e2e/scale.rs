@@ -14,25 +14,11 @@ use crate::support::{
 
 const SHARES: usize = 500;
 
-/// How often each document of a user was written.
-fn document_writes(world: &World, user: &str) -> BTreeMap<String, usize> {
-    let mut writes = BTreeMap::new();
-    for line in world.product().audit() {
-        let change = line["change"].as_str().unwrap_or_default();
-        let Some(rest) = change.strip_prefix("write policy ") else { continue };
-        let name = rest.split([' ', ':']).next().unwrap_or_default().to_owned();
-        if name == format!("user-home-policy-{user}") || name.starts_with(&format!("user-home-policy-{user}--")) {
-            *writes.entry(name).or_default() += 1;
-        }
-    }
-    writes
-}
-
 #[tokio::test]
 async fn five_hundred_shares_at_once_are_few_writes() {
     let world = World::own(Setup::default().with(&["--large-change-limit", "0"])).await;
     let [alice, bob] = world.users(["alice", "bob"]).await;
-    let before = document_writes(&world, &bob.name);
+    let before = world.document_writes(&bob.name);
     let names: Vec<String> = (0..SHARES).map(|_| unique("share")).collect();
     let path = |name: &str| alice.home(&format!("data/{name}"));
     let started = Instant::now();
@@ -48,13 +34,13 @@ async fn five_hundred_shares_at_once_are_few_writes() {
         world.ready("PathShare", name).await;
     }
     println!("{SHARES} shares applied in {applied:?}, all in force after {:?}", started.elapsed());
-    let after = document_writes(&world, &bob.name);
-    let writes: BTreeMap<&String, usize> =
+    let after = world.document_writes(&bob.name);
+    let writes: BTreeMap<&String, u64> =
         after.iter().map(|(name, count)| (name, count - before.get(name).unwrap_or(&0))).collect();
     println!("writes by document: {writes:?}");
     assert!(writes.len() > 1, "500 grants need several documents");
     // While they arrive, more may come after a write; once they are all there, each document is written once.
-    let allowed = 3 + (applied.as_millis() / 100) as usize;
+    let allowed = 3 + (applied.as_millis() / 100) as u64;
     for (name, count) in &writes {
         assert!(*count <= allowed, "{name} was written {count} times");
     }

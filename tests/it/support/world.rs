@@ -1,7 +1,7 @@
 //! What a test sees of a product: its objects in the cluster, the state of its MinIO, and the people who use it.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     panic::Location,
     sync::Arc,
     time::{Duration, Instant},
@@ -317,6 +317,21 @@ impl World {
     /// A policy document, as text.
     pub async fn document(&self, name: &str) -> Option<String> {
         self.minio.policy_info(name).await.unwrap().map(|policy| policy.document.to_string())
+    }
+
+    /// How often each document of a user's own was written, by its name.
+    pub fn document_writes(&self, user: &str) -> BTreeMap<String, u64> {
+        let base = format!("user-home-policy-{user}");
+        let mut writes = BTreeMap::new();
+        for line in self.product().audit() {
+            let change = line["change"].as_str().unwrap_or_default();
+            let Some(rest) = change.strip_prefix("write policy ") else { continue };
+            let name = rest.split([' ', ':']).next().unwrap_or_default();
+            if name.strip_prefix(&base).is_some_and(|number| number.is_empty() || number.starts_with("--")) {
+                *writes.entry(name.to_owned()).or_default() += 1;
+            }
+        }
+        writes
     }
 
     /// Waits until something holds on MinIO.
