@@ -276,5 +276,87 @@ pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 fn handled_value(value: &str) -> String {
-    value.chars().take(rules::HANDLED_VALUE_MAX as usize).collect()
+    value.chars().take(rules::HANDLED_VALUE_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::{MinioGroup, MinioUser, PathShare};
+
+    fn user(value: serde_json::Value) -> MinioUser {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn absent_names_are_those_of_the_object() {
+        let mut object = json!({"metadata": {"name": "alice"}, "spec": {}});
+        assert_eq!(user(object.clone()).identity(), "alice");
+        object["spec"]["username"] = json!("Alice.B");
+        assert_eq!(user(object).identity(), "Alice.B");
+        let group: MinioGroup = serde_json::from_value(json!({"metadata": {"name": "kb"}, "spec": {}})).unwrap();
+        assert_eq!((group.identity(), group.spec.enabled), ("kb", true));
+    }
+
+    #[test]
+    fn files_may_say_null_as_the_api_server_allows() {
+        let spec = json!({"workspace": null, "policies": null, "credentials": null, "enabled": null});
+        let parsed = user(json!({"metadata": {"name": "alice"}, "spec": spec}));
+        assert_eq!(parsed.spec, crate::api::MinioUserSpec::default());
+        let group = json!({"metadata": {"name": "kb"}, "spec": {"enabled": null, "members": null}});
+        assert!(serde_json::from_value::<MinioGroup>(group).unwrap().spec.enabled);
+    }
+
+    #[test]
+    fn deletion_follows_the_origin_unless_declared() {
+        let mut object = json!({"metadata": {"name": "alice"}, "spec": {}});
+        assert_eq!(user(object.clone()).deletion_policy(), DeletionPolicy::Delete);
+        object["status"] = json!({"origin": "Adopted"});
+        assert_eq!(user(object.clone()).deletion_policy(), DeletionPolicy::Retain);
+        object["spec"]["deletionPolicy"] = json!("Delete");
+        assert_eq!(user(object).deletion_policy(), DeletionPolicy::Delete);
+    }
+
+    #[test]
+    fn conditions_and_generations_are_read() {
+        let mut object = json!({
+            "metadata": {"name": "p", "generation": 3},
+            "spec": {"path": "s3a://lake/a"},
+            "status": {"observedGeneration": 2, "conditions": [{
+                "type": "Ready", "status": "True", "reason": "Converged", "message": "",
+                "lastTransitionTime": "2026-11-21T12:00:00Z",
+            }]},
+        });
+        let share: PathShare = serde_json::from_value(object.clone()).unwrap();
+        assert!(share.is_true(meta::condition::READY) && !share.is_true(meta::condition::STALLED));
+        assert!(!share.is_observed());
+        object["metadata"]["generation"] = json!(2);
+        assert!(serde_json::from_value::<PathShare>(object.clone()).unwrap().is_observed());
+        object.as_object_mut().unwrap().remove("status");
+        object["metadata"].as_object_mut().unwrap().remove("generation");
+        assert!(!serde_json::from_value::<PathShare>(object).unwrap().is_observed());
+    }
+
+    #[test]
+    fn annotations_are_requests() {
+        let long = "ü".repeat(300);
+        let object = user(json!({
+            "metadata": {
+                "name": "alice",
+                "annotations": {
+                    "minio-manager.io/lock": "", "minio-manager.io/rotate": long, "minio-manager.io/reconcile": "on",
+                },
+                "labels": {"minio-manager.io/origin": "rest"},
+                "finalizers": ["minio-manager.io/finalizer"],
+            },
+            "spec": {},
+        }));
+        assert_eq!(object.lock(), Some(""));
+        assert_eq!(object.rotate_request().unwrap().chars().count(), rules::HANDLED_VALUE_MAX);
+        assert_eq!(object.revoke_request(), None);
+        assert!(object.is_origin_rest() && object.has_finalizer());
+        assert!(!object.is_paused() && !object.is_force_delete());
+    }
 }

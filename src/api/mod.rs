@@ -3,6 +3,7 @@
 //! One file a kind. The Rust types hold plain strings: names and paths become newtypes in
 //! [`crate::iam`], at the border of the pure core. What the API server can refuse by itself is in
 //! [`rules`]; the names of annotations, labels, conditions and reasons are in [`meta`].
+#![allow(clippy::duplicated_attributes, reason = "the printer columns of a kind share types and priorities")]
 
 mod common;
 mod group_membership;

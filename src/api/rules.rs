@@ -71,8 +71,6 @@ pub const ROTATION_INTERVAL_MAX: &str = "4320h";
 
 /// An instant of RFC 3339 with its offset, in this millennium.
 pub const INSTANT: &str = "^2[0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$";
-/// The longest instant, in characters.
-pub const INSTANT_MAX: usize = 35;
 
 /// The name of a Kubernetes object.
 pub const DNS_SUBDOMAIN: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
@@ -125,7 +123,8 @@ fn declared(object: &str, field: &str) -> String {
 }
 
 fn immutable(field: &str, kind: &str) -> Rule {
-    rule(
+    rule_about(
+        &format!(".spec.{field}"),
         format!(
             "!has(self.spec) || !has(oldSelf.spec) || {} == {}",
             declared("self", field),
@@ -138,7 +137,11 @@ fn immutable(field: &str, kind: &str) -> Rule {
 }
 
 fn must(field: &str, condition: impl FnOnce(&str) -> String, message: String) -> Rule {
-    rule(format!("!has(self.spec) || {}", condition(&declared("self", field))), message)
+    rule_about(
+        &format!(".spec.{field}"),
+        format!("!has(self.spec) || {}", condition(&declared("self", field))),
+        message,
+    )
 }
 
 fn shape(field: &str, pattern: &str, min: usize, max: usize, separators: &str, examples: &str) -> Rule {
@@ -198,7 +201,8 @@ pub fn group_name_reserved() -> Rule {
 
 /// `readOnlyMembers` without a twin would be members of nothing.
 pub fn read_only_members_need_twin() -> Rule {
-    rule(
+    rule_about(
+        ".readOnlyMembers",
         "self.readOnlyTwin != 'Disabled' || !has(self.readOnlyMembers) || size(self.readOnlyMembers) == 0",
         "readOnlyMembers need the read-only twin: set readOnlyTwin to Enabled, or remove readOnlyMembers",
     )
@@ -280,7 +284,8 @@ pub fn overlap_range() -> Rule {
 
 /// A key that is replaced more often than it lives on would pile up.
 pub fn overlap_within_interval() -> Rule {
-    rule(
+    rule_about(
+        ".overlap",
         format!(
             "!has(self.overlap) || !has(self.rotationInterval) || !self.overlap.matches('{DURATION}') || \
          !self.rotationInterval.matches('{DURATION}') || duration(self.overlap) <= duration(self.rotationInterval)"
@@ -311,7 +316,8 @@ pub fn grant_name() -> Rule {
 
 /// The group of everyone has a field of its own.
 pub fn grant_not_everyone() -> Rule {
-    rule(
+    rule_about(
+        ".name",
         format!("self.kind != 'Group' || !(self.name in {})", list(&EVERYONE_GROUP_NAMES)),
         format!("a grant must not name the group {}: write everyone: Read instead", EVERYONE_GROUP_NAMES.join(" or ")),
     )
@@ -390,8 +396,14 @@ fn rule(holds: impl Into<String>, message: impl AsRef<str>) -> Rule {
     Rule::new(holds).message(message.as_ref())
 }
 
+/// A rule that needs more than one field, and is about this one of them.
+fn rule_about(field: &str, holds: impl Into<String>, message: impl AsRef<str>) -> Rule {
+    Rule { field_path: Some(field.to_owned()), ..rule(holds, message) }
+}
+
 fn name_of_kind(field: &str, group_max: usize) -> Rule {
-    rule(
+    rule_about(
+        ".name",
         format!(
             "self.kind == 'User' ? \
          self.name.matches('{USER_NAME}') && size(self.name) >= {USER_NAME_MIN} && size(self.name) <= {USER_NAME_MAX} : \

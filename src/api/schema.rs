@@ -31,6 +31,7 @@ fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     for version in &mut crd.spec.versions {
         if let Some(schema) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) {
             describe_root(schema);
+            schema.title = None;
             visit(schema, &mut |s| s.nullable = None);
         }
     }
@@ -101,7 +102,6 @@ pub(super) fn conditions(_: &mut SchemaGenerator) -> Schema {
                 "observedGeneration": {
                     "type": "integer",
                     "format": "int64",
-                    "minimum": 0,
                     "description": "The metadata.generation that the condition speaks of.",
                 },
             },
@@ -115,7 +115,6 @@ pub(super) fn instant(_: &mut SchemaGenerator) -> Schema {
         "type": "string",
         "format": "date-time",
         "pattern": rules::INSTANT,
-        "maxLength": rules::INSTANT_MAX,
     })
 }
 
@@ -138,4 +137,98 @@ pub(super) fn policy_document(_: &mut SchemaGenerator) -> Schema {
         },
         "x-kubernetes-preserve-unknown-fields": true,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn each_property(schema: &Value, path: &str, check: &mut impl FnMut(&str, &Value)) {
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            let path = format!("{path}.{name}");
+            check(&path, property);
+            each_property(property, &path, check);
+        }
+        if schema["items"].is_object() {
+            let path = format!("{path}[]");
+            each_property(&schema["items"], &path, check);
+        }
+    }
+
+    fn each_schema(schema: &Value, path: &str, check: &mut impl FnMut(&str, &Value)) {
+        check(path, schema);
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            each_schema(property, &format!("{path}.{name}"), check);
+        }
+        if schema["items"].is_object() {
+            each_schema(&schema["items"], &format!("{path}[]"), check);
+        }
+    }
+
+    fn schemas() -> Vec<(String, Value)> {
+        crds()
+            .into_iter()
+            .map(|crd| {
+                let kind = crd.spec.names.kind.clone();
+                let crd = serde_json::to_value(crd).unwrap();
+                (kind, crd.pointer("/spec/versions/0/schema/openAPIV3Schema").unwrap().clone())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_field_is_described() {
+        for (kind, schema) in schemas() {
+            assert!(schema["description"].as_str().is_some_and(|text| text.ends_with('.')), "{kind}");
+            each_property(&schema, &kind, &mut |path, property| {
+                let description = property["description"].as_str().unwrap_or_default();
+                assert!(description.ends_with('.') && !description.contains('`'), "{path}: {description:?}");
+            });
+        }
+    }
+
+    #[test]
+    fn everything_is_bounded() {
+        for (kind, schema) in schemas() {
+            each_schema(&schema, &kind, &mut |path, part| match part["type"].as_str() {
+                Some("array") => {
+                    assert!(part["maxItems"].is_u64(), "{path}: no maxItems");
+                    assert!(part["x-kubernetes-list-type"].is_string(), "{path}: no list type");
+                }
+                Some("string") => assert!(
+                    part["maxLength"].is_u64() || part["enum"].is_array() || part["format"] == "date-time",
+                    "{path}: no maxLength"
+                ),
+                Some("object" | "boolean") => {}
+                Some("integer") => assert_eq!(part["format"], "int64", "{path}"),
+                other => assert!(part["x-kubernetes-preserve-unknown-fields"] == true, "{path}: {other:?}"),
+            });
+        }
+    }
+
+    #[test]
+    fn nothing_is_nullable_and_no_format_is_unknown() {
+        for (kind, schema) in schemas() {
+            each_schema(&schema, &kind, &mut |path, part| {
+                assert!(part.get("nullable").is_none(), "{path}");
+                let format = part["format"].as_str();
+                assert!(matches!(format, None | Some("int64" | "date-time")), "{path}: {format:?}");
+                assert!(part.get("default") != Some(&Value::Null), "{path}: default null");
+            });
+        }
+    }
+
+    #[test]
+    fn helm_keeps_the_crds_and_kubectl_knows_short_names() {
+        let crds = crds();
+        for crd in &crds {
+            let annotations = crd.metadata.annotations.as_ref().unwrap();
+            assert_eq!(annotations["helm.sh/resource-policy"], "keep");
+            assert_eq!(crd.spec.names.categories.as_deref(), Some(&["minio-manager".to_owned()][..]));
+        }
+        let short: Vec<_> = crds.iter().flat_map(|crd| crd.spec.names.short_names.clone().unwrap()).collect();
+        assert_eq!(short, ["mu", "mg", "gm", "ps", "mp", "mi"]);
+    }
 }

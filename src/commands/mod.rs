@@ -1,3 +1,83 @@
 //! Subcommands, one file each.
 
+pub mod check;
+pub mod controller;
 pub mod crds;
+pub mod output;
+pub mod plan;
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, ControllerArgs, Environment, ParseError};
+use crate::telemetry;
+
+/// Governs who may touch what in MinIO.
+#[derive(Debug, Parser)]
+#[command(
+    name = "minio-manager",
+    version,
+    about,
+    after_help = "Every flag --foo-bar below a heading is also read from the variable FOO_BAR; the flag wins."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Say whether a MinIO is fit for the controller, and what to do where it is not
+    Check(check::CheckArgs),
+    /// Watch the objects and converge MinIO to them
+    Controller(ControllerArgs),
+    /// Say what the objects would change: exit code 0 nothing, 2 something
+    Plan(plan::PlanArgs),
+    /// Print the CRDs as YAML
+    Crds {
+        /// Write one file a CRD into this directory instead
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+}
+
+/// What went wrong in a command, to be shown with its causes on one line.
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// Parses the command line, runs the command and says how it ended: 0, 1 for an error, 2 for a command line that is not
+/// understood (and for `plan` with changes).
+pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: &Environment) -> ExitCode {
+    let cli: Cli = match config::parse(arguments, environment) {
+        Ok(cli) => cli,
+        Err(ParseError::Value(error)) => return fail(&error),
+        Err(ParseError::Usage(error)) => {
+            // Nobody is left to tell when the terminal is gone.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    run(cli.command, environment).unwrap_or_else(|error| fail(&*error))
+}
+
+fn run(command: Command, environment: &Environment) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Check(args) => return check::run(args, environment),
+        Command::Plan(args) => return plan::run(args, environment),
+        Command::Controller(args) => controller::run(args, environment, crate::controller::run)?,
+        Command::Crds { out: Some(directory) } => crds::write(&directory)?,
+        Command::Crds { out: None } => output::print(&crds::stream()?)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn fail(error: &dyn Error) -> ExitCode {
+    eprintln!("error: {}", telemetry::chain(error));
+    ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,28 @@
 //! Watches objects and converges MinIO to them.
+//!
+//! ```text
+//! objects ─> watch ─> decode ─> index ─> queue ─> converge: observe -> desire -> plan -> apply ─> MinIO
+//! Secrets ─> watch ─> cache ──────────────┘          └─> workspace, keys ─> Secrets
+//!                        report <── conditions <── outcome <──┘
+//! ```
+
+pub mod conditions;
+pub mod converge;
+pub mod credentials;
+pub mod decode;
+pub mod engine;
+pub mod health;
+pub mod instance;
+pub mod keys;
+pub mod mirror;
+pub mod objects;
+pub mod outcome;
+pub mod queue;
+pub mod report;
+pub mod run;
+pub mod server;
+pub mod status;
+pub mod watch;
+pub mod workspace;
+
+pub use run::{Error, run};

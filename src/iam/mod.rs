@@ -1,9 +1,23 @@
 //! The pure core: names, paths, documents, layout, index, compile, plan. No I/O, no clock.
 
 pub mod change;
+pub mod check;
+pub mod compile;
+pub mod declared;
+pub mod describe;
 pub mod desired;
 pub mod document;
+pub mod evaluate;
+pub mod family;
+pub mod index;
+pub mod layout;
+#[cfg(test)]
+pub(crate) mod model;
 pub mod names;
 pub mod observed;
 pub mod path;
+pub mod place;
+pub mod plan;
+pub mod slug;
 pub mod subject;
+pub mod vocabulary;

@@ -83,4 +83,13 @@ pub trait Surroundings {
     fn has_policy(&self, name: &DocumentName) -> bool;
     /// Whether a user of this name exists, so that it can become a member.
     fn has_user(&self, name: &str) -> bool;
+
+    /// The documents that carry grants to everyone, as far as they exist; all of them are attached where the first one is.
+    fn everyone_documents(&self) -> BTreeSet<DocumentName> {
+        let base = DocumentName::everyone();
+        (1..=EVERYONE_DOCUMENTS).map(|number| base.numbered(number)).filter(|name| self.has_policy(name)).collect()
+    }
 }
+
+/// How many documents of grants to everyone are looked for: some 5,000 public paths.
+const EVERYONE_DOCUMENTS: usize = 64;

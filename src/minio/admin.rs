@@ -102,6 +102,13 @@ impl Client {
         self.send(request.body(body.to_string())).await
     }
 
+    /// Enables or disables a group. A disabled group strips its members of everything they have, also of what they have
+    /// directly.
+    pub async fn set_group_status(&self, group: &str, enabled: bool) -> Result<(), Error> {
+        let request = Request::admin(Call::SetGroupStatus, Method::PUT, "set-group-status");
+        self.send(request.query("group", group).query("status", status(enabled))).await.map(drop)
+    }
+
     /// One group, from the server's cache; none where there is no such group.
     pub async fn group_info(&self, group: &str) -> Result<Option<GroupInfo>, Error> {
         let request = Request::admin(Call::GroupInfo, Method::GET, "group").query("group", group);

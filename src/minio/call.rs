@@ -42,6 +42,8 @@ calls! {
     AddUser = "add-user", Mutation;
     /// Enables or disables a user.
     SetUserStatus = "set-user-status", Mutation;
+    /// Enables or disables a group.
+    SetGroupStatus = "set-group-status", Mutation;
     /// Deletes a user with everything below it.
     RemoveUser = "remove-user", Mutation;
     /// Reads one user.

@@ -18,7 +18,7 @@ pub struct ServerInfo {
     pub version: Option<String>,
     /// Its deployment id, which stays the same for the life of its data.
     pub deployment_id: Option<String>,
-    /// Whether it runs as part of a site replication, where other sites may write the same IAM.
+    /// `online` once every node and drive has reported.
     pub mode: Option<String>,
 }
 
@@ -89,7 +89,7 @@ pub enum Verdict {
 }
 
 impl Client {
-    /// Version, deployment and mode of the server. Needs `admin:ServerInfo`; asks every node and drive, so not for a loop.
+    /// Version, deployment and mode of the server. Needs `admin:ServerInfo`; the server asks every node and drive, so not for a loop.
     pub async fn server_info(&self) -> Result<ServerInfo, Error> {
         let raw: RawInfo =
             self.send(Request::admin(Call::ServerInfo, Method::GET, "info")).await?.json(Call::ServerInfo)?;
@@ -126,6 +126,7 @@ impl Client {
 fn harmless(ability: Ability, nobody: &str) -> Request {
     let get = |route| Request::admin(Call::AbilityProbe, Method::GET, route);
     let put = |route| Request::admin(Call::AbilityProbe, Method::PUT, route);
+    let post = |route| Request::admin(Call::AbilityProbe, Method::POST, route);
     let delete = |route| Request::admin(Call::AbilityProbe, Method::DELETE, route);
     match ability {
         Ability::ListUsers => get("list-users"),
@@ -145,7 +146,10 @@ fn harmless(ability: Ability, nobody: &str) -> Request {
             .query("userOrGroup", nobody)
             .query("isGroup", "false"),
         Ability::ListServiceAccounts => get("list-service-accounts").query("user", nobody),
-        Ability::RemoveServiceAccount => delete("delete-service-account").query("accessKey", nobody),
+        // Deleting a key that nobody has is answered before the permission check.
+        Ability::RemoveServiceAccount => {
+            post("revoke-tokens/builtin").query("user", nobody).query("fullRevoke", "true")
+        }
         Ability::CreateServiceAccount | Ability::ServerTrace | Ability::ServerInfo => get("info"),
     }
 }

@@ -35,6 +35,8 @@ const BULK_ANSWER_LIMIT: usize = 256 << 20;
 const ERROR_LIMIT: usize = 100 << 10;
 const ADMIN_PREFIX: &str = "/minio/admin/v3/";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// MinIO closes connections after 30 idle seconds; a change sent at that moment would be ambiguous.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 const USER_AGENT: &str = concat!("minio-manager/", env!("CARGO_PKG_VERSION"));
 
 /// Opening a sealed answer takes 64 MiB and a core: one at a time per process.
@@ -138,6 +140,7 @@ impl Client {
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never())
             .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .user_agent(USER_AGENT);
         if let Some(bundle) = &config.ca_bundle {
             let certificates =

@@ -142,6 +142,11 @@ impl Error {
         Self { call, class: broken_answer_class(call), status: None, code: String::new(), message, source: None }
     }
 
+    /// The server let us know only indirectly that our identity may not do this.
+    pub(super) fn denied(call: Call, why: impl Into<String>) -> Self {
+        Self { call, class: Class::Refused, status: None, code: String::new(), message: why.into(), source: None }
+    }
+
     /// The request was not sent, because it could not mean what it says.
     pub(super) fn unsendable(call: Call, why: impl Into<String>) -> Self {
         Self { call, class: Class::Invalid, status: None, code: String::new(), message: why.into(), source: None }

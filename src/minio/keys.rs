@@ -11,7 +11,7 @@ use super::{
     admin::was_there,
     call::Call,
     client::{Client, Request},
-    error::Error,
+    error::{Class, Error},
     secret::Credentials,
     types::{AccessKey, AccessKeyInfo, RawAccessKey, RawAccessKeyInfo, RawAccessKeys},
 };
@@ -53,9 +53,9 @@ impl Client {
     /// Creates an access key with the given id and secret. When the server's answer names another expiration, it is in the result.
     ///
     /// # Errors
-    /// [`Class::Conflict`](super::Class::Conflict) where the id is taken, by whomever: not idempotent, probe before repeating;
-    /// [`Class::Absent`](super::Class::Absent) where the parent does not exist or is disabled;
-    /// [`Class::Invalid`](super::Class::Invalid) for lengths, expirations and session policies against the rules.
+    /// [`Class::Conflict`] where the id is taken, by whomever: not idempotent, probe before repeating;
+    /// [`Class::Absent`] where the parent does not exist or is disabled;
+    /// [`Class::Invalid`] for lengths, expirations and session policies against the rules.
     pub async fn add_access_key(&self, key: &NewAccessKey) -> Result<Option<Timestamp>, Error> {
         let mut body = json!({
             "targetUser": key.parent,
@@ -78,9 +78,23 @@ impl Client {
     }
 
     /// Deletes an access key. False where there was none.
+    ///
+    /// The server answers "not found" also to those who may not delete a key that exists, so that this is looked into.
+    ///
+    /// # Errors
+    /// [`Class::Refused`] where the key is there, but ours is not the right to delete it.
     pub async fn delete_access_key(&self, access_key: &str) -> Result<bool, Error> {
         let request = Request::admin(Call::DeleteAccessKey, Method::DELETE, "delete-service-account");
-        was_there(self.send(request.query("accessKey", access_key)).await)
+        if was_there(self.send(request.query("accessKey", access_key)).await)? {
+            return Ok(true);
+        }
+        match self.access_key_info(access_key).await? {
+            None => Ok(false),
+            Some(_) => Err(Error::denied(
+                Call::DeleteAccessKey,
+                "the access key exists, but may not be deleted by this identity",
+            )),
+        }
     }
 
     /// The access keys of `user` by id, with name, description and status.
@@ -131,6 +145,9 @@ impl Client {
         let Err(error) = self.with_credentials(credentials.clone()).send(request).await else {
             return Ok(KeyState::Works);
         };
+        if error.class() == Class::Unavailable {
+            return Err(error);
+        }
         match error.code() {
             "AccessDenied" | "XMinioAdminNoSuchUser" | "XMinioIAMActionNotAllowed" => Ok(KeyState::Works),
             "SignatureDoesNotMatch" => Ok(KeyState::WrongSecret),

@@ -242,7 +242,7 @@ impl From<RawEntities> for PolicyEntities {
 
 #[derive(Deserialize)]
 pub(super) struct RawAccessKey {
-    #[serde(rename = "accessKey", alias = "access_key", default, deserialize_with = "lenient")]
+    #[serde(rename = "accessKey", alias = "access_key", alias = "AccessKey", default, deserialize_with = "lenient")]
     access_key: String,
     #[serde(default, deserialize_with = "meaningful_time")]
     expiration: Option<Timestamp>,

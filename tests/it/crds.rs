@@ -3,7 +3,7 @@
 //! The examples are in `crds/`, one file a kind. Limits of the schemas (lengths, patterns, required fields, ...) are
 //! tested one by one from the schemas themselves, so that a new limit is tested without a new example.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, process::Command};
 
 use kube::{
     Api, Client, CustomResourceExt,
@@ -20,7 +20,7 @@ use minio_manager::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use crate::support::kube::Cluster;
+use crate::support::kube::{Cluster, tool};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -139,7 +139,7 @@ fn answer(result: kube::Result<DynamicObject>) -> Result<Value, String> {
     }
 }
 
-/// Writes out `<3 x>` as `xxx`, everywhere in a value.
+/// Writes out `«3 x»` as `xxx`, everywhere in a value.
 fn expand(value: &Value) -> Value {
     match value {
         Value::String(text) => json!(expand_text(text)),
@@ -150,8 +150,8 @@ fn expand(value: &Value) -> Value {
 }
 
 fn expand_text(text: &str) -> String {
-    let Some((before, rest)) = text.split_once('<') else { return text.to_owned() };
-    let (repetition, after) = rest.split_once('>').unwrap();
+    let Some((before, rest)) = text.split_once('«') else { return text.to_owned() };
+    let (repetition, after) = rest.split_once('»').unwrap();
     let (times, what) = repetition.split_once(' ').unwrap();
     format!("{before}{}{}", what.repeat(times.parse().unwrap()), expand_text(after))
 }
@@ -216,7 +216,7 @@ fn walk(schema: &Value, full: &Value, pointer: &str, path: &str, found: &mut Vec
     if schema["format"] == "date-time" {
         broken(json!("yesterday"), format!("{path} in body must be of type date-time"));
     }
-    if let Some(type_) = schema["type"].as_str() {
+    if let Some(type_) = schema["type"].as_str().filter(|_| schema["format"] != "date-time") {
         let wrong = if type_ == "boolean" { json!("a") } else { json!(true) };
         broken(wrong, format!("{path} in body must be of type {type_}"));
     }
@@ -418,6 +418,46 @@ async fn null_takes_the_default() {
     check_nulls_and_defaults::<MinioPolicy>(include_str!("crds/miniopolicies.yaml")).await;
 }
 
+/// What people see without the manual.
+#[tokio::test]
+async fn kubectl_explains_and_lists() {
+    let share = Kind::of::<PathShare>(include_str!("crds/pathshares.yaml")).await;
+    let object = share.object(&share.examples.full);
+    let mut created = share.api.create(&PostParams::default(), &object).await.unwrap();
+    created.data["status"] = share.examples.full["status"].clone();
+    created.data["status"]["conditions"][0]["message"] = json!("all in force");
+    share.api.replace_status("exp1", &PostParams::default(), &created).await.unwrap();
+
+    let explained = kubectl(&["explain", "pathshare.spec.grants.expiresAt"]);
+    let words = explained.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("Where absent it does not end."), "{explained}");
+    let namespace = created.metadata.namespace.unwrap();
+    let narrow = kubectl(&["get", "ps", "--namespace", &namespace]);
+    let columns: Vec<&str> = narrow.lines().next().unwrap().split_whitespace().collect();
+    assert_eq!(columns, ["NAME", "PATH", "OWNER", "EVERYONE", "ACTIVE", "READY", "REASON", "AGE"]);
+    let cells: Vec<&str> = narrow.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(
+        cells[..7],
+        ["exp1", "s3a://lake/homes/alice/data/exp1/", "alice", "Read", "1", "True", "Converged"],
+        "{narrow}"
+    );
+    let wide = kubectl(&["get", "ps", "--namespace", &namespace, "-o", "wide"]);
+    assert!(wide.contains("all in force") && wide.contains("2027-01-31T00:00:00Z"), "{wide}");
+    let category = kubectl(&["get", "minio-manager", "--namespace", &namespace]);
+    assert!(category.contains("exp1"), "{category}");
+}
+
+fn kubectl(arguments: &[&str]) -> String {
+    let output = Command::new(tool("kubectl", "MINIO_MANAGER_KUBECTL_BIN"))
+        .arg("--kubeconfig")
+        .arg(Cluster::shared().kubeconfig())
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// Names and paths come from REST and import too, past the API server: both must judge alike.
 #[tokio::test]
 async fn the_api_server_and_the_core_judge_names_alike() {
@@ -453,12 +493,12 @@ async fn the_api_server_and_the_core_judge_names_alike() {
         "readonly",
         "ReadOnly",
         "consoleAdmin",
-        "<62 x>",
-        "<63 x>",
-        "<64 x>",
-        "<65 x>",
-        "<128 x>",
-        "<129 x>",
+        "«62 x»",
+        "«63 x»",
+        "«64 x»",
+        "«65 x»",
+        "«128 x»",
+        "«129 x»",
     ];
     let users = Kind::of::<MinioUser>(include_str!("crds/miniousers.yaml")).await;
     let groups = Kind::of::<MinioGroup>(include_str!("crds/miniogroups.yaml")).await;

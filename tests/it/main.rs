@@ -1,6 +1,7 @@
 //! Tests against real servers. One binary, so that they are linked once.
 
 mod crds;
+mod credentials;
 mod e2e;
 mod minio;
 mod support;

@@ -6,6 +6,7 @@ mod keys;
 mod mappings;
 mod objects;
 mod policies;
+mod sessions;
 mod trace;
 mod users;
 

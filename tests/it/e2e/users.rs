@@ -20,7 +20,7 @@ async fn a_home_is_its_users_and_nobody_elses() {
         alice.expect(foreign, "").await;
     }
     assert!(!alice.may(Try::List, "lake/").await, "nobody lists the whole bucket");
-    assert!(!alice.may(Try::List, &alice.home("").trim_end_matches('/')).await, "nor what only starts alike");
+    assert!(!alice.may(Try::List, alice.home("").trim_end_matches('/')).await, "nor what only starts alike");
     assert!(
         world.keys_below(&alice.home("")).await.contains(&format!("homes/{}/", alice.name)),
         "the home has a marker"

@@ -66,3 +66,14 @@ async fn wrong_credentials_prove_nothing_about_abilities() {
     let stranger = client().with_credentials(Credentials::new(unique("nobody"), secret()));
     assert_error(stranger.ability(Ability::GetUser).await, Class::Refused, 403, "InvalidAccessKeyId");
 }
+
+#[tokio::test]
+async fn a_private_certificate_is_trusted_through_the_bundle_only() {
+    let server = Server::start_with_tls();
+    assert!(server.endpoint().is_https());
+    server.client().server_info().await.unwrap();
+    let mut config = server.config();
+    config.ca_bundle = None;
+    let error = Client::new(config).unwrap().server_info().await.unwrap_err();
+    assert_eq!((error.class(), error.status()), (Class::Unavailable, None), "{error}");
+}

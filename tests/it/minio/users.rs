@@ -85,14 +85,6 @@ async fn credentials_are_refused_and_exchanged_at_run_time() {
 }
 
 #[tokio::test]
-async fn temporary_credentials_can_be_revoked() {
-    let client = client();
-    let name = some_user(&client).await;
-    client.revoke_tokens(&name).await.unwrap();
-    client.revoke_tokens(&unique("nobody")).await.unwrap();
-}
-
-#[tokio::test]
 async fn a_clock_far_off_is_not_taken_for_wrong_credentials() {
     let mut config = Server::shared().config();
     config.clock = std::sync::Arc::new(|| jiff::Timestamp::now() - jiff::SignedDuration::from_mins(20));

@@ -5,7 +5,7 @@
 
 use std::{
     env, fs,
-    io::{Read, Write},
+    io::Write,
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -16,29 +16,46 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use minio_manager::minio::{Client, Config, Credentials, Endpoint};
+use minio_manager::minio::{Client, Config, Credentials, Endpoint, Error, generate_secret};
 
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 const ATTEMPTS: usize = 3;
 const ROOT_USER: &str = "test-root";
-const ROOT_SECRET: &str = "test-root-secret-of-its-own";
 
-/// Stops the server as soon as the standard input ends, and removes the data.
+/// Stops and starts the server as it is told, stops it for good as soon as the standard input ends, and removes the data.
 const SUPERVISE: &str = r#"
 trap '' INT
 data=$1 minio=$2 address=$3
-"$minio" server "$data/drive" --address "$address" --quiet > "$data/log" 2>&1 < /dev/null &
-server=$!
-cat > /dev/null
+start() {
+    "$minio" server "$data/drive" --address "$address" --certs-dir "$data/certs" --quiet >> "$data/log" 2>&1 < /dev/null &
+    server=$!
+}
+start
+while read -r order; do
+    case $order in
+        stop) kill -9 "$server"; wait "$server" ;;
+        start) start ;;
+        freeze) kill -STOP "$server" ;;
+        thaw) kill -CONT "$server" ;;
+    esac
+done
 kill -9 "$server" 2> /dev/null
 wait
 rm -rf "$data"
 "#;
 
+#[derive(Clone, Copy)]
+enum Encryption {
+    None,
+    OwnCertificate,
+}
+
 /// A running MinIO; stopped when dropped.
 #[derive(Debug)]
 pub struct Server {
-    address: String,
+    endpoint: Endpoint,
+    root: Credentials,
+    certificate: Option<Vec<u8>>,
     data: PathBuf,
     supervisor: Child,
 }
@@ -52,42 +69,41 @@ impl Server {
 
     /// A server of one's own, ready and with its IAM loaded.
     pub fn start() -> Self {
-        // Somebody else may take a free port before the server does.
-        let mut last = None;
-        for _ in 0..ATTEMPTS {
-            match Self::try_start() {
-                Ok(server) => return server,
-                Err(log) => last = Some(log),
-            }
-        }
-        panic!("MinIO did not start: {}", last.unwrap_or_default());
+        Self::start_with(Encryption::None)
+    }
+
+    /// As [`Server::start`], with a certificate of its own that no system trusts. Needs `openssl`.
+    pub fn start_with_tls() -> Self {
+        Self::start_with(Encryption::OwnCertificate)
     }
 
     /// The address, as `MINIO_ENDPOINT` wants it.
     pub fn endpoint(&self) -> Endpoint {
-        format!("http://{}", self.address).parse().expect("an address is an endpoint")
+        self.endpoint.clone()
     }
 
     /// The root user's credentials.
     pub fn root(&self) -> Credentials {
-        Credentials::new(ROOT_USER, ROOT_SECRET)
+        self.root.clone()
     }
 
     /// A new client as root. A client works in the runtime that it was first used in only, so that each test needs its own.
     pub fn client(&self) -> Client {
-        Client::new(self.config()).expect("a client without TLS can be built")
+        Client::new(self.config()).expect("a client of a test server can be built")
     }
 
     /// What [`Server::client`] is made of, to be changed.
     pub fn config(&self) -> Config {
-        Config::new(self.endpoint(), self.root())
+        let mut config = Config::new(self.endpoint(), self.root());
+        config.ca_bundle = self.certificate.clone();
+        config
     }
 
     /// Ends the server as a crash would; its data stays.
     pub fn stop(&self) {
         self.order("stop");
         let deadline = Instant::now() + START_TIMEOUT;
-        while TcpStream::connect(&self.address).is_ok() {
+        while TcpStream::connect(self.endpoint.authority()).is_ok() {
             assert!(Instant::now() < deadline, "MinIO does not stop");
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -96,12 +112,7 @@ impl Server {
     /// Starts the stopped server again, on the same address and data, and waits until it is ready.
     pub fn start_again(&self) {
         self.order("start");
-        let deadline = Instant::now() + START_TIMEOUT;
-        while !self.is_ready() {
-            assert!(Instant::now() < deadline, "MinIO does not start again: {}", self.log());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        self.wait_for_iam();
+        self.wait_for_iam().unwrap_or_else(|error| panic!("MinIO does not start again: {error}\n{}", self.log()));
     }
 
     /// Makes the server accept connections and answer nothing, until [`Server::thaw`].
@@ -119,47 +130,49 @@ impl Server {
         writeln!(orders, "{order}").expect("the supervisor of MinIO lives");
     }
 
-    fn try_start() -> Result<Self, String> {
+    fn start_with(encryption: Encryption) -> Self {
+        // Somebody else may take a free port before the server does.
+        let mut last = None;
+        for _ in 0..ATTEMPTS {
+            match Self::try_start(encryption) {
+                Ok(server) => return server,
+                Err(log) => last = Some(log),
+            }
+        }
+        panic!("MinIO did not start: {}", last.unwrap_or_default());
+    }
+
+    fn try_start(encryption: Encryption) -> Result<Self, String> {
         let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port();
         let address = format!("127.0.0.1:{port}");
         let data = env::temp_dir().join(unique("minio-manager-minio"));
-        fs::create_dir_all(&data).unwrap();
+        fs::create_dir_all(data.join("certs")).unwrap();
+        let (scheme, certificate) = match encryption {
+            Encryption::None => ("http", None),
+            Encryption::OwnCertificate => ("https", Some(make_certificate(&data.join("certs")))),
+        };
+        // A secret of its own, so that nobody takes another test's server on the same port for this one.
+        let root = Credentials::new(ROOT_USER, generate_secret());
         let supervisor = Command::new("sh")
             .args(["-c", SUPERVISE, "supervise"])
             .args([data.as_os_str(), binary().as_os_str(), address.as_ref()])
-            .env("MINIO_ROOT_USER", ROOT_USER)
-            .env("MINIO_ROOT_PASSWORD", ROOT_SECRET)
+            .env("MINIO_ROOT_USER", &root.access_key)
+            .env("MINIO_ROOT_PASSWORD", root.secret.expose())
             .env("MINIO_BROWSER", "off")
             .env("MINIO_UPDATE", "off")
             .stdin(Stdio::piped())
             .spawn()
             .unwrap();
-        let server = Self { address, data, supervisor };
-        let deadline = Instant::now() + START_TIMEOUT;
-        while !server.is_ready() {
-            if Instant::now() > deadline {
-                return Err(server.log());
-            }
-            std::thread::sleep(Duration::from_millis(50));
+        let endpoint = format!("{scheme}://{address}").parse().expect("an address is an endpoint");
+        let server = Self { endpoint, root, certificate, data, supervisor };
+        match server.wait_for_iam() {
+            Ok(()) => Ok(server),
+            Err(error) => Err(format!("{error}\n{}", server.log())),
         }
-        server.wait_for_iam();
-        Ok(server)
-    }
-
-    fn is_ready(&self) -> bool {
-        let ask = || -> std::io::Result<String> {
-            let mut stream = TcpStream::connect(&self.address)?;
-            stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-            write!(stream, "GET /minio/health/ready HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address)?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer)?;
-            Ok(answer)
-        };
-        ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
     }
 
     /// Until the IAM is loaded, policies that exist are answered as missing; the list of users waits for it.
-    fn wait_for_iam(&self) {
+    fn wait_for_iam(&self) -> Result<(), Error> {
         let config = self.config();
         // The caller may be in a runtime, which must not be blocked into.
         let waiting = std::thread::spawn(|| {
@@ -167,13 +180,16 @@ impl Server {
             runtime.block_on(async {
                 let client = Client::new(config).unwrap();
                 let deadline = Instant::now() + START_TIMEOUT;
-                while let Err(error) = client.list_users().await {
-                    assert!(Instant::now() < deadline, "the IAM of MinIO does not load: {error}");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                loop {
+                    match client.list_users().await {
+                        Ok(_) => return Ok(()),
+                        Err(error) if Instant::now() > deadline => return Err(error),
+                        Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                    }
                 }
-            });
+            })
         });
-        waiting.join().expect("the IAM of MinIO loads");
+        waiting.join().expect("waiting does not panic")
     }
 
     fn log(&self) -> String {
@@ -194,6 +210,23 @@ pub fn unique(prefix: &str) -> String {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros();
     format!("{prefix}-{now:x}-{}", COUNTER.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Writes key and certificate where MinIO looks for them; the certificate.
+fn make_certificate(folder: &Path) -> Vec<u8> {
+    let certificate = folder.join("public.crt");
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=minio-manager-test"])
+        .args(["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
+        .args(["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"])
+        .arg("-keyout")
+        .arg(folder.join("private.key"))
+        .arg("-out")
+        .arg(&certificate)
+        .output()
+        .expect("openssl is installed");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    fs::read(certificate).unwrap()
 }
 
 fn binary() -> PathBuf {

@@ -1,0 +1,117 @@
+//! `minio-manager controller`: sets the stage (log, metrics, health, lease, signals) and runs the controller on it.
+
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use super::Failure;
+use crate::config::{ControllerArgs, ControllerConfig, Environment};
+use crate::lease::InProcess;
+use crate::telemetry::{self, Metrics, Readiness, http, logs};
+
+/// What every part of a running controller shares.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// The metrics of the process.
+    pub metrics: Arc<Metrics>,
+    /// To be set after the first full lists of all objects.
+    pub readiness: Readiness,
+    /// Asked before every mutation.
+    pub lease: Arc<InProcess>,
+    /// Ends everything, in order, when it is cancelled.
+    pub shutdown: CancellationToken,
+}
+
+/// Runs `controller` until SIGTERM or SIGINT, or until it or the port for metrics and health fails.
+///
+/// # Errors
+/// A wrong configuration, a port that cannot be opened, or what the controller reports.
+pub fn run<F, E>(
+    args: ControllerArgs,
+    environment: &Environment,
+    controller: impl FnOnce(ControllerConfig, Stage) -> F,
+) -> Result<(), Failure>
+where
+    F: Future<Output = Result<(), E>>,
+    E: Into<Failure>,
+{
+    let config = ControllerConfig::resolve(args, environment)?;
+    logs::start(&config.log)?;
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(staged(config, controller))
+}
+
+async fn staged<F, E>(
+    config: ControllerConfig,
+    controller: impl FnOnce(ControllerConfig, Stage) -> F,
+) -> Result<(), Failure>
+where
+    F: Future<Output = Result<(), E>>,
+    E: Into<Failure>,
+{
+    let metrics = Arc::new(Metrics::new());
+    let listener = http::bind("--metrics-listen", config.metrics_listen).await?;
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        endpoint = %config.minio.endpoint,
+        home = config.instance.home_namespace,
+        metrics = %listener.local_addr()?,
+        "starting"
+    );
+    let stage = Stage {
+        readiness: Readiness::waiting("the first full lists of objects are not complete"),
+        lease: Arc::new(InProcess::acquire(metrics.clone())),
+        shutdown: CancellationToken::new(),
+        metrics,
+    };
+    let health = http::serve(listener, stage.metrics.clone(), stage.readiness.clone(), stage.shutdown.clone());
+    let ended = tokio::select! {
+        ended = ordered(health, controller(config, stage.clone()), &stage.shutdown) => ended,
+        signalled = end_on_signal(stage.shutdown.clone()) => signalled,
+    };
+    stage.lease.release();
+    ended
+}
+
+/// Runs both until both have ended; the end of one asks the other to end too.
+async fn ordered<F, E>(
+    health: impl Future<Output = Result<(), http::HttpError>>,
+    controller: F,
+    shutdown: &CancellationToken,
+) -> Result<(), Failure>
+where
+    F: Future<Output = Result<(), E>>,
+    E: Into<Failure>,
+{
+    let health = async {
+        let ended = health.await;
+        shutdown.cancel();
+        ended.map_err(Failure::from)
+    };
+    let controller = async {
+        let ended = controller.await.map_err(Into::into);
+        if let Err(error) = &ended {
+            tracing::error!("the controller ended: {}", telemetry::chain(&**error));
+        }
+        shutdown.cancel();
+        ended
+    };
+    let (health, controller) = tokio::join!(health, controller);
+    controller.and(health)
+}
+
+/// The first signal asks for an orderly end; this only returns when signals cannot be heard.
+async fn end_on_signal(shutdown: CancellationToken) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => info!("SIGTERM: ending in order"),
+        _ = interrupt.recv() => info!("SIGINT: ending in order"),
+    }
+    shutdown.cancel();
+    std::future::pending().await
+}
+
+#[cfg(test)]
+mod tests;

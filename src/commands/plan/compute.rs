@@ -1,0 +1,275 @@
+//! From objects and a reading of the server to the report, without asking anybody.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::objects::Objects;
+use super::people;
+use super::report::{PlannedChange, Report, Unmanaged};
+use crate::controller::converge::decide_origin;
+use crate::controller::decode::decode_dynamic;
+use crate::controller::mirror::Mirror;
+use crate::iam::declared::Declared;
+use crate::iam::desired::{Desired, DesiredSide, Fate};
+use crate::iam::document::Document;
+use crate::iam::family::label;
+use crate::iam::index::{Event, Index, IndexConfig, ServerPolicies, Standing};
+use crate::iam::names::{BUILT_IN_POLICIES, DocumentName, EVERYONE_GROUP, PolicyName, ServerGroup, UserName};
+use crate::iam::observed::{Account, GroupState, Observed};
+use crate::iam::plan::{Plan, plan, plan_widening};
+use crate::iam::subject::{Cause, Subject};
+
+/// Deleting a policy waits until its holders have lost it, which is one round further; more than a few is impossible.
+const ROUNDS: usize = 4;
+
+/// Everything that the server holds.
+#[derive(Debug, Default)]
+pub(super) struct Server {
+    pub users: Vec<(String, Account)>,
+    pub groups: Vec<(String, GroupState)>,
+    /// A document that cannot be understood is `None`.
+    pub documents: Vec<(DocumentName, Option<Document>)>,
+}
+
+impl Server {
+    /// The id of the installation whose documents are there: of the first label.
+    pub fn instance(&self) -> Option<&str> {
+        let prefix = label("");
+        let documents = self.documents.iter().filter_map(|(_, document)| document.as_ref());
+        let mut labels = documents.flat_map(|document| &document.statement).map(|statement| statement.sid.as_deref());
+        labels.find_map(|sid| sid?.strip_prefix(&prefix))
+    }
+
+    fn policies(&self) -> ServerPolicies {
+        let mut policies = ServerPolicies::default();
+        for (name, document) in &self.documents {
+            let Ok(name) = PolicyName::parse(name.as_str()) else { continue };
+            if document.as_ref().is_some_and(crate::iam::check::carries_admin_actions) {
+                policies.admin.insert(name.clone());
+            }
+            policies.known.insert(name);
+        }
+        policies
+    }
+
+    fn mirror(&self) -> Mirror {
+        let mut mirror = Mirror::default();
+        for (name, account) in &self.users {
+            mirror.learn_account(name, Some(account.clone()));
+        }
+        for (name, group) in &self.groups {
+            mirror.learn_group(name, Some(group.clone()));
+        }
+        for (name, document) in &self.documents {
+            mirror.learn_document(name.clone(), Some(document.clone()));
+        }
+        mirror
+    }
+}
+
+/// The report, and what people should know beside it.
+pub(super) fn compute(
+    config: IndexConfig,
+    objects: Objects,
+    server: &Server,
+    instance: &str,
+    now: Timestamp,
+) -> (Report, Vec<String>) {
+    let mut planner = Planner {
+        index: Index::new(config),
+        mirror: server.mirror(),
+        instance,
+        now,
+        refused: BTreeSet::new(),
+        report: Report::default(),
+        notes: BTreeSet::new(),
+    };
+    planner.index.apply(Event::Policies(server.policies()));
+    for (key, object) in objects {
+        planner.index.apply(decode_dynamic(key.kind, object).event);
+    }
+    planner.index.tick(now);
+    planner.note_objects();
+    planner.claim_all();
+    planner.plan_all();
+    planner.report.unmanaged = planner.unmanaged(server);
+    (planner.report, planner.notes.into_iter().collect())
+}
+
+struct Planner<'a> {
+    index: Index,
+    /// The server as it will be after the changes planned so far.
+    mirror: Mirror,
+    instance: &'a str,
+    now: Timestamp,
+    /// Subjects whose name somebody else's account, group or policy has.
+    refused: BTreeSet<Subject>,
+    report: Report,
+    notes: BTreeSet<String>,
+}
+
+impl Planner<'_> {
+    /// Says which objects do not hold.
+    fn note_objects(&mut self) {
+        for (key, error) in self.index.undecodable() {
+            self.notes.insert(format!("{key} cannot be read: {error}"));
+        }
+        let keys: Vec<_> = self.index.objects().map(|declared| declared.meta.key.clone()).collect();
+        for key in keys {
+            let Some(verdict) = self.index.outcome(&key, self.now) else { continue };
+            match verdict.standing {
+                Standing::Stalled(invalid) => {
+                    self.notes.insert(format!(
+                        "{key} does not hold ({}): {}",
+                        invalid.reason.as_str(),
+                        invalid.message
+                    ));
+                }
+                Standing::Inactive { message, .. } => {
+                    self.notes.insert(format!("{key} is not in force: {message}"));
+                }
+                Standing::InForce | Standing::Deleting => {}
+            }
+            for pending in verdict.pending {
+                self.notes.insert(format!("{key} waits for {:?} {}: {:?}", pending.kind, pending.name, pending.reason));
+            }
+        }
+    }
+
+    /// Decides what the controller would create and what it would adopt, since adopted things keep what they came with.
+    fn claim_all(&mut self) {
+        for subject in self.index.subjects() {
+            let Some(owner) = self.index.object_of(&subject).filter(|owner| owner.meta.origin.is_none()) else {
+                continue;
+            };
+            let desired = self.index.desired(&subject, self.now);
+            if fate(&desired) != Fate::Present {
+                continue;
+            }
+            let observed = self.mirror.observed(&desired);
+            match decide_origin(&subject, &observed, &desired, owner, &label(self.instance)) {
+                Ok(origin) => {
+                    let mut claimed: Declared = owner.clone();
+                    claimed.meta.origin = Some(origin);
+                    self.index.apply(Event::Upsert(Box::new(claimed)));
+                }
+                Err(failure) => {
+                    self.notes.insert(format!("{}: {}", owner.meta.key, failure.message));
+                    self.refused.insert(subject);
+                }
+            }
+        }
+    }
+
+    fn plan_all(&mut self) {
+        for _ in 0..ROUNDS {
+            let before = self.report.changes.len();
+            let subjects = self.index.subjects().into_iter().filter(|subject| !self.refused.contains(subject));
+            for subject in subjects.collect::<Vec<_>>() {
+                self.plan_one(&subject);
+            }
+            if self.report.changes.len() == before {
+                return;
+            }
+        }
+    }
+
+    fn plan_one(&mut self, subject: &Subject) {
+        let desired = self.index.desired(subject, self.now);
+        let observed = self.mirror.observed(&desired);
+        let make = if self.index.widen_only(subject) { plan_widening } else { plan };
+        let planned = make(&desired, &observed, &self.mirror, self.instance);
+        let causes = self.index.causes(subject);
+        self.take(subject, &desired, &observed, &planned, &causes);
+    }
+
+    fn take(&mut self, subject: &Subject, desired: &Desired, observed: &Observed, planned: &Plan, causes: &[Cause]) {
+        for change in &planned.changes {
+            self.mirror.apply(change);
+            self.report.changes.push(PlannedChange::new(change, causes));
+        }
+        let sentences = people::sentences(desired, observed, &planned.changes, &planned.documents);
+        self.report.people.extend(sentences);
+        for policy in &planned.waiting.missing_policies {
+            self.notes.insert(format!("{subject} waits for policy {policy}, which does not exist"));
+        }
+        for policy in &planned.kept.policies {
+            self.notes.insert(format!("{subject} keeps policy {policy}, which no object declares"));
+        }
+        for (group, members) in &planned.kept.members {
+            let members: Vec<_> = members.iter().map(String::as_str).collect();
+            self.notes.insert(format!("group {group} keeps members that no object declares: {}", members.join(", ")));
+        }
+        for (group, members) in &planned.waiting.stale_members {
+            let members: Vec<_> = members.iter().map(String::as_str).collect();
+            self.notes.insert(format!("group {group} has members that are no users any more: {}", members.join(", ")));
+        }
+    }
+
+    /// What the server holds and no object describes.
+    fn unmanaged(&self, server: &Server) -> Vec<Unmanaged> {
+        let mut families = BTreeSet::from([DocumentName::everyone()]);
+        for subject in self.index.subjects().difference(&self.refused) {
+            families.extend(documents_of(&self.index.desired(subject, self.now)));
+        }
+        let reserved = &self.index.config().reserved_users;
+        let managed_user = |name: &str| {
+            reserved.contains(name)
+                || UserName::parse(name).is_ok_and(|name| {
+                    self.index.user(&name).is_some() && !self.refused.contains(&Subject::User(name.clone()))
+                })
+        };
+        let managed_group = |name: &str| {
+            name == EVERYONE_GROUP
+                || ServerGroup::parse(name).is_ok_and(|name| {
+                    self.index.server_group(&name).is_some_and(|(group, _)| {
+                        self.index.group(group).is_some() && !self.refused.contains(&Subject::Group(group.clone()))
+                    })
+                })
+        };
+        let managed_policy = |name: &DocumentName| {
+            let base = base_of(name);
+            BUILT_IN_POLICIES.contains(&name.as_str())
+                || name.as_str().starts_with("minio-manager--")
+                || families.contains(&base)
+        };
+        let users = server.users.iter().filter(|(name, _)| !managed_user(name)).map(|(name, _)| ("user", name.clone()));
+        let groups =
+            server.groups.iter().filter(|(name, _)| !managed_group(name)).map(|(name, _)| ("group", name.clone()));
+        let policies = server.documents.iter().filter(|(name, _)| !managed_policy(name));
+        let policies = policies.map(|(name, _)| ("policy", name.to_string()));
+        let all: BTreeSet<Unmanaged> =
+            users.chain(groups).chain(policies).map(|(kind, name)| Unmanaged { kind, name }).collect();
+        all.into_iter().collect()
+    }
+}
+
+fn fate(desired: &Desired) -> Fate {
+    match desired {
+        Desired::Everyone(_) => Fate::Present,
+        Desired::Policy(policy) => policy.fate,
+        Desired::User(user) => user.fate,
+        Desired::Group(group) => group.fate,
+    }
+}
+
+/// The first documents of everything that belongs to a subject.
+fn documents_of(desired: &Desired) -> Vec<DocumentName> {
+    let side = |side: &DesiredSide| side.family.base.clone();
+    match desired {
+        Desired::Everyone(family) => vec![family.base.clone()],
+        Desired::Policy(policy) => vec![DocumentName::from(&policy.name)],
+        Desired::User(user) => vec![user.home.base.clone(), user.system.base.clone()],
+        Desired::Group(group) => vec![side(&group.main), side(&group.twin)],
+    }
+}
+
+/// The first document of a family: the name without `--2`, `--3`, ...
+fn base_of(name: &DocumentName) -> DocumentName {
+    let base = name.as_str().rsplit_once("--").map(|(base, _)| DocumentName::from_server(base));
+    base.filter(|base| name.number_in(base).is_some()).unwrap_or_else(|| name.clone())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,0 @@
-//! Flags, environment and the configuration file.

@@ -1,0 +1,543 @@
+//! Takes the steps: calls Kubernetes and MinIO, and notes what came of it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::api::{DeleteParams, PostParams, Preconditions};
+
+use super::cache::{SecretCache, SecretView};
+use super::error::{Error, KubernetesFailure};
+use super::secret::{self, IssuedKey, SecretFacts, pending_name};
+use super::steps::{self, Check, KeyOnServer, Progress, Seen, Situation, Step};
+use super::{Issued, KeyOwner, mark};
+use crate::api::meta::field_manager;
+use crate::minio::{self, AccessKey, Class, Credentials, KeyState, NewAccessKey, Pacer, Permit, Urgency};
+
+/// How long a call of the Kubernetes API may take.
+const KUBERNETES_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a change of MinIO may take.
+const MINIO_DEADLINE: Duration = Duration::from_secs(3);
+/// More steps than any run needs: a Secret that others keep writing must not hold the run for ever.
+const STEP_LIMIT: usize = 40;
+
+/// Whether a write that may take this long may begin: the leader lease lasts at least that long.
+pub type Fence = Arc<dyn Fn(Duration) -> bool + Send + Sync>;
+
+/// Issues keys, keeps their Secrets, and takes them away. Clones share everything.
+///
+/// For one owner at most one run may be under way; runs of different owners are independent.
+#[derive(Clone)]
+pub struct Issuer {
+    kube: kube::Client,
+    minio: minio::Client,
+    pacer: Pacer,
+    cache: Arc<SecretCache>,
+    fence: Fence,
+}
+
+impl Issuer {
+    /// An issuer that writes where `fence` allows it, makes its changes of MinIO at the pace of `pacer`, and trusts `cache`.
+    pub fn new(kube: kube::Client, minio: minio::Client, pacer: Pacer, cache: Arc<SecretCache>, fence: Fence) -> Self {
+        Self { kube, minio, pacer, cache, fence }
+    }
+
+    /// Sees to it that the owner's Secret holds a key that works, and that nothing else of ours is left over. None where a
+    /// disabled user has no key.
+    ///
+    /// Costs nothing where the watch shows that all is well; three Kubernetes and two MinIO calls for a new owner.
+    ///
+    /// # Errors
+    /// See [`Error::class`]. Whatever was begun is gone on with by the next call.
+    pub async fn ensure(
+        &self,
+        owner: &KeyOwner,
+        check: Check,
+        urgency: Urgency,
+        now: Timestamp,
+    ) -> Result<Option<Issued>, Error> {
+        let mut run = self.begin(owner, check, urgency, now);
+        while run.advance().await? != Step::Finish {}
+        Ok(run.issued())
+    }
+
+    /// Begins what [`Issuer::ensure`] does, to be taken step by step.
+    pub fn begin<'a>(&'a self, owner: &'a KeyOwner, check: Check, urgency: Urgency, now: Timestamp) -> Run<'a> {
+        let situation = self.situation(owner, check);
+        Run {
+            calls: Calls { issuer: self, owner, urgency },
+            now,
+            situation,
+            pair: None,
+            live: None,
+            previous_expires_at: None,
+            discarded: false,
+            changed: false,
+            steps: 0,
+        }
+    }
+
+    /// What the watch knows.
+    fn situation(&self, owner: &KeyOwner, check: Check) -> Situation {
+        let view = |name: &str| self.cache.view(&owner.namespace, name);
+        let secret = match view(&owner.secret_name) {
+            SecretView::Absent => Seen::Absent,
+            SecretView::Present(facts) if facts.is_owned_by(&owner.uid) => Seen::Ours(facts),
+            SecretView::Present(_) | SecretView::Unknown => Seen::Unread,
+        };
+        // The pair itself is never kept: a pending Secret has to be read.
+        let pending = match view(&pending_name(&owner.secret_name)) {
+            SecretView::Absent => Seen::Absent,
+            SecretView::Present(_) | SecretView::Unknown => Seen::Unread,
+        };
+        let mut former = self.cache.former(&owner.namespace, &owner.uid, &owner.secret_name);
+        let recorded = owner.last.as_ref().map(|last| &last.secret_name).filter(|name| **name != owner.secret_name);
+        former.extend(recorded.filter(|name| view(name) == SecretView::Unknown).cloned());
+        Situation {
+            check,
+            first: owner.last.is_none() && former.is_empty() && (&secret, &pending) == (&Seen::Absent, &Seen::Absent),
+            secret,
+            pending,
+            progress: Progress::Unknown,
+            server: KeyOnServer::Unchecked,
+            read: false,
+            trimmed: false,
+            former,
+        }
+    }
+
+    /// Takes the owner's Secrets away, and with `delete_keys` the keys that were issued for it. Secrets of others stay.
+    ///
+    /// Without `delete_keys` the keys live until their user goes, or to their own end.
+    ///
+    /// # Errors
+    /// See [`Error::class`]. Repeated, it goes on where it stopped.
+    pub async fn retire(&self, owner: &KeyOwner, delete_keys: bool, urgency: Urgency) -> Result<(), Error> {
+        let calls = Calls { issuer: self, owner, urgency };
+        let mut secrets = Vec::new();
+        for name in self.names(owner) {
+            secrets.extend(calls.read(&name).await?.filter(|secret| is_ours(owner, secret)));
+        }
+        // The Secrets know ids that nothing else may know, so they go last.
+        if delete_keys {
+            let issued = secrets.iter().filter_map(IssuedKey::read).map(|key| key.credentials.access_key);
+            let recorded = owner.last.iter().map(|last| last.access_key.clone());
+            let known: BTreeSet<String> = issued.chain(recorded).collect();
+            let mark = mark::name(&owner.uid);
+            for key in calls.keys().await? {
+                if key.name == mark || known.contains(&key.access_key) {
+                    calls.delete_key(&key.access_key).await?;
+                }
+            }
+        }
+        for secret in &secrets {
+            calls.delete(secret).await?;
+        }
+        Ok(())
+    }
+
+    /// Every name under which the owner may have a Secret.
+    fn names(&self, owner: &KeyOwner) -> BTreeSet<String> {
+        let mut names = self.cache.former(&owner.namespace, &owner.uid, &owner.secret_name);
+        let recorded = owner.last.iter().map(|last| &last.secret_name);
+        for name in recorded.chain([&owner.secret_name]) {
+            names.insert(pending_name(name));
+            names.insert(name.clone());
+        }
+        names
+    }
+}
+
+fn is_ours(owner: &KeyOwner, secret: &Secret) -> bool {
+    secret.metadata.owner_references.iter().flatten().any(|reference| reference.uid == owner.uid)
+}
+
+/// One run of [`Issuer::ensure`]. Dropping it between steps, or within one, loses nothing.
+pub struct Run<'a> {
+    calls: Calls<'a>,
+    now: Timestamp,
+    situation: Situation,
+    /// What the pending Secret holds.
+    pair: Option<IssuedKey>,
+    /// The Secret as read or written in this run.
+    live: Option<Secret>,
+    previous_expires_at: Option<Timestamp>,
+    discarded: bool,
+    changed: bool,
+    steps: usize,
+}
+
+impl Run<'_> {
+    /// Takes the next step and tells which it was; [`Step::Finish`] when nothing was left to do.
+    ///
+    /// # Errors
+    /// As [`Issuer::ensure`].
+    pub async fn advance(&mut self) -> Result<Step, Error> {
+        let owner = self.calls.owner;
+        self.steps += 1;
+        if self.steps > STEP_LIMIT {
+            return Err(Error::Contended { namespace: owner.namespace.clone(), name: owner.secret_name.clone() });
+        }
+        let step = steps::next(owner, &self.situation, self.now)?;
+        match &step {
+            Step::ReadSecrets => self.read_secrets().await?,
+            Step::ProbeKey => self.probe_key().await?,
+            Step::TrimKeys => self.trim_keys().await?,
+            Step::WritePending => self.write_pending().await?,
+            Step::ProbePending => self.probe_pending().await?,
+            Step::CreateKey => self.create_key().await?,
+            Step::WriteSecret => self.write_secret(self.pair.clone()).await?,
+            Step::RewriteSecret => self.write_secret(self.live.as_ref().and_then(IssuedKey::read)).await?,
+            Step::RemovePending => self.remove_pending().await?,
+            Step::DiscardPending => self.discard_pending().await?,
+            Step::RemoveFormer(name) => self.remove_former(name).await?,
+            Step::Finish => {}
+        }
+        Ok(step)
+    }
+
+    /// What is in force now.
+    pub fn issued(&self) -> Option<Issued> {
+        let owner = self.calls.owner;
+        let key = self.situation.secret.ours()?.key.as_ref()?;
+        Some(Issued {
+            secret_name: owner.secret_name.clone(),
+            access_key: key.access_key.clone(),
+            issued_at: key.issued_at,
+            expires_at: key.expires_at,
+            previous_expires_at: key.previous_expires_at.filter(|time| *time > self.now),
+            next_rotation_at: steps::next_rotation(owner, key),
+            changed: self.changed,
+        })
+    }
+
+    async fn read_secrets(&mut self) -> Result<(), Error> {
+        let owner = self.calls.owner;
+        let waiting = pending_name(&owner.secret_name);
+        let (secret, pending) = tokio::try_join!(self.calls.read(&owner.secret_name), self.calls.read(&waiting))?;
+        self.situation.pending = self.calls.seen(pending.as_ref());
+        self.pair = match &self.situation.pending {
+            Seen::Ours(_) => pending.as_ref().and_then(IssuedKey::read),
+            _ => None,
+        };
+        self.see_secret(secret);
+        self.situation.read = true;
+        Ok(())
+    }
+
+    fn see_secret(&mut self, secret: Option<Secret>) {
+        self.situation.secret = self.calls.seen(secret.as_ref());
+        self.live = secret;
+    }
+
+    async fn probe_key(&mut self) -> Result<(), Error> {
+        if self.live.is_none() {
+            let secret = self.calls.read(&self.calls.owner.secret_name).await?;
+            self.see_secret(secret);
+        }
+        // Where the Secret is no longer as the watch showed it, the next step sees to that.
+        if let (Seen::Ours(_), Some(key)) = (&self.situation.secret, self.live.as_ref().and_then(IssuedKey::read)) {
+            self.situation.server = match self.calls.probe(&key.credentials).await? {
+                KeyState::Works => KeyOnServer::Works,
+                KeyState::WrongSecret | KeyState::Unknown | KeyState::Disabled => KeyOnServer::Gone,
+            };
+        }
+        Ok(())
+    }
+
+    async fn trim_keys(&mut self) -> Result<(), Error> {
+        let owner = self.calls.owner;
+        let keys = mark::living(self.calls.keys().await?, &owner.uid, self.now);
+        let current = self.situation.secret.ours().and_then(|secret| secret.key.as_ref()).map(|key| &key.access_key);
+        let current = current.or(owner.last.as_ref().map(|last| &last.access_key));
+        let kept = keys.iter().find(|key| Some(&key.access_key) == current).or(keys.last());
+        for key in keys.iter().filter(|key| Some(*key) != kept) {
+            self.calls.delete_key(&key.access_key).await?;
+        }
+        self.previous_expires_at = kept.and_then(|key| key.expiration);
+        self.situation.trimmed = true;
+        Ok(())
+    }
+
+    async fn write_pending(&mut self) -> Result<(), Error> {
+        let owner = self.calls.owner;
+        let key = IssuedKey {
+            user: owner.user.to_string(),
+            credentials: Credentials::generate(),
+            issued_at: steps::whole_seconds(self.now),
+            expires_at: steps::expiration(owner, self.now),
+            previous_expires_at: self.previous_expires_at,
+            session_policy: owner.session_policy_fingerprint(),
+        };
+        match self.calls.create(secret::pending(owner, &key)).await? {
+            Some(secret) => {
+                self.situation.pending = self.calls.seen(Some(&secret));
+                self.situation.progress = Progress::Missing;
+                self.pair = Some(key);
+            }
+            None => {
+                self.situation.pending = Seen::Unread;
+                self.situation.first = false;
+            }
+        }
+        Ok(())
+    }
+
+    async fn probe_pending(&mut self) -> Result<(), Error> {
+        let Some(pair) = &self.pair else {
+            self.situation.progress = Progress::Spoilt;
+            return Ok(());
+        };
+        let state = self.calls.probe(&pair.credentials).await?;
+        let progress = self.situation.progress.after_probe(state);
+        self.situation.progress = progress.ok_or_else(|| self.unproven())?;
+        Ok(())
+    }
+
+    async fn create_key(&mut self) -> Result<(), Error> {
+        let Some(pair) = &mut self.pair else {
+            self.situation.progress = Progress::Spoilt;
+            return Ok(());
+        };
+        self.situation.progress = match self.calls.create_key(pair).await? {
+            Created::Now(expires_at) => {
+                pair.expires_at = expires_at;
+                Progress::Created
+            }
+            Created::Taken => Progress::Taken,
+        };
+        Ok(())
+    }
+
+    async fn write_secret(&mut self, key: Option<IssuedKey>) -> Result<(), Error> {
+        let owner = self.calls.owner;
+        let (Some(key), template) = (key, self.calls.issuer.cache.template()) else {
+            self.situation.secret = Seen::Unread;
+            return Ok(());
+        };
+        let written = match (&self.situation.secret, &self.live) {
+            (Seen::Absent, _) => self.calls.create(secret::secret(owner, template, &key, None)).await?,
+            (Seen::Ours(_), Some(live)) => {
+                self.calls.replace(secret::secret(owner, template, &key, Some(&live.metadata))).await?
+            }
+            _ => None,
+        };
+        match written {
+            Some(secret) => {
+                self.changed = true;
+                self.see_secret(Some(secret));
+            }
+            // Somebody was faster.
+            None => self.situation.secret = Seen::Unread,
+        }
+        if self.situation.progress == Progress::Proven {
+            self.situation.server = KeyOnServer::Works;
+        }
+        Ok(())
+    }
+
+    async fn remove_pending(&mut self) -> Result<(), Error> {
+        let name = pending_name(&self.calls.owner.secret_name);
+        if let Seen::Ours(facts) = &self.situation.pending {
+            self.calls.delete_by_uid(&name, &facts.uid).await?;
+        }
+        self.situation.pending = Seen::Absent;
+        self.situation.progress = Progress::Unknown;
+        self.pair = None;
+        Ok(())
+    }
+
+    async fn discard_pending(&mut self) -> Result<(), Error> {
+        if std::mem::replace(&mut self.discarded, true) {
+            return Err(self.unproven());
+        }
+        // The id in a Secret that somebody edited may be anybody's key.
+        if let Some(pair) = &self.pair {
+            self.calls.delete_key(&pair.credentials.access_key).await?;
+        }
+        self.remove_pending().await
+    }
+
+    async fn remove_former(&mut self, name: &str) -> Result<(), Error> {
+        if let Some(secret) = self.calls.read(name).await?.filter(|secret| is_ours(self.calls.owner, secret)) {
+            self.calls.delete(&secret).await?;
+        }
+        self.situation.former.remove(name);
+        Ok(())
+    }
+
+    fn unproven(&self) -> Error {
+        let access_key = self.pair.as_ref().map(|pair| pair.credentials.access_key.clone()).unwrap_or_default();
+        Error::Unproven { user: self.calls.owner.user.to_string(), access_key }
+    }
+}
+
+/// What came of creating a key.
+enum Created {
+    /// It exists from now on, until this time.
+    Now(Timestamp),
+    /// Its id existed before.
+    Taken,
+}
+
+/// The calls for one owner: each with its deadline, each write behind the fence.
+#[derive(Clone, Copy)]
+struct Calls<'a> {
+    issuer: &'a Issuer,
+    owner: &'a KeyOwner,
+    urgency: Urgency,
+}
+
+impl Calls<'_> {
+    fn secrets(&self) -> Api<Secret> {
+        Api::namespaced(self.issuer.kube.clone(), &self.owner.namespace)
+    }
+
+    async fn read(&self, name: &str) -> Result<Option<Secret>, Error> {
+        let secret = within_deadline(self.secrets().get_opt(name))
+            .await
+            .map_err(|error| self.kubernetes("read", name, error))?;
+        if secret.is_none() {
+            self.issuer.cache.missing(&self.owner.namespace, name);
+        }
+        Ok(secret)
+    }
+
+    /// Whose it is. What is ours is remembered.
+    fn seen(&self, secret: Option<&Secret>) -> Seen {
+        match secret {
+            None => Seen::Absent,
+            Some(secret) if is_ours(self.owner, secret) => Seen::Ours(self.issuer.cache.saw(secret)),
+            Some(secret) => Seen::Foreign(SecretFacts::of(secret, self.issuer.cache.template()).owner_in_words),
+        }
+    }
+
+    /// None where a Secret of that name exists already.
+    async fn create(&self, secret: Secret) -> Result<Option<Secret>, Error> {
+        let (secrets, params) = (self.secrets(), post_params());
+        self.write("create", &secret, secrets.create(&params, &secret), 409).await
+    }
+
+    /// None where the Secret is no longer the one that was read.
+    async fn replace(&self, secret: Secret) -> Result<Option<Secret>, Error> {
+        let (secrets, params) = (self.secrets(), post_params());
+        let name = secret.metadata.name.clone().unwrap_or_default();
+        match self.write("replace", &secret, secrets.replace(&name, &params, &secret), 409).await {
+            Err(Error::Kubernetes { source, .. }) if source.is(404) => Ok(None),
+            result => result,
+        }
+    }
+
+    async fn write(
+        &self,
+        action: &'static str,
+        secret: &Secret,
+        call: impl Future<Output = kube::Result<Secret>>,
+        lost_race: u16,
+    ) -> Result<Option<Secret>, Error> {
+        self.check_fence(KUBERNETES_DEADLINE)?;
+        let (cache, name) = (&self.issuer.cache, secret.metadata.name.as_deref().unwrap_or_default());
+        cache.announce(secret);
+        match within_deadline(call).await {
+            Ok(written) => {
+                cache.saw(&written);
+                Ok(Some(written))
+            }
+            Err(failure) => {
+                cache.doubt(&self.owner.namespace, name);
+                if failure.is(lost_race) { Ok(None) } else { Err(self.kubernetes(action, name, failure)) }
+            }
+        }
+    }
+
+    async fn delete(&self, secret: &Secret) -> Result<(), Error> {
+        let name = secret.metadata.name.as_deref().unwrap_or_default();
+        self.delete_by_uid(name, secret.metadata.uid.as_deref().unwrap_or_default()).await
+    }
+
+    async fn delete_by_uid(&self, name: &str, uid: &str) -> Result<(), Error> {
+        self.check_fence(KUBERNETES_DEADLINE)?;
+        let (cache, namespace) = (&self.issuer.cache, &self.owner.namespace);
+        cache.deleted(namespace, name, uid, false);
+        let preconditions = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
+        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+        match within_deadline(self.secrets().delete(name, &params)).await {
+            Err(failure) if !failure.is(404) => {
+                cache.doubt(namespace, name);
+                Err(self.kubernetes("delete", name, failure))
+            }
+            _ => {
+                cache.deleted(namespace, name, uid, true);
+                Ok(())
+            }
+        }
+    }
+
+    async fn probe(&self, credentials: &Credentials) -> Result<KeyState, Error> {
+        self.issuer.minio.probe(credentials).await.map_err(|error| self.minio("prove a key", error))
+    }
+
+    /// The keys of the user; none where there is no such user.
+    async fn keys(&self) -> Result<Vec<AccessKey>, Error> {
+        match self.issuer.minio.list_access_keys(self.owner.user.as_str()).await {
+            Err(error) if error.is_absent() => Ok(Vec::new()),
+            result => result.map_err(|error| self.minio("list the keys", error)),
+        }
+    }
+
+    async fn create_key(&self, pair: &IssuedKey) -> Result<Created, Error> {
+        let key = NewAccessKey {
+            parent: pair.user.clone(),
+            credentials: pair.credentials.clone(),
+            name: mark::name(&self.owner.uid),
+            description: mark::description(self.owner, pair.issued_at),
+            expiration: Some(pair.expires_at),
+            session_policy: self.owner.session_policy.as_ref().map(|document| serde_json::json!(document)),
+        };
+        let _turn = self.turn().await?;
+        match self.issuer.minio.add_access_key(&key).await {
+            Ok(expiration) => Ok(Created::Now(expiration.map_or(pair.expires_at, steps::whole_seconds))),
+            Err(error) if error.class() == Class::Conflict => Ok(Created::Taken),
+            Err(error) => Err(self.minio("create a key", error)),
+        }
+    }
+
+    async fn delete_key(&self, access_key: &str) -> Result<(), Error> {
+        let _turn = self.turn().await?;
+        self.issuer.minio.delete_access_key(access_key).await.map_err(|error| self.minio("delete a key", error))?;
+        Ok(())
+    }
+
+    /// The turn for one change of MinIO. The lease is looked at after the wait, which may be long.
+    async fn turn(&self) -> Result<Permit, Error> {
+        let permit = self.issuer.pacer.acquire(self.urgency).await;
+        self.check_fence(MINIO_DEADLINE)?;
+        Ok(permit)
+    }
+
+    fn check_fence(&self, deadline: Duration) -> Result<(), Error> {
+        if (self.issuer.fence)(deadline) { Ok(()) } else { Err(Error::Fenced) }
+    }
+
+    fn kubernetes(&self, action: &'static str, name: &str, source: KubernetesFailure) -> Error {
+        Error::Kubernetes { action, namespace: self.owner.namespace.clone(), name: name.to_owned(), source }
+    }
+
+    fn minio(&self, action: &'static str, source: minio::Error) -> Error {
+        Error::Minio { action, user: self.owner.user.to_string(), source }
+    }
+}
+
+fn post_params() -> PostParams {
+    PostParams { field_manager: Some(field_manager::CONTROLLER.to_owned()), ..PostParams::default() }
+}
+
+async fn within_deadline<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, KubernetesFailure> {
+    match tokio::time::timeout(KUBERNETES_DEADLINE, call).await {
+        Ok(result) => result.map_err(KubernetesFailure::from),
+        Err(_) => Err(KubernetesFailure::Timeout(KUBERNETES_DEADLINE.as_secs())),
+    }
+}

@@ -1,0 +1,97 @@
+//! A user's access key and the Secret that carries it: issued, kept, replaced before it ends, and taken away.
+//!
+//! ```text
+//!   watch ──> cache ──> steps (pure: what is there -> the next step) ──> issue (one step = one or two calls)
+//!               ^                                                          │
+//!               └────────────── own writes ────────────────────────────────┘
+//! ```
+//!
+//! A pair is generated here, written ahead to the Secret `<name>.pending`, created on the server, proven with a signed
+//! request, and then promoted to the Secret that people use. Every step can be the last one before a crash: the next run
+//! looks at what is there and goes on with the same pair.
+
+mod cache;
+mod error;
+mod issue;
+mod mark;
+mod secret;
+mod steps;
+
+#[cfg(test)]
+mod fixtures;
+
+use jiff::{SignedDuration, Timestamp};
+
+pub use self::{
+    cache::{Affected, Scope, SecretCache, SecretView},
+    error::{Class, Error, KubernetesFailure},
+    issue::{Fence, Issuer, Run},
+    secret::{
+        IssuedKey, KeyFacts, PENDING_SUFFIX, SecretFacts, SecretFile, Template, UnknownSecretFile, default_secret_name,
+        pending_name,
+    },
+    steps::{Check, IssueReason, KeyOnServer, Step, Verdict, judge, next_rotation},
+};
+use crate::iam::document::Document;
+use crate::iam::names::UserName;
+
+/// An object whose MinIO user gets a key, and what its spec says about the key.
+#[derive(Clone, Debug)]
+pub struct KeyOwner {
+    /// The kind of the object, such as `MinioUser`.
+    pub kind: &'static str,
+    /// The namespace of the object and of its Secret.
+    pub namespace: String,
+    /// The name of the object.
+    pub object_name: String,
+    /// The uid of the object: Secrets belong to it, not to its name.
+    pub uid: String,
+    /// The MinIO user that the key acts as.
+    pub user: UserName,
+    /// The name of the Secret; must leave room for [`PENDING_SUFFIX`].
+    pub secret_name: String,
+    /// How often the key is replaced.
+    pub interval: SignedDuration,
+    /// How long the former key lives on after a replacement.
+    pub overlap: SignedDuration,
+    /// What the key is confined to, within the rights of its user.
+    pub session_policy: Option<Document>,
+    /// Whether the user is enabled. A disabled one gets no new key, and what it has stays.
+    pub enabled: bool,
+    /// What the status of the object says of the key; none for an object that never had one.
+    pub last: Option<Recorded>,
+}
+
+impl KeyOwner {
+    fn session_policy_fingerprint(&self) -> Option<String> {
+        self.session_policy.as_ref().map(Document::fingerprint)
+    }
+}
+
+/// What the status of an object says of its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// The Secret that held it.
+    pub secret_name: String,
+    /// Its id.
+    pub access_key: String,
+}
+
+/// What is in force for an object, for its status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issued {
+    /// The Secret with the key.
+    pub secret_name: String,
+    /// The id of the key.
+    pub access_key: String,
+    /// When it was made.
+    pub issued_at: Timestamp,
+    /// When the server drops it.
+    pub expires_at: Timestamp,
+    /// When the server drops the key before this one, while it lives.
+    pub previous_expires_at: Option<Timestamp>,
+    /// When the key is to be replaced: [`Issuer::ensure`] wants to be called again by then.
+    pub next_rotation_at: Timestamp,
+    /// Whether this run wrote the Secret.
+    pub changed: bool,
+}

@@ -1,0 +1,270 @@
+//! What to do next, decided from what is there: no call is made here.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::secret::{KeyFacts, SecretFacts, pending_name};
+use super::{Error, KeyOwner};
+use crate::minio::KeyState;
+
+/// The shortest life of a key: the server takes 15 minutes, and clocks differ.
+const SHORTEST_LIFE: SignedDuration = SignedDuration::from_mins(16);
+/// The longest life of a key: the server takes 365 days, and clocks differ.
+const LONGEST_LIFE: SignedDuration = SignedDuration::from_hours(364 * 24);
+
+/// How closely a run looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// What the watch knows is enough: nothing is called where everything is well.
+    Watched,
+    /// The Secret is read and its key proven with a signed request: one Kubernetes and one MinIO read.
+    Proven,
+}
+
+/// Whether the server takes the key in the Secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyOnServer {
+    /// Nobody asked.
+    Unchecked,
+    /// It does.
+    Works,
+    /// It does not: deleted, disabled, expired, or with another secret.
+    Gone,
+}
+
+/// Why a new key is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IssueReason {
+    /// There is no Secret.
+    NoSecret,
+    /// Somebody else wrote the Secret, or it lacks something.
+    Damaged,
+    /// The key acts as another user.
+    OtherUser,
+    /// The key is confined in another way than its owner wants.
+    OtherPolicy,
+    /// The server does not take the key.
+    KeyGone,
+    /// The key is as old as its owner wants it, or nears its end.
+    Due,
+}
+
+/// What an enabled user's Secret needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing.
+    Keep,
+    /// The same key in today's words: endpoint, region, files or label changed.
+    Rewrite,
+    /// A new key.
+    Issue(IssueReason),
+}
+
+/// What an enabled user's Secret needs, from what is known of it.
+pub fn judge(owner: &KeyOwner, secret: Option<&SecretFacts>, server: KeyOnServer, now: Timestamp) -> Verdict {
+    let Some(secret) = secret else { return Verdict::Issue(IssueReason::NoSecret) };
+    let Some(key) = &secret.key else { return Verdict::Issue(IssueReason::Damaged) };
+    if key.user != owner.user.as_str() {
+        Verdict::Issue(IssueReason::OtherUser)
+    } else if key.session_policy != owner.session_policy_fingerprint() {
+        Verdict::Issue(IssueReason::OtherPolicy)
+    } else if server == KeyOnServer::Gone {
+        Verdict::Issue(IssueReason::KeyGone)
+    } else if now >= next_rotation(owner, key) {
+        Verdict::Issue(IssueReason::Due)
+    } else if !secret.current {
+        Verdict::Rewrite
+    } else {
+        Verdict::Keep
+    }
+}
+
+/// When a key is to be replaced: after the interval, and early enough before its end if the interval was made longer since.
+pub fn next_rotation(owner: &KeyOwner, key: &KeyFacts) -> Timestamp {
+    let life = key.expires_at.duration_since(key.issued_at);
+    let reserve = owner.overlap.min(life / 2).max(SignedDuration::ZERO);
+    saturating_add(key.issued_at, owner.interval).min(saturating_add(key.expires_at, -reserve))
+}
+
+/// When a key made now ends on the server, which knows whole seconds.
+pub(super) fn expiration(owner: &KeyOwner, now: Timestamp) -> Timestamp {
+    let life = owner.interval.saturating_add(owner.overlap).clamp(SHORTEST_LIFE, LONGEST_LIFE);
+    whole_seconds(saturating_add(now, life))
+}
+
+/// A time as the server keeps it.
+pub(super) fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+fn saturating_add(time: Timestamp, duration: SignedDuration) -> Timestamp {
+    time.saturating_add(duration).unwrap_or(time)
+}
+
+/// What is known of one of the two Secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// Nothing that may be relied on.
+    Unread,
+    /// It does not exist.
+    Absent,
+    /// It is the owner's.
+    Ours(Arc<SecretFacts>),
+    /// It is somebody else's, here in words.
+    Foreign(String),
+}
+
+impl Seen {
+    pub(super) fn ours(&self) -> Option<&SecretFacts> {
+        match self {
+            Self::Ours(facts) => Some(facts),
+            _ => None,
+        }
+    }
+}
+
+/// How far the pending pair has come on the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// A former run may have created it.
+    Unknown,
+    /// It does not exist.
+    Missing,
+    /// This run created it.
+    Created,
+    /// The server says that the id is taken: by an attempt whose answer was lost, or by something else.
+    Taken,
+    /// It works.
+    Proven,
+    /// The id is taken and the pair does not work: it never will.
+    Spoilt,
+}
+
+impl Progress {
+    /// How far the pair has come, now that the server was asked; none where a pair that was just created does not work yet.
+    pub(super) fn after_probe(self, state: KeyState) -> Option<Self> {
+        match (state, self) {
+            (KeyState::Works, _) => Some(Self::Proven),
+            (KeyState::Unknown, Self::Created) => None,
+            (KeyState::Unknown, Self::Unknown | Self::Missing) => Some(Self::Missing),
+            _ => Some(Self::Spoilt),
+        }
+    }
+}
+
+/// Everything that the next step depends on.
+#[derive(Clone, Debug)]
+pub(super) struct Situation {
+    pub check: Check,
+    pub secret: Seen,
+    pub pending: Seen,
+    /// Of the pair in the pending Secret.
+    pub progress: Progress,
+    /// Of the key in the Secret.
+    pub server: KeyOnServer,
+    /// The object never had a key, so there is nothing to look for.
+    pub first: bool,
+    /// Both Secrets were read in this run: the watch may lag, and a key is not made on hearsay.
+    pub read: bool,
+    /// At most one living key of ours is left on the server.
+    pub trimmed: bool,
+    /// Secrets under names that the object had before.
+    pub former: BTreeSet<String>,
+}
+
+/// One step, of one or two calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Read the Secret and the pending Secret.
+    ReadSecrets,
+    /// Prove the key in the Secret.
+    ProbeKey,
+    /// Delete the older of our keys, where two live.
+    TrimKeys,
+    /// Generate a pair and write it to the pending Secret.
+    WritePending,
+    /// Find out whether the server has the pending pair.
+    ProbePending,
+    /// Create the pending pair on the server.
+    CreateKey,
+    /// Write the proven pair to the Secret.
+    WriteSecret,
+    /// Write the key in the Secret again, in today's words.
+    RewriteSecret,
+    /// Delete the pending Secret, whose pair the Secret has.
+    RemovePending,
+    /// Delete the pending Secret and its key, which are of no use.
+    DiscardPending,
+    /// Delete the Secret under a former name.
+    RemoveFormer(String),
+    /// Nothing is left to do.
+    Finish,
+}
+
+/// The next step. Repeated with what each step led to, it ends in [`Step::Finish`].
+pub(super) fn next(owner: &KeyOwner, situation: &Situation, now: Timestamp) -> Result<Step, Error> {
+    if !owner.enabled {
+        return Ok(if situation.secret == Seen::Unread { Step::ReadSecrets } else { Step::Finish });
+    }
+    match (&situation.pending, &situation.secret) {
+        (Seen::Unread, _) | (_, Seen::Unread) => Ok(Step::ReadSecrets),
+        (Seen::Foreign(holder), _) => Err(conflict(owner, pending_name(&owner.secret_name), holder)),
+        (_, Seen::Foreign(holder)) => Err(conflict(owner, owner.secret_name.clone(), holder)),
+        (Seen::Ours(pending), secret) => Ok(resume(owner, pending, secret.ours(), situation.progress, now)),
+        (Seen::Absent, secret) => Ok(maintain(owner, secret.ours(), situation, now)),
+    }
+}
+
+/// A pair waits: it is finished, whatever it was made for.
+fn resume(
+    owner: &KeyOwner,
+    pending: &SecretFacts,
+    secret: Option<&SecretFacts>,
+    progress: Progress,
+    now: Timestamp,
+) -> Step {
+    let useful = |key: &&KeyFacts| {
+        key.user == owner.user.as_str()
+            && key.session_policy == owner.session_policy_fingerprint()
+            && now < next_rotation(owner, key)
+    };
+    let in_secret = secret.and_then(|secret| secret.key.as_ref()).map(|key| &key.access_key);
+    match pending.key.as_ref() {
+        Some(key) if in_secret == Some(&key.access_key) => return Step::RemovePending,
+        key if key.filter(useful).is_none() => return Step::DiscardPending,
+        _ => {}
+    }
+    match progress {
+        Progress::Unknown | Progress::Created | Progress::Taken => Step::ProbePending,
+        Progress::Missing => Step::CreateKey,
+        Progress::Proven => Step::WriteSecret,
+        Progress::Spoilt => Step::DiscardPending,
+    }
+}
+
+/// No pair waits: the Secret is looked after.
+fn maintain(owner: &KeyOwner, secret: Option<&SecretFacts>, situation: &Situation, now: Timestamp) -> Step {
+    match judge(owner, secret, situation.server, now) {
+        Verdict::Issue(_) if situation.first => Step::WritePending,
+        Verdict::Issue(_) | Verdict::Rewrite if !situation.read => Step::ReadSecrets,
+        Verdict::Issue(_) if !situation.trimmed => Step::TrimKeys,
+        Verdict::Issue(_) => Step::WritePending,
+        Verdict::Rewrite => Step::RewriteSecret,
+        Verdict::Keep if situation.check == Check::Proven && situation.server == KeyOnServer::Unchecked => {
+            Step::ProbeKey
+        }
+        Verdict::Keep => match situation.former.first() {
+            Some(name) => Step::RemoveFormer(name.clone()),
+            None => Step::Finish,
+        },
+    }
+}
+
+fn conflict(owner: &KeyOwner, name: String, holder: &str) -> Error {
+    Error::SecretConflict { namespace: owner.namespace.clone(), name, owner: holder.to_owned() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,222 @@
+use super::super::fixtures::{at, facts, key, owner, pending_facts};
+use super::*;
+
+/// An hour after the key of the fixtures was made.
+fn now() -> Timestamp {
+    at("2026-01-01T01:00:00Z")
+}
+
+fn calm() -> Situation {
+    Situation {
+        check: Check::Watched,
+        secret: Seen::Ours(Arc::new(facts())),
+        pending: Seen::Absent,
+        progress: Progress::Unknown,
+        server: KeyOnServer::Unchecked,
+        first: false,
+        read: false,
+        trimmed: false,
+        former: BTreeSet::new(),
+    }
+}
+
+fn step(situation: &Situation) -> Step {
+    next(&owner(), situation, now()).expect("no conflict")
+}
+
+fn other_key(mut facts: SecretFacts) -> SecretFacts {
+    facts.key.as_mut().expect("a key").access_key = "AKEXAMPLE11111111111".into();
+    facts
+}
+
+#[test]
+fn a_key_is_replaced_for_a_reason_only() {
+    let damaged = SecretFacts { key: None, ..facts() };
+    let outdated = SecretFacts { current: false, ..facts() };
+    let mut others = facts();
+    others.key.as_mut().expect("a key").user = "bob".into();
+    let mut confined = facts();
+    confined.key.as_mut().expect("a key").session_policy = Some("of somebody who was an admin".into());
+    let cases = [
+        (Some(confined), KeyOnServer::Works, "2026-01-01T01:00:00Z", Verdict::Issue(IssueReason::OtherPolicy)),
+        (None, KeyOnServer::Unchecked, "2026-01-01T01:00:00Z", Verdict::Issue(IssueReason::NoSecret)),
+        (Some(damaged), KeyOnServer::Works, "2026-01-01T01:00:00Z", Verdict::Issue(IssueReason::Damaged)),
+        (Some(others), KeyOnServer::Works, "2026-01-01T01:00:00Z", Verdict::Issue(IssueReason::OtherUser)),
+        (Some(facts()), KeyOnServer::Gone, "2026-01-01T01:00:00Z", Verdict::Issue(IssueReason::KeyGone)),
+        (Some(facts()), KeyOnServer::Unchecked, "2026-01-01T23:59:59Z", Verdict::Keep),
+        (Some(facts()), KeyOnServer::Works, "2026-01-01T23:59:59Z", Verdict::Keep),
+        (Some(facts()), KeyOnServer::Works, "2026-01-02T00:00:00Z", Verdict::Issue(IssueReason::Due)),
+        (Some(facts()), KeyOnServer::Unchecked, "2026-02-01T00:00:00Z", Verdict::Issue(IssueReason::Due)),
+        (Some(outdated.clone()), KeyOnServer::Works, "2026-01-01T01:00:00Z", Verdict::Rewrite),
+        (Some(outdated), KeyOnServer::Works, "2026-01-02T00:00:00Z", Verdict::Issue(IssueReason::Due)),
+    ];
+    for (secret, server, now, verdict) in cases {
+        assert_eq!(judge(&owner(), secret.as_ref(), server, at(now)), verdict, "{now} {server:?} {secret:?}");
+    }
+}
+
+#[test]
+fn rotation_follows_the_interval_and_never_lets_a_key_run_out() {
+    let key = KeyFacts::from(&key());
+    let with = |hours, overlap| KeyOwner {
+        interval: SignedDuration::from_hours(hours),
+        overlap: SignedDuration::from_hours(overlap),
+        ..owner()
+    };
+    // The key of the fixtures lives 48 hours.
+    assert_eq!(next_rotation(&with(24, 24), &key), at("2026-01-02T00:00:00Z"));
+    assert_eq!(next_rotation(&with(6, 6), &key), at("2026-01-01T06:00:00Z"));
+    assert_eq!(next_rotation(&with(720, 12), &key), at("2026-01-02T12:00:00Z"));
+    assert_eq!(next_rotation(&with(720, 720), &key), at("2026-01-02T00:00:00Z"));
+}
+
+#[test]
+fn lives_stay_within_what_the_server_takes_and_end_on_whole_seconds() {
+    let lasting = |interval, overlap| {
+        let owner = KeyOwner { interval, overlap, ..owner() };
+        expiration(&owner, at("2026-01-01T00:00:00.9Z"))
+    };
+    let hours = SignedDuration::from_hours;
+    assert_eq!(lasting(hours(24), hours(24)), at("2026-01-03T00:00:00Z"));
+    assert_eq!(lasting(SignedDuration::from_mins(1), SignedDuration::ZERO), at("2026-01-01T00:16:00Z"));
+    assert_eq!(lasting(hours(4320), hours(4320)), at("2026-12-27T00:00:00Z"));
+    assert_eq!(lasting(SignedDuration::MAX, SignedDuration::MAX), at("2026-12-31T00:00:00Z"));
+}
+
+#[test]
+fn where_all_is_well_nothing_is_called() {
+    assert_eq!(step(&calm()), Step::Finish);
+}
+
+#[test]
+fn a_close_look_proves_the_key_once() {
+    let close = Situation { check: Check::Proven, ..calm() };
+    assert_eq!(step(&close), Step::ProbeKey);
+    assert_eq!(step(&Situation { server: KeyOnServer::Works, ..close.clone() }), Step::Finish);
+    assert_eq!(step(&Situation { server: KeyOnServer::Gone, ..close }), Step::ReadSecrets);
+}
+
+#[test]
+fn a_first_key_is_made_without_reading() {
+    let fresh = Situation { secret: Seen::Absent, first: true, ..calm() };
+    assert_eq!(step(&fresh), Step::WritePending);
+    let written = Situation { pending: Seen::Ours(Arc::new(pending_facts())), progress: Progress::Missing, ..fresh };
+    assert_eq!(step(&written), Step::CreateKey);
+    let created = Situation { progress: Progress::Created, ..written };
+    assert_eq!(step(&created), Step::ProbePending);
+    let proven = Situation { progress: Progress::Proven, ..created };
+    assert_eq!(step(&proven), Step::WriteSecret);
+    let promoted = Situation { secret: Seen::Ours(Arc::new(facts())), ..proven };
+    assert_eq!(step(&promoted), Step::RemovePending);
+    let done = Situation { pending: Seen::Absent, ..promoted };
+    assert_eq!(step(&done), Step::Finish);
+}
+
+#[test]
+fn a_later_key_is_made_after_a_read_and_beside_one_older_key_at_most() {
+    let lost = Situation { secret: Seen::Absent, ..calm() };
+    assert_eq!(step(&lost), Step::ReadSecrets);
+    let read = Situation { read: true, ..lost };
+    assert_eq!(step(&read), Step::TrimKeys);
+    assert_eq!(step(&Situation { trimmed: true, ..read }), Step::WritePending);
+}
+
+#[test]
+fn a_waiting_pair_is_finished_from_wherever_it_was_left() {
+    let left = |progress, secret| Situation {
+        pending: Seen::Ours(Arc::new(pending_facts())),
+        progress,
+        secret,
+        read: true,
+        ..calm()
+    };
+    for secret in [
+        Seen::Absent,
+        Seen::Ours(Arc::new(other_key(facts()))),
+        Seen::Ours(Arc::new(SecretFacts { key: None, ..facts() })),
+    ] {
+        assert_eq!(step(&left(Progress::Unknown, secret.clone())), Step::ProbePending);
+        assert_eq!(step(&left(Progress::Missing, secret.clone())), Step::CreateKey);
+        assert_eq!(step(&left(Progress::Taken, secret.clone())), Step::ProbePending);
+        assert_eq!(step(&left(Progress::Proven, secret.clone())), Step::WriteSecret);
+        assert_eq!(step(&left(Progress::Spoilt, secret)), Step::DiscardPending);
+    }
+    assert_eq!(step(&left(Progress::Unknown, Seen::Ours(Arc::new(facts())))), Step::RemovePending);
+}
+
+#[test]
+fn a_pair_that_is_of_no_use_is_discarded() {
+    let old = Situation { pending: Seen::Ours(Arc::new(pending_facts())), secret: Seen::Absent, ..calm() };
+    assert_eq!(next(&owner(), &old, at("2026-01-02T00:00:00Z")).expect("no conflict"), Step::DiscardPending);
+    let damaged = Seen::Ours(Arc::new(SecretFacts { key: None, ..pending_facts() }));
+    assert_eq!(step(&Situation { pending: damaged, ..old.clone() }), Step::DiscardPending);
+    let mut confined = pending_facts();
+    confined.key.as_mut().expect("a key").session_policy = Some("of somebody who was an admin".into());
+    assert_eq!(step(&Situation { pending: Seen::Ours(Arc::new(confined)), ..old.clone() }), Step::DiscardPending);
+    let mut others = pending_facts();
+    others.key.as_mut().expect("a key").user = "bob".into();
+    assert_eq!(step(&Situation { pending: Seen::Ours(Arc::new(others)), ..old }), Step::DiscardPending);
+}
+
+#[test]
+fn what_the_probe_says_decides_about_a_pair() {
+    use KeyState::{Disabled, Unknown, Works, WrongSecret};
+    for (before, state, after) in [
+        (Progress::Unknown, Works, Some(Progress::Proven)),
+        (Progress::Unknown, Unknown, Some(Progress::Missing)),
+        (Progress::Unknown, Disabled, Some(Progress::Spoilt)),
+        (Progress::Unknown, WrongSecret, Some(Progress::Spoilt)),
+        (Progress::Created, Works, Some(Progress::Proven)),
+        (Progress::Created, Unknown, None),
+        (Progress::Created, WrongSecret, Some(Progress::Spoilt)),
+        (Progress::Taken, Works, Some(Progress::Proven)),
+        (Progress::Taken, Unknown, Some(Progress::Spoilt)),
+    ] {
+        assert_eq!(before.after_probe(state), after, "{before:?} {state:?}");
+    }
+}
+
+#[test]
+fn what_is_unknown_is_read_first() {
+    assert_eq!(step(&Situation { secret: Seen::Unread, ..calm() }), Step::ReadSecrets);
+    assert_eq!(step(&Situation { pending: Seen::Unread, ..calm() }), Step::ReadSecrets);
+}
+
+#[test]
+fn secrets_of_others_are_left_alone() {
+    let foreign = Seen::Foreign("Deployment web".into());
+    for (situation, name) in [
+        (Situation { secret: foreign.clone(), ..calm() }, "minio-alice"),
+        (Situation { pending: foreign.clone(), ..calm() }, "minio-alice.pending"),
+        (Situation { secret: foreign, pending: Seen::Ours(Arc::new(pending_facts())), ..calm() }, "minio-alice"),
+    ] {
+        let error = next(&owner(), &situation, now()).expect_err("a conflict").to_string();
+        assert!(error.contains(&format!("lake/{name} belongs to Deployment web")), "{error}");
+    }
+}
+
+#[test]
+fn a_disabled_user_gets_nothing_new_and_loses_nothing() {
+    let owner = KeyOwner { enabled: false, ..owner() };
+    let disabled = |situation: Situation| next(&owner, &situation, at("2026-02-01T00:00:00Z")).expect("no conflict");
+    assert_eq!(disabled(calm()), Step::Finish);
+    assert_eq!(disabled(Situation { secret: Seen::Absent, first: true, ..calm() }), Step::Finish);
+    assert_eq!(disabled(Situation { secret: Seen::Foreign("nobody".into()), ..calm() }), Step::Finish);
+    assert_eq!(disabled(Situation { pending: Seen::Ours(Arc::new(pending_facts())), ..calm() }), Step::Finish);
+    assert_eq!(disabled(Situation { secret: Seen::Unread, ..calm() }), Step::ReadSecrets);
+}
+
+#[test]
+fn former_secrets_go_when_the_new_one_is_there() {
+    let moved = Situation { former: ["old".to_owned()].into(), ..calm() };
+    assert_eq!(step(&moved), Step::RemoveFormer("old".into()));
+    let unfinished = Situation { secret: Seen::Absent, read: true, trimmed: true, ..moved };
+    assert_eq!(step(&unfinished), Step::WritePending);
+}
+
+#[test]
+fn other_words_for_the_same_key_are_written_over_what_was_read() {
+    let outdated = Situation { secret: Seen::Ours(Arc::new(SecretFacts { current: false, ..facts() })), ..calm() };
+    assert_eq!(step(&outdated), Step::ReadSecrets);
+    assert_eq!(step(&Situation { read: true, ..outdated }), Step::RewriteSecret);
+}

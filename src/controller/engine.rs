@@ -1,0 +1,352 @@
+//! The heart that all loops share: what is declared, what is known of the server, what waits to be done.
+//!
+//! Everything pure lives behind one lock that is never held across a wait. Events go in, dirty subjects and objects come out
+//! into two queues; workers take from them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Notify;
+
+use crate::controller::credentials::{Issuer, SecretCache};
+use crate::iam::desired::Desired;
+use crate::iam::index::{self, Dirty, Event, Index, ServerPolicies};
+use crate::iam::subject::{Kind, ObjectKey, Subject};
+use crate::telemetry::Metrics;
+
+use super::decode::Decoded;
+use super::health::Health;
+use super::mirror::Mirror;
+use super::objects::{Objects, Seen};
+use super::outcome::{Outcome, backoff};
+use super::queue::{Queue, Urgency};
+use super::server::Server;
+
+/// What the controller was told to be.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Identifies this installation; part of the label of every document.
+    pub instance: String,
+    /// Where `MinioInstance` lives.
+    pub home_namespace: String,
+    /// Where MinIO is.
+    pub endpoint: String,
+    /// Plan and report only.
+    pub observe: bool,
+    /// How long a missing policy is taken for missing before the server is asked again.
+    pub recheck: Duration,
+    /// The interval of key renewal where an object names none.
+    pub rotation_interval: SignedDuration,
+    /// The life of a replaced key where an object names none.
+    pub overlap: SignedDuration,
+}
+
+/// Since when an object waits for convergence.
+#[derive(Clone, Copy, Debug)]
+pub struct Pending {
+    /// When its last unconverged change was seen.
+    pub since: Instant,
+    /// Whether the change takes something away.
+    pub revokes: bool,
+}
+
+/// Everything pure.
+pub struct State {
+    /// What is declared.
+    pub index: Index,
+    /// What is known of the server.
+    pub mirror: Mirror,
+    /// The Kubernetes side of every object.
+    pub seen: HashMap<ObjectKey, Seen>,
+    /// What became of each subject's last convergence.
+    pub outcomes: HashMap<Subject, Outcome>,
+    /// Objects that wait for convergence.
+    pub pending: HashMap<ObjectKey, Pending>,
+    /// Subjects whose folders have been laid out by this process.
+    pub laid_out: HashSet<Subject>,
+    /// Shares (by uid) whose folder marker has been seen to, and what there is to say about it.
+    pub markers: HashMap<String, Option<String>>,
+    /// Subjects that wait for a policy or an account to exist.
+    pub waiting: HashMap<String, BTreeSet<Subject>>,
+    /// What is known of the policies that objects refer to.
+    pub policies: ServerPolicies,
+    /// Objects (by uid) whose key this process has proven.
+    pub proven: HashSet<String>,
+}
+
+/// The shared heart of the controller.
+pub struct Engine {
+    state: Mutex<State>,
+    /// Subjects to converge.
+    pub subjects: Queue<Subject>,
+    /// Objects to report on.
+    pub reports: Queue<ObjectKey>,
+    /// Objects that need our finalizer before they count.
+    pub admissions: Queue<ObjectKey>,
+    /// The Kubernetes side.
+    pub objects: Objects,
+    /// The MinIO side.
+    pub server: Server,
+    /// Whether MinIO can be reached.
+    pub health: Health,
+    /// Issues keys.
+    pub issuer: Issuer,
+    /// What is known of Secrets.
+    pub secrets: Arc<SecretCache>,
+    /// Counts and measures.
+    pub metrics: Arc<Metrics>,
+    /// What the controller was told to be.
+    pub settings: Settings,
+    /// Rung when the next expiry may have changed.
+    pub expiry: Notify,
+    held: Mutex<HashMap<ObjectKey, Decoded>>,
+}
+
+/// The parts that an engine is made of.
+pub struct Parts {
+    /// The index, empty.
+    pub index: Index,
+    /// The Kubernetes side.
+    pub objects: Objects,
+    /// The MinIO side.
+    pub server: Server,
+    /// Issues keys.
+    pub issuer: Issuer,
+    /// What is known of Secrets, shared with the issuer.
+    pub secrets: Arc<SecretCache>,
+    /// Counts and measures.
+    pub metrics: Arc<Metrics>,
+    /// What the controller was told to be.
+    pub settings: Settings,
+}
+
+impl Engine {
+    /// An engine that has seen nothing yet.
+    pub fn new(parts: Parts) -> Self {
+        let state = State {
+            index: parts.index,
+            mirror: Mirror::default(),
+            seen: HashMap::new(),
+            outcomes: HashMap::new(),
+            pending: HashMap::new(),
+            laid_out: HashSet::new(),
+            markers: HashMap::new(),
+            waiting: HashMap::new(),
+            policies: ServerPolicies::default(),
+            proven: HashSet::new(),
+        };
+        Self {
+            state: Mutex::new(state),
+            subjects: Queue::default(),
+            reports: Queue::default(),
+            admissions: Queue::default(),
+            objects: parts.objects,
+            server: parts.server,
+            health: Health::new(),
+            issuer: parts.issuer,
+            secrets: parts.secrets,
+            metrics: parts.metrics,
+            settings: parts.settings,
+            expiry: Notify::new(),
+            held: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// The pure state; never hold it across a wait.
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in an object as the API server has it.
+    pub fn upsert(&self, object: Decoded) {
+        if self.needs_admission(&object) {
+            self.hold(object);
+            return;
+        }
+        let mut state = self.state();
+        if is_stale(&state, &object) {
+            return;
+        }
+        let Decoded { key, seen, event } = object;
+        state.seen.insert(key.clone(), seen);
+        let dirty = state.index.apply(event);
+        self.spread(&mut state, dirty, Some(&key));
+    }
+
+    /// Takes in that an object is gone.
+    pub fn delete(&self, key: &ObjectKey) {
+        self.held().remove(key);
+        let mut state = self.state();
+        if let Some(seen) = state.seen.remove(key) {
+            state.markers.remove(seen.uid());
+        }
+        state.pending.remove(key);
+        let dirty = state.index.apply(Event::Delete(key.clone()));
+        self.spread(&mut state, dirty, None);
+    }
+
+    /// Takes in a complete list of one kind in one namespace: what is not in it is gone.
+    pub fn relist(&self, kind: Kind, namespace: &str, objects: Vec<Decoded>) {
+        let listed: HashSet<ObjectKey> = objects.iter().map(|object| object.key.clone()).collect();
+        let in_scope = |key: &&ObjectKey| key.kind == kind && key.namespace == namespace && !listed.contains(*key);
+        let mut gone: Vec<ObjectKey> = self.state().seen.keys().filter(in_scope).cloned().collect();
+        gone.extend(self.held().keys().filter(in_scope).cloned());
+        for object in objects {
+            self.upsert(object);
+        }
+        for key in gone {
+            self.delete(&key);
+        }
+    }
+
+    /// Shares and memberships act through other subjects; without our finalizer their deletion could go unseen, so they
+    /// count only once they carry it.
+    fn needs_admission(&self, object: &Decoded) -> bool {
+        matches!(object.key.kind, Kind::PathShare | Kind::GroupMembership)
+            && !self.settings.observe
+            && !object.seen.has_finalizer()
+            && !object.seen.is_deleting()
+    }
+
+    fn hold(&self, object: Decoded) {
+        let key = object.key.clone();
+        self.held().insert(key.clone(), object);
+        self.admissions.push(key, Urgency::Normal, Duration::ZERO);
+    }
+
+    /// The object that waits for our finalizer under this key.
+    pub fn held_object(&self, key: &ObjectKey) -> Option<Decoded> {
+        self.held().get(key).cloned()
+    }
+
+    /// The object under this key waits no longer.
+    pub fn release(&self, key: &ObjectKey) {
+        self.held().remove(key);
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashMap<ObjectKey, Decoded>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets pass what is due by now.
+    pub fn tick(&self, now: Timestamp) {
+        let mut state = self.state();
+        let dirty = state.index.tick(now);
+        self.spread(&mut state, dirty, None);
+    }
+
+    /// Queues what an event made dirty.
+    pub fn spread(&self, state: &mut State, dirty: Dirty, cause: Option<&ObjectKey>) {
+        if let Some(key) = cause.filter(|_| !dirty.subjects.is_empty()) {
+            let revokes = dirty.subjects.values().any(|urgency| *urgency == index::Urgency::Revocation);
+            state.pending.entry(key.clone()).or_insert(Pending { since: Instant::now(), revokes });
+        }
+        for (subject, urgency) in dirty.subjects {
+            let urgency = match urgency {
+                index::Urgency::Revocation => Urgency::Urgent,
+                index::Urgency::Normal => Urgency::Normal,
+            };
+            self.subjects.push(subject, urgency, Duration::ZERO);
+        }
+        for key in dirty.objects {
+            self.reports.push(key, Urgency::Normal, Duration::ZERO);
+        }
+        self.expiry.notify_one();
+    }
+
+    /// Records what became of a convergence, and queues what follows from it.
+    pub fn finish(&self, subject: &Subject, urgency: Urgency, outcome: Outcome) {
+        let mut state = self.state();
+        let objects = match &outcome.result {
+            Ok(_) => state.index.converged(subject, outcome.sequence),
+            Err(failure) => {
+                use super::outcome::Retry;
+                match failure.retry {
+                    Retry::OnChange => {}
+                    Retry::Backoff => self.subjects.push(subject.clone(), urgency, backoff(outcome.failures)),
+                    Retry::WhenUp => self.subjects.push(subject.clone(), urgency, Duration::ZERO),
+                }
+                state.index.waiting_for(subject)
+            }
+        };
+        if let Ok(report) = &outcome.result {
+            let waits = report.missing_policies.iter().map(ToString::to_string);
+            let waits = waits.chain(report.missing_users.iter().map(ToString::to_string));
+            let mut waits_for_policy = false;
+            for name in waits {
+                state.waiting.entry(name).or_default().insert(subject.clone());
+                waits_for_policy = true;
+            }
+            if waits_for_policy || !report.holders.is_empty() {
+                self.subjects.push(subject.clone(), Urgency::Normal, self.settings.recheck);
+            }
+        }
+        state.outcomes.insert(subject.clone(), outcome);
+        for key in objects {
+            self.reports.push(key, Urgency::Normal, Duration::ZERO);
+        }
+    }
+
+    /// Queues the subjects that waited for a policy or an account of this name.
+    pub fn appeared(&self, state: &mut State, name: &str) {
+        for subject in state.waiting.remove(name).into_iter().flatten() {
+            self.subjects.push(subject, Urgency::Normal, Duration::ZERO);
+        }
+    }
+
+    /// Queues everything that is declared, such as after a start.
+    pub fn converge_all(&self) {
+        let subjects = self.state().index.subjects();
+        for subject in subjects {
+            self.subjects.push(subject, Urgency::Normal, Duration::ZERO);
+        }
+    }
+
+    /// Queues a report on every object, such as when MinIO goes away or comes back.
+    pub fn report_all(&self) {
+        let keys: Vec<ObjectKey> = self.state().seen.keys().cloned().collect();
+        for key in keys {
+            self.reports.push(key, Urgency::Normal, Duration::ZERO);
+        }
+    }
+
+    /// What the server should hold for a subject now, with the sequence that it includes.
+    pub fn desired(&self, subject: &Subject) -> (Desired, u64) {
+        let state = self.state();
+        (state.index.desired(subject, Timestamp::now()), state.index.seq())
+    }
+
+    /// The label that every document of this installation carries.
+    pub fn mark(&self) -> String {
+        format!("minio-manager:{}", self.settings.instance)
+    }
+
+    /// Counts objects and documents for the metrics.
+    pub fn measure(&self) {
+        let state = self.state();
+        let mut counts: BTreeMap<(Kind, crate::telemetry::metrics::Ready), u64> = BTreeMap::new();
+        for (key, seen) in &state.seen {
+            *counts.entry((key.kind, super::status::ready_and_reason(&seen.status).0)).or_default() += 1;
+        }
+        let bytes: usize = state
+            .outcomes
+            .values()
+            .filter_map(|outcome| outcome.result.as_ref().ok())
+            .map(|report| report.documents.1)
+            .sum();
+        drop(state);
+        super::status::publish_counts(&self.metrics, &counts);
+        self.metrics.set_documents_bytes(bytes as u64);
+        self.metrics.set_queue_depth(self.subjects.len());
+    }
+}
+
+/// Whether a newer version of the object is held already: answers to our own writes overtake the watch.
+fn is_stale(state: &State, object: &Decoded) -> bool {
+    let version = |seen: &Seen| seen.meta.resource_version.as_deref().and_then(|version| version.parse::<u64>().ok());
+    state.seen.get(&object.key).is_some_and(|held| {
+        held.uid() == object.seen.uid() && version(held).zip(version(&object.seen)).is_some_and(|(held, new)| new < held)
+    })
+}

@@ -1,0 +1,117 @@
+//! Which key a user's object wants, handed to the issuer.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::api::CredentialsSpec;
+use crate::iam::check::carries_admin_actions;
+use crate::iam::declared::{Body, Declared, UserDecl};
+use crate::iam::desired::DesiredUser;
+use crate::iam::document::{Document, Effect, Statement};
+use crate::iam::names::DocumentName;
+use crate::iam::desired::Desired;
+use crate::iam::observed::{Observed, Surroundings};
+use crate::minio::Urgency;
+
+use crate::config::duration as parse_duration;
+
+use super::credentials::{Check, Issued, KeyOwner, Recorded, default_secret_name};
+use super::engine::{Engine, Settings};
+use super::outcome::Failure;
+
+/// Sees to it that the user's Secret holds a working key; `None` for a disabled user without one.
+pub async fn ensure(engine: &Engine, owner: &Declared, user: &DesiredUser) -> Result<Option<Issued>, Failure> {
+    let Some(key_owner) = key_owner(engine, owner, Some(user))? else { return Ok(None) };
+    // A restart trusts no memory: the first look at every key is a real one.
+    let check = if engine.state().proven.contains(&owner.meta.uid) { Check::Watched } else { Check::Proven };
+    let issued = engine.issuer.ensure(&key_owner, check, Urgency::Routine, Timestamp::now()).await?;
+    engine.state().proven.insert(owner.meta.uid.clone());
+    if let Some(issued) = issued.as_ref().filter(|issued| issued.changed) {
+        tracing::info!(user = %user.name, secret = issued.secret_name, expires = %issued.expires_at, "key published");
+    }
+    Ok(issued)
+}
+
+/// Takes away the Secrets of an object that goes, and the keys that were issued for it.
+pub async fn retire(engine: &Engine, owner: &Declared) -> Result<(), Failure> {
+    let Some(key_owner) = key_owner(engine, owner, None)? else { return Ok(()) };
+    let exists = engine.state().mirror.has_user(key_owner.user.as_str());
+    engine.issuer.retire(&key_owner, exists, Urgency::Urgent).await?;
+    engine.state().proven.remove(&owner.meta.uid);
+    Ok(())
+}
+
+fn key_owner(engine: &Engine, owner: &Declared, user: Option<&DesiredUser>) -> Result<Option<KeyOwner>, Failure> {
+    let Ok(Body::User(declared)) = &owner.body else { return Ok(None) };
+    let (interval, overlap) = intervals(&declared.credentials, &engine.settings)?;
+    let (enabled, session_policy) = match user {
+        Some(user) => standing(engine, user),
+        None => (false, None),
+    };
+    Ok(Some(KeyOwner {
+        kind: "MinioUser",
+        namespace: owner.meta.key.namespace.clone(),
+        object_name: owner.meta.key.name.clone(),
+        uid: owner.meta.uid.clone(),
+        user: declared.name.clone(),
+        secret_name: secret_name(declared),
+        interval,
+        overlap,
+        session_policy,
+        enabled,
+        last: recorded(engine, owner),
+    }))
+}
+
+fn secret_name(declared: &UserDecl) -> String {
+    declared.credentials.secret_name.clone().unwrap_or_else(|| default_secret_name(&declared.name))
+}
+
+/// What the status says of the key.
+fn recorded(engine: &Engine, owner: &Declared) -> Option<Recorded> {
+    let state = engine.state();
+    let credentials = state.seen.get(&owner.meta.key)?.status.get("credentials")?;
+    let text = |name: &str| credentials.get(name)?.as_str().map(str::to_owned);
+    Some(Recorded { secret_name: text("secretName")?, access_key: text("accessKey")? })
+}
+
+/// Whether the account may sign in, and what its keys must be confined to.
+fn standing(engine: &Engine, user: &DesiredUser) -> (bool, Option<Document>) {
+    let state = engine.state();
+    let Observed::User(observed) = state.mirror.observed(&Desired::User(user.clone())) else { return (false, None) };
+    let Some(account) = observed.account else { return (false, None) };
+    let admin = |name: &DocumentName| state.mirror.document(name).is_some_and(carries_admin_actions);
+    let groups = state.index.groups_of(&user.name, Timestamp::now());
+    let through_groups = || groups.keys().filter_map(|group| state.mirror.group_attachments(group.as_str())).flatten();
+    let confined = account.attached.iter().any(admin) || through_groups().any(admin);
+    (account.enabled, confined.then(s3_only))
+}
+
+/// What keeps a key of a user with admin rights from using them.
+fn s3_only() -> Document {
+    Document::new(vec![Statement::new(Effect::Allow, ["s3:*"], ["arn:aws:s3:::*"])])
+}
+
+/// The renewal interval and the life of a replaced key. An absent overlap is the smaller of the configured one and the
+/// interval; an absent interval the larger of the configured one and the overlap.
+fn intervals(spec: &CredentialsSpec, settings: &Settings) -> Result<(SignedDuration, SignedDuration), Failure> {
+    let parse = |field: &str, text: Option<&String>| {
+        text.map(|text| parse_duration(text).map(signed)).transpose().map_err(|error| {
+            Failure::stalled(
+                crate::api::meta::reason::INVALID_NAME,
+                format!("spec.credentials.{field}: {error}"),
+            )
+        })
+    };
+    let interval = parse("rotationInterval", spec.rotation_interval.as_ref())?;
+    let overlap = parse("overlap", spec.overlap.as_ref())?;
+    Ok(match (interval, overlap) {
+        (Some(interval), Some(overlap)) => (interval, overlap),
+        (Some(interval), None) => (interval, settings.overlap.min(interval)),
+        (None, Some(overlap)) => (settings.rotation_interval.max(overlap), overlap),
+        (None, None) => (settings.rotation_interval, settings.overlap),
+    })
+}
+
+fn signed(duration: std::time::Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
+}

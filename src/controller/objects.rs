@@ -1,0 +1,348 @@
+//! The Kubernetes side of one object: its last seen version, its finalizer, its status, its events.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
+use kube::runtime::events::{Event, EventType, Recorder};
+use kube::{Api, Client, Resource};
+use serde_json::{Map, Value, json};
+
+use crate::api;
+use crate::api::meta::{FINALIZER, field_manager};
+use crate::iam::subject::{Kind, ObjectKey};
+
+/// How long one call to the API server may take.
+pub const CALL_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How often a write is tried again when somebody else wrote meanwhile.
+const CONFLICT_TRIES: usize = 5;
+
+/// Why a call to the API server failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The server answered with an error, or could not be reached.
+    #[error("the Kubernetes API refused to {action} {object}")]
+    Api {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        object: String,
+        /// The answer.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// No answer in time.
+    #[error("the Kubernetes API did not {action} {object} within {} s", CALL_DEADLINE.as_secs())]
+    Timeout {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        object: String,
+    },
+}
+
+impl Error {
+    /// The status code of the answer, if there was one.
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Error::Api { source, .. } => match source.as_ref() {
+                kube::Error::Api(status) => Some(status.code),
+                _ => None,
+            },
+            Error::Timeout { .. } => None,
+        }
+    }
+}
+
+/// Runs one call to the API server under the deadline.
+///
+/// # Errors
+/// The answer of the server, or that there was none in time.
+pub async fn call<T>(
+    action: &'static str,
+    object: impl std::fmt::Display,
+    call: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, Error> {
+    match tokio::time::timeout(CALL_DEADLINE, call).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(source)) => Err(Error::Api { action, object: object.to_string(), source: Box::new(source) }),
+        Err(_) => Err(Error::Timeout { action, object: object.to_string() }),
+    }
+}
+
+/// What the controller keeps of an object besides its declaration: enough to write its metadata and status.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// `metadata`, without managed fields.
+    pub meta: ObjectMeta,
+    /// `status` as last seen or written; an empty object where there is none.
+    pub status: Map<String, Value>,
+}
+
+impl Seen {
+    /// Keeps what is needed of an object.
+    pub fn new(meta: &ObjectMeta, status: Option<&Value>) -> Self {
+        let mut meta = meta.clone();
+        meta.managed_fields = None;
+        Self { meta, status: status.and_then(Value::as_object).cloned().unwrap_or_default() }
+    }
+
+    /// Whether our finalizer is on the object.
+    pub fn has_finalizer(&self) -> bool {
+        self.meta.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
+    }
+
+    /// Whether the object is being deleted.
+    pub fn is_deleting(&self) -> bool {
+        self.meta.deletion_timestamp.is_some()
+    }
+
+    /// `metadata.uid`.
+    pub fn uid(&self) -> &str {
+        self.meta.uid.as_deref().unwrap_or_default()
+    }
+}
+
+/// Writes metadata, status and events of the kinds.
+#[derive(Clone)]
+pub struct Objects {
+    client: Client,
+    recorder: Recorder,
+}
+
+/// The API resource of a kind.
+pub fn resource(kind: Kind) -> ApiResource {
+    match kind {
+        Kind::MinioUser => ApiResource::erase::<api::MinioUser>(&()),
+        Kind::MinioGroup => ApiResource::erase::<api::MinioGroup>(&()),
+        Kind::GroupMembership => ApiResource::erase::<api::GroupMembership>(&()),
+        Kind::PathShare => ApiResource::erase::<api::PathShare>(&()),
+        Kind::MinioPolicy => ApiResource::erase::<api::MinioPolicy>(&()),
+    }
+}
+
+impl Objects {
+    /// Objects behind `client`; events are published through `recorder`.
+    pub fn new(client: Client, recorder: Recorder) -> Self {
+        Self { client, recorder }
+    }
+
+    fn api(&self, key: &ObjectKey) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), &key.namespace, &resource(key.kind))
+    }
+
+    /// Reads an object as it is now; `None` where it is gone.
+    ///
+    /// # Errors
+    /// The answer of the API server.
+    pub async fn get(&self, key: &ObjectKey) -> Result<Option<DynamicObject>, Error> {
+        call("read", key, self.api(key).get_opt(&key.name)).await
+    }
+
+    /// Adds our finalizer; answers the object as it is then, `None` where it is gone or being deleted.
+    ///
+    /// # Errors
+    /// The answer of the API server.
+    pub async fn add_finalizer(&self, key: &ObjectKey, seen: &Seen) -> Result<Option<DynamicObject>, Error> {
+        self.edit_finalizers(key, seen, |finalizers| {
+            if finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
+                return false;
+            }
+            finalizers.push(FINALIZER.to_owned());
+            true
+        })
+        .await
+        .map(|object| object.filter(|object| object.metadata.deletion_timestamp.is_none()))
+    }
+
+    /// Removes our finalizer, which lets a deleted object go.
+    ///
+    /// # Errors
+    /// The answer of the API server; an object that is gone already is fine.
+    pub async fn remove_finalizer(&self, key: &ObjectKey, seen: &Seen) -> Result<(), Error> {
+        self.edit_finalizers(key, seen, |finalizers| {
+            let before = finalizers.len();
+            finalizers.retain(|finalizer| finalizer != FINALIZER);
+            finalizers.len() != before
+        })
+        .await
+        .map(|_| ())
+    }
+
+    /// Changes the finalizers under the resource version, so that nobody else's are lost.
+    async fn edit_finalizers(
+        &self,
+        key: &ObjectKey,
+        seen: &Seen,
+        edit: impl Fn(&mut Vec<String>) -> bool,
+    ) -> Result<Option<DynamicObject>, Error> {
+        let api = self.api(key);
+        let mut meta = seen.meta.clone();
+        for _ in 0..CONFLICT_TRIES {
+            let mut finalizers = meta.finalizers.clone().unwrap_or_default();
+            if !edit(&mut finalizers) {
+                return self.get(key).await;
+            }
+            let patch = json!({"metadata": {
+                "uid": meta.uid, "resourceVersion": meta.resource_version, "finalizers": finalizers
+            }});
+            let params = PatchParams { field_manager: Some(field_manager::CONTROLLER.into()), ..Default::default() };
+            match call("change the finalizers of", key, api.patch(&key.name, &params, &Patch::Merge(&patch))).await {
+                Ok(object) => return Ok(Some(object)),
+                Err(error) if error.code() == Some(404) => return Ok(None),
+                Err(error) if error.code() == Some(409) => match self.get(key).await? {
+                    Some(object) if object.metadata.uid == meta.uid => meta = object.metadata,
+                    _ => return Ok(None),
+                },
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes what differs between the status last seen and `wanted`; answers whether anything was written.
+    ///
+    /// # Errors
+    /// The answer of the API server; an object that is gone already is fine.
+    pub async fn write_status(&self, key: &ObjectKey, seen: &Seen, wanted: &Map<String, Value>) -> Result<bool, Error> {
+        let changes = status_changes(&seen.status, wanted);
+        if changes.is_empty() {
+            return Ok(false);
+        }
+        match self.patch_status(key, seen, Value::Object(changes)).await {
+            Ok(_) => Ok(true),
+            // Gone, or another object of the same name: there is nothing to report on any more.
+            Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Records, before the first side effect, under which name the object acts and whether it made what bears that name.
+    /// Answers the object as it is then, `None` where it is gone.
+    ///
+    /// # Errors
+    /// The answer of the API server.
+    pub async fn write_origin(
+        &self,
+        key: &ObjectKey,
+        seen: &Seen,
+        name: &str,
+        origin: api::Origin,
+    ) -> Result<Option<DynamicObject>, Error> {
+        let field = match key.kind {
+            Kind::MinioUser => "username",
+            Kind::MinioGroup => "groupName",
+            Kind::MinioPolicy => "policyName",
+            Kind::GroupMembership | Kind::PathShare => return Ok(None),
+        };
+        match self.patch_status(key, seen, json!({field: name, "origin": origin})).await {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn patch_status(&self, key: &ObjectKey, seen: &Seen, status: Value) -> Result<DynamicObject, Error> {
+        let patch = Patch::Merge(json!({"metadata": {"uid": seen.meta.uid}, "status": status}));
+        let params = PatchParams { field_manager: Some(field_manager::STATUS.into()), ..Default::default() };
+        let api = self.api(key);
+        call("write the status of", key, api.patch_status(&key.name, &params, &patch)).await
+    }
+
+    /// Publishes an event on an object. Events only complement the status, so a failure is logged and forgotten.
+    pub async fn event(&self, key: &ObjectKey, seen: &Seen, warning: bool, reason: &str, note: &str) {
+        let resource = resource(key.kind);
+        let reference = ObjectReference {
+            api_version: Some(resource.api_version.clone()),
+            kind: Some(resource.kind.clone()),
+            namespace: Some(key.namespace.clone()),
+            name: Some(key.name.clone()),
+            uid: seen.meta.uid.clone(),
+            resource_version: seen.meta.resource_version.clone(),
+            ..Default::default()
+        };
+        let event = Event {
+            type_: if warning { EventType::Warning } else { EventType::Normal },
+            reason: reason.to_owned(),
+            note: Some(truncate(note, 1000)),
+            action: "Converge".to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = call("publish an event on", key, self.recorder.publish(&event, &reference)).await {
+            tracing::debug!(object = %key, error = %crate::telemetry::chain(&error), "event was not published");
+        }
+    }
+}
+
+/// What to patch: fields that differ, and `null` for those that go.
+fn status_changes(seen: &Map<String, Value>, wanted: &Map<String, Value>) -> Map<String, Value> {
+    let changed = wanted.iter().filter(|(name, value)| seen.get(*name) != Some(*value));
+    let gone = seen.keys().filter(|name| !wanted.contains_key(*name));
+    let mut changes = Map::new();
+    for (name, value) in changed {
+        changes.insert(name.clone(), replacement(seen.get(name), value));
+    }
+    for name in gone {
+        changes.insert(name.clone(), Value::Null);
+    }
+    changes
+}
+
+/// A merge patch merges objects: fields of the old one that the new one lacks must be named to go.
+fn replacement(old: Option<&Value>, new: &Value) -> Value {
+    let (Some(Value::Object(old)), Value::Object(new)) = (old, new) else { return new.clone() };
+    let mut merged = new.clone();
+    for name in old.keys().filter(|name| !new.contains_key(*name)) {
+        merged.insert(name.clone(), Value::Null);
+    }
+    Value::Object(merged)
+}
+
+/// Cuts a text at a character border.
+pub fn truncate(text: &str, bytes: usize) -> String {
+    if text.len() <= bytes {
+        return text.to_owned();
+    }
+    let mut end = bytes.saturating_sub(3);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}...", &text[..end])
+}
+
+/// The key of an object of a kind.
+pub fn key_of<K: Resource>(kind: Kind, object: &K) -> ObjectKey {
+    ObjectKey {
+        kind,
+        namespace: object.meta().namespace.clone().unwrap_or_default(),
+        name: object.meta().name.clone().unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(value: Value) -> Map<String, Value> {
+        value.as_object().cloned().unwrap()
+    }
+
+    #[test]
+    fn a_status_patch_names_only_what_differs() {
+        let seen = map(json!({"observedGeneration": 1, "grants": {"active": 1, "expired": 2}, "nextExpiry": "x"}));
+        let wanted = map(json!({"observedGeneration": 1, "grants": {"active": 2}}));
+        assert_eq!(
+            Value::Object(status_changes(&seen, &wanted)),
+            json!({"grants": {"active": 2, "expired": null}, "nextExpiry": null})
+        );
+        assert!(status_changes(&seen, &seen).is_empty());
+    }
+
+    #[test]
+    fn texts_are_cut_at_character_borders() {
+        assert_eq!(truncate("short", 10), "short");
+        assert_eq!(truncate(&"ä".repeat(10), 10), "äää...");
+    }
+}

@@ -1,0 +1,263 @@
+//! A deduplicating queue with delays and two urgencies: what is revoked goes first.
+//!
+//! A key is handed out to one worker at a time. Pushed again while it runs, it is handed out once more afterwards, so no
+//! change is lost and none is worked on twice at once. The queue holds each key once: its size is bounded by the number of
+//! keys, not by the number of events.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::Hash;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// Which of two keys that are due goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Urgency {
+    /// In the order of arrival.
+    Normal,
+    /// Before everything normal: somebody loses access, or a person waits for the answer.
+    Urgent,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    due: Instant,
+    urgency: Urgency,
+    order: u64,
+}
+
+impl Entry {
+    /// The earlier time and the higher urgency of both; the place in the line stays the older one.
+    fn merge(self, other: Entry) -> Entry {
+        Entry {
+            due: self.due.min(other.due),
+            urgency: self.urgency.max(other.urgency),
+            order: self.order.min(other.order),
+        }
+    }
+}
+
+struct State<K> {
+    waiting: HashMap<K, Entry>,
+    delayed: BTreeSet<(Instant, u64, K)>,
+    ready: BTreeMap<(std::cmp::Reverse<Urgency>, u64), K>,
+    running: HashMap<K, Option<Entry>>,
+    next_order: u64,
+}
+
+/// The queue; shared between who pushes and who works.
+pub struct Queue<K> {
+    state: Mutex<State<K>>,
+    changed: Notify,
+}
+
+impl<K: Clone + Eq + Hash + Ord> Default for Queue<K> {
+    fn default() -> Self {
+        let state = State {
+            waiting: HashMap::new(),
+            delayed: BTreeSet::new(),
+            ready: BTreeMap::new(),
+            running: HashMap::new(),
+            next_order: 0,
+        };
+        Self { state: Mutex::new(state), changed: Notify::new() }
+    }
+}
+
+impl<K: Clone + Eq + Hash + Ord> Queue<K> {
+    /// Puts a key in, to be worked on after `delay`.
+    pub fn push(&self, key: K, urgency: Urgency, delay: Duration) {
+        let mut state = self.lock();
+        let order = state.next_order;
+        state.next_order += 1;
+        let entry = Entry { due: Instant::now() + delay, urgency, order };
+        match state.running.get_mut(&key) {
+            Some(again) => *again = Some(again.map_or(entry, |held| held.merge(entry))),
+            None => state.insert(key, entry),
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Waits for the next key that is due. The key stays with the caller until [`Queue::done`].
+    pub async fn next(&self) -> (K, Urgency) {
+        loop {
+            let changed = self.changed.notified();
+            let wait_until = {
+                let mut state = self.lock();
+                state.promote(Instant::now());
+                if let Some((key, urgency)) = state.take() {
+                    let more = !state.ready.is_empty();
+                    drop(state);
+                    if more {
+                        self.changed.notify_one();
+                    }
+                    return (key, urgency);
+                }
+                state.delayed.first().map(|(due, _, _)| *due)
+            };
+            match wait_until {
+                Some(due) => {
+                    tokio::select! {
+                        () = changed => {}
+                        () = tokio::time::sleep_until(due) => {}
+                    }
+                }
+                None => changed.await,
+            }
+        }
+    }
+
+    /// Gives a key back; what was pushed meanwhile becomes due as it was pushed.
+    pub fn done(&self, key: &K) {
+        let mut state = self.lock();
+        if let Some((key, Some(again))) = state.running.remove_entry(key) {
+            state.insert(key, again);
+            drop(state);
+            self.changed.notify_one();
+        }
+    }
+
+    /// Makes everything that is delayed due now, such as after an outage.
+    pub fn hurry(&self) {
+        let mut state = self.lock();
+        let now = Instant::now();
+        let delayed: Vec<K> = state.delayed.iter().map(|(_, _, key)| key.clone()).collect();
+        for key in delayed {
+            if let Some(entry) = state.waiting.get(&key).copied() {
+                state.insert(key, Entry { due: now, ..entry });
+            }
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// How many keys wait or are worked on.
+    pub fn len(&self) -> usize {
+        let state = self.lock();
+        state.waiting.len() + state.running.len()
+    }
+
+    /// Whether nothing waits and nothing is worked on.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<K>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Clone + Eq + Hash + Ord> State<K> {
+    fn insert(&mut self, key: K, entry: Entry) {
+        let entry = match self.waiting.get(&key).copied() {
+            Some(held) => {
+                self.delayed.remove(&(held.due, held.order, key.clone()));
+                self.ready.remove(&(std::cmp::Reverse(held.urgency), held.order));
+                held.merge(entry)
+            }
+            None => entry,
+        };
+        self.waiting.insert(key.clone(), entry);
+        if entry.due <= Instant::now() {
+            self.ready.insert((std::cmp::Reverse(entry.urgency), entry.order), key);
+        } else {
+            self.delayed.insert((entry.due, entry.order, key));
+        }
+    }
+
+    fn promote(&mut self, now: Instant) {
+        while let Some((due, order, key)) = self.delayed.pop_first() {
+            if due > now {
+                self.delayed.insert((due, order, key));
+                return;
+            }
+            if let Some(entry) = self.waiting.get(&key) {
+                self.ready.insert((std::cmp::Reverse(entry.urgency), entry.order), key);
+            }
+        }
+    }
+
+    fn take(&mut self) -> Option<(K, Urgency)> {
+        let ((std::cmp::Reverse(urgency), _), key) = self.ready.pop_first()?;
+        self.waiting.remove(&key);
+        self.running.insert(key.clone(), None);
+        Some((key, urgency))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::ZERO;
+
+    async fn next_within(queue: &Queue<&'static str>, limit: Duration) -> Option<(&'static str, Urgency)> {
+        tokio::time::timeout(limit, queue.next()).await.ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn urgent_keys_overtake_and_repeats_collapse() {
+        let queue = Queue::default();
+        for key in ["a", "b", "a", "c"] {
+            queue.push(key, Urgency::Normal, NOW);
+        }
+        queue.push("c", Urgency::Urgent, NOW);
+        assert_eq!(queue.len(), 3);
+        assert_eq!(queue.next().await, ("c", Urgency::Urgent));
+        assert_eq!(queue.next().await, ("a", Urgency::Normal));
+        assert_eq!(queue.next().await, ("b", Urgency::Normal));
+        assert_eq!(next_within(&queue, Duration::from_secs(1)).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_running_key_is_handed_out_again_only_after_it_is_done() {
+        let queue = Queue::default();
+        queue.push("a", Urgency::Normal, NOW);
+        assert_eq!(queue.next().await.0, "a");
+        queue.push("a", Urgency::Urgent, NOW);
+        assert_eq!(next_within(&queue, Duration::from_secs(1)).await, None);
+        queue.done(&"a");
+        assert_eq!(queue.next().await, ("a", Urgency::Urgent));
+        queue.done(&"a");
+        assert!(queue.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn delays_are_kept_and_shortened_but_never_lengthened() {
+        let queue = Queue::default();
+        let start = Instant::now();
+        queue.push("a", Urgency::Normal, Duration::from_secs(10));
+        queue.push("a", Urgency::Normal, Duration::from_secs(4));
+        queue.push("a", Urgency::Normal, Duration::from_secs(20));
+        assert_eq!(queue.next().await.0, "a");
+        assert_eq!(start.elapsed().as_secs(), 4);
+        queue.done(&"a");
+        queue.push("b", Urgency::Normal, Duration::from_secs(60));
+        queue.hurry();
+        assert_eq!(next_within(&queue, Duration::from_millis(1)).await, Some(("b", Urgency::Normal)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_waiting_worker_gets_its_share() {
+        let queue = std::sync::Arc::new(Queue::default());
+        let workers: Vec<_> = (0..3)
+            .map(|_| {
+                let queue = queue.clone();
+                tokio::spawn(async move { queue.next().await.0 })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        for key in ["a", "b", "c"] {
+            queue.push(key, Urgency::Normal, NOW);
+        }
+        let mut seen = Vec::new();
+        for worker in workers {
+            seen.push(tokio::time::timeout(Duration::from_secs(1), worker).await.unwrap().unwrap());
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, ["a", "b", "c"]);
+    }
+}

@@ -1,0 +1,204 @@
+//! Tells people: status, events, finalizers. One worker per object at a time; only differences are written.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use crate::iam::declared::{Body, Declared};
+use crate::iam::index::Verdict;
+use crate::iam::path::{Access, S3Path};
+use crate::iam::subject::{Kind, ObjectKey, Subject};
+use crate::telemetry::metrics::Ready;
+
+use super::engine::{Engine, Pending, State};
+use super::objects::Seen;
+use super::outcome::{Failure, Outcome, Retry};
+use super::queue::Urgency;
+use super::status::{self, Inputs};
+
+/// Most changes are in force within this time; before it a status "in progress" would only be written to be replaced.
+const GRACE: Duration = Duration::from_millis(30);
+
+/// The pause after a failed write.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Reports on objects from the queue for ever.
+pub async fn work(engine: Arc<Engine>) {
+    loop {
+        let (key, _) = engine.reports.next().await;
+        if let Err(failure) = report(&engine, &key).await {
+            tracing::warn!(object = %key, message = failure.message, "status not written; it is tried again");
+            engine.reports.push(key.clone(), Urgency::Normal, RETRY);
+        }
+        engine.reports.done(&key);
+    }
+}
+
+/// What is known of an object at one moment.
+struct View {
+    seen: Seen,
+    declared: Declared,
+    verdict: Verdict,
+    pending: Option<Pending>,
+    wanted: Map<String, Value>,
+}
+
+async fn report(engine: &Engine, key: &ObjectKey) -> Result<(), Failure> {
+    let Some(view) = look(engine, key) else { return Ok(()) };
+    if view.seen.is_deleting() && may_let_go(engine, &view) {
+        return let_go(engine, key, &view).await;
+    }
+    if let Some(path) = wants_marker(engine, &view) {
+        see_to_marker(engine, key, &view, &path).await?;
+        engine.reports.push(key.clone(), Urgency::Normal, Duration::ZERO);
+        return Ok(());
+    }
+    if let Some(left) = grace_left(&view) {
+        engine.reports.push(key.clone(), Urgency::Normal, left);
+        return Ok(());
+    }
+    write(engine, key, &view).await
+}
+
+fn look(engine: &Engine, key: &ObjectKey) -> Option<View> {
+    let problem = engine.health.problem();
+    let state = engine.state();
+    let seen = state.seen.get(key)?.clone();
+    let now = Timestamp::now();
+    let verdict = state.index.outcome(key, now)?;
+    let declared = state.index.get(key)?.clone();
+    let own_subject = own_subject(&declared).filter(|subject| {
+        state.index.object_of(subject).is_some_and(|holder| holder.meta.key == *key)
+    });
+    let own = own_subject.as_ref().and_then(|subject| state.outcomes.get(subject));
+    let twin = match &declared.body {
+        Ok(Body::Group(group)) if group.twin => Some(state.index.config().layout.twin(&group.name).to_string()),
+        _ => None,
+    };
+    let failure = own.and_then(failed).or_else(|| failure_of(&state, &verdict)).cloned();
+    let wanted = status::status(&Inputs {
+        seen: &seen,
+        declared: &declared,
+        verdict: &verdict,
+        own,
+        failure: failure.as_ref(),
+        problem,
+        observing: engine.settings.observe,
+        twin,
+        marker: state.markers.get(seen.uid()).and_then(Option::as_deref),
+        now,
+    });
+    let pending = state.pending.get(key).copied();
+    Some(View { seen, declared, verdict, pending, wanted })
+}
+
+fn own_subject(declared: &Declared) -> Option<Subject> {
+    match &declared.body {
+        Ok(Body::User(user)) => Some(Subject::User(user.name.clone())),
+        Ok(Body::Group(group)) => Some(Subject::Group(group.name.clone())),
+        Ok(Body::Policy(policy)) => Some(Subject::Policy(policy.name.clone())),
+        _ => None,
+    }
+}
+
+fn failed(outcome: &Outcome) -> Option<&Failure> {
+    outcome.result.as_ref().err()
+}
+
+/// The failure of a subject that the object waits for. What only another object's author can end is that object's matter.
+fn failure_of<'a>(state: &'a State, verdict: &Verdict) -> Option<&'a Failure> {
+    let outcomes = verdict.outstanding.iter().filter_map(|subject| state.outcomes.get(subject));
+    outcomes.filter_map(failed).find(|failure| failure.retry != Retry::OnChange)
+}
+
+/// Whether our finalizer may go: nothing is left to undo, or somebody insists.
+fn may_let_go(engine: &Engine, view: &View) -> bool {
+    if !view.seen.has_finalizer() || engine.settings.observe {
+        return false;
+    }
+    let waits_for_holders = own_subject(&view.declared).is_some_and(|subject| {
+        let state = engine.state();
+        let report = state.outcomes.get(&subject).and_then(|outcome| outcome.result.as_ref().ok());
+        report.is_some_and(|report| !report.holders.is_empty())
+    });
+    view.declared.meta.force_delete || (view.verdict.may_finish && !waits_for_holders)
+}
+
+async fn let_go(engine: &Engine, key: &ObjectKey, view: &View) -> Result<(), Failure> {
+    engine.objects.remove_finalizer(key, &view.seen).await?;
+    settled(engine, key, view);
+    tracing::info!(object = %key, "let go");
+    Ok(())
+}
+
+/// A share in force that lets somebody write should show its folder to clients that look for it first.
+fn wants_marker(engine: &Engine, view: &View) -> Option<S3Path> {
+    let Ok(Body::Share(share)) = &view.declared.body else { return None };
+    let writes = share.grants.values().any(|terms| terms.access == Access::ReadWrite);
+    let in_force = view.verdict.standing.is_in_force() && view.verdict.is_settled() && view.verdict.counts.active > 0;
+    let seen_to = status::is_ready(&view.seen.status) || engine.state().markers.contains_key(view.seen.uid());
+    let up = engine.health.problem().is_none() && !engine.settings.observe;
+    (writes && in_force && !seen_to && up).then(|| share.path.clone())
+}
+
+async fn see_to_marker(engine: &Engine, key: &ObjectKey, view: &View, path: &S3Path) -> Result<(), Failure> {
+    let note = match engine.server.ensure_marker(path).await {
+        Ok(true) => None,
+        Ok(false) => Some(format!("the bucket {} does not exist", path.bucket())),
+        // A convenience must not hold up what is in force.
+        Err(error) => Some(format!("the folder could not be marked: {}", crate::telemetry::chain(&error))),
+    };
+    if let Some(note) = &note {
+        tracing::warn!(object = %key, note, "no folder marker");
+    }
+    engine.state().markers.insert(view.seen.uid().to_owned(), note);
+    Ok(())
+}
+
+/// How long to hold back a status that says "in progress".
+fn grace_left(view: &View) -> Option<Duration> {
+    let (ready, _) = status::ready_and_reason(&view.wanted);
+    let since = view.pending?.since;
+    (ready == Ready::Unknown).then(|| GRACE.checked_sub(since.elapsed())).flatten()
+}
+
+async fn write(engine: &Engine, key: &ObjectKey, view: &View) -> Result<(), Failure> {
+    let written = engine.objects.write_status(key, &view.seen, &view.wanted).await?;
+    if view.verdict.is_settled() {
+        settled(engine, key, view);
+    }
+    if !written {
+        return Ok(());
+    }
+    let (before, after) = (status::ready_and_reason(&view.seen.status), status::ready_and_reason(&view.wanted));
+    if let Some(held) = engine.state().seen.get_mut(key).filter(|held| held.uid() == view.seen.uid()) {
+        held.status.clone_from(&view.wanted);
+    }
+    if before != after {
+        announce(engine, key, view, after).await;
+    }
+    Ok(())
+}
+
+/// Transitions become events; work in progress is not news.
+async fn announce(engine: &Engine, key: &ObjectKey, view: &View, (ready, reason): (Ready, String)) {
+    if ready == Ready::Unknown && reason == crate::api::meta::reason::PROGRESSING {
+        return;
+    }
+    let message = status::ready_message(&view.wanted);
+    let warning = ready == Ready::False;
+    tracing::info!(object = %key, ready = ready.as_str(), reason, message, "status");
+    engine.objects.event(key, &view.seen, warning, &reason, &message).await;
+}
+
+/// The object is in force: measures how long that took.
+fn settled(engine: &Engine, key: &ObjectKey, view: &View) {
+    let Some(pending) = engine.state().pending.remove(key) else { return };
+    let took = Instant::now().saturating_duration_since(pending.since);
+    engine.metrics.convergence(view.declared.meta.key.kind, took);
+    if pending.revokes || view.seen.is_deleting() && matches!(key.kind, Kind::PathShare | Kind::GroupMembership) {
+        engine.metrics.revocation(took);
+    }
+}

@@ -1,0 +1,236 @@
+//! The MinIO side: reads what a plan needs, carries out what it says, lays out buckets and folders.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::iam::change::{Change, Holder};
+use crate::iam::document::Document;
+use crate::iam::layout::SeedObject;
+use crate::iam::names::DocumentName;
+use crate::iam::observed::{Account, GroupState};
+use crate::iam::path::S3Path;
+use crate::minio::{self, Client, Pacer, Urgency, generate_secret};
+
+use super::credentials::Fence;
+use super::mirror::{Mirror, Need};
+use super::outcome::Failure;
+
+/// A name that nobody has: asking for it costs the server nothing.
+const PROBED_NAME: &str = "minio-manager--probe";
+
+/// The longest that one mutation may take.
+const MUTATION_DEADLINE: Duration = Duration::from_secs(3);
+
+/// What one reading brought; taken into the mirror under its lock.
+#[derive(Debug)]
+pub enum Fact {
+    /// An account, or that there is none.
+    Account(String, Option<Account>),
+    /// A group, or that there is none.
+    Group(String, Option<GroupState>),
+    /// A document (`None` inside: not understood), or that there is none.
+    Document(DocumentName, Option<Option<Document>>),
+}
+
+impl Fact {
+    /// Takes the fact into the mirror.
+    pub fn enter(self, mirror: &mut Mirror) {
+        match self {
+            Fact::Account(name, account) => mirror.learn_account(&name, account),
+            Fact::Group(name, group) => mirror.learn_group(&name, group),
+            Fact::Document(name, document) => mirror.learn_document(name, document),
+        }
+    }
+}
+
+/// The server, with the order that its writes need: one at a time, paced, urgent ones first.
+#[derive(Clone)]
+pub struct Server {
+    /// The client.
+    pub client: Client,
+    /// Who may write when.
+    pub pacer: Pacer,
+    /// Whether a write may begin that takes so long.
+    pub fence: Fence,
+}
+
+impl Server {
+    /// Reads one thing by name.
+    ///
+    /// # Errors
+    /// The classified answer of the server.
+    pub async fn read(&self, need: Need) -> Result<Fact, minio::Error> {
+        match need {
+            Need::Account(name) => {
+                let entry = self.client.user_info(&name).await?;
+                Ok(Fact::Account(name, entry.map(account)))
+            }
+            Need::Group(name) => {
+                let info = self.client.group_info(&name).await?;
+                Ok(Fact::Group(name, info.map(group_state)))
+            }
+            Need::Document(name) => {
+                let info = self.client.policy_info(name.as_str()).await?;
+                Ok(Fact::Document(name, info.map(|info| Document::from_value(&info.document).ok())))
+            }
+        }
+    }
+
+    /// Reads several things, one after the other: each takes a fraction of a millisecond from the server's cache.
+    ///
+    /// # Errors
+    /// The first failure.
+    pub async fn read_all(&self, needs: BTreeSet<Need>) -> Result<Vec<Fact>, minio::Error> {
+        let mut facts = Vec::with_capacity(needs.len());
+        for need in needs {
+            facts.push(self.read(need).await?);
+        }
+        Ok(facts)
+    }
+
+    /// Reads all accounts with their attachments in one request. The server answers it only once its IAM is loaded, so
+    /// after it an absent policy is really absent.
+    ///
+    /// # Errors
+    /// The classified answer of the server.
+    pub async fn read_accounts(&self) -> Result<Vec<Fact>, minio::Error> {
+        let users = self.client.list_users().await?;
+        Ok(users.into_iter().map(|(name, entry)| Fact::Account(name, Some(account(entry)))).collect())
+    }
+
+    /// Asks whether the server answers; any answer will do.
+    ///
+    /// # Errors
+    /// It cannot be reached, or is not ready.
+    pub async fn reach(&self) -> Result<(), minio::Error> {
+        match self.client.user_info(PROBED_NAME).await {
+            Err(error) if error.class() == minio::Class::Unavailable => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Carries out one change.
+    ///
+    /// # Errors
+    /// The classified answer of the server; what is there already, or gone already, is fine. A lease that ends too soon.
+    pub async fn apply(&self, change: &Change, urgency: Urgency) -> Result<(), Failure> {
+        let _turn = self.pacer.acquire(urgency).await;
+        if !(self.fence)(MUTATION_DEADLINE) {
+            return Err(Failure::fenced());
+        }
+        Ok(self.send(change).await?)
+    }
+
+    async fn send(&self, change: &Change) -> Result<(), minio::Error> {
+        match change {
+            Change::PutDocument { name, document, .. } => {
+                self.client.put_policy(name.as_str(), document.to_json()).await
+            }
+            Change::CreateUser { user, enabled } => {
+                self.client.add_user(user.as_str(), &generate_secret(), *enabled).await
+            }
+            Change::SetUserStatus { user, enabled } => self.client.set_user_status(user.as_str(), *enabled).await,
+            Change::AddMembers { group, members } => {
+                self.client.update_group_members(group.as_str(), members, false).await
+            }
+            Change::RemoveMembers { group, members } => {
+                self.client.update_group_members(group.as_str(), members, true).await
+            }
+            Change::EnableGroup { group } => self.client.set_group_status(group.as_str(), true).await,
+            Change::SetMapping { holder, policies, .. } => {
+                let names = policies.iter().map(ToString::to_string).collect();
+                self.client.set_mapping(&minio_holder(holder), &names).await
+            }
+            Change::DeleteGroup { group } => self.client.delete_group(group.as_str()).await.map(drop),
+            Change::DeleteUser { user } => self.client.remove_user(user.as_str()).await.map(drop),
+            Change::DeleteDocument { name, .. } => self.client.remove_policy(name.as_str()).await,
+        }
+    }
+
+    /// Creates the buckets that do not exist.
+    ///
+    /// # Errors
+    /// The classified answer of the server.
+    pub async fn ensure_buckets<'a>(&self, buckets: impl IntoIterator<Item = &'a str>) -> Result<(), minio::Error> {
+        for bucket in buckets {
+            if !self.client.bucket_exists(bucket).await? && self.client.create_bucket(bucket).await? {
+                tracing::info!(bucket, "bucket created");
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the folder markers and texts of a workspace, only those that are absent.
+    ///
+    /// # Errors
+    /// The classified answer of the server.
+    pub async fn ensure_objects(&self, objects: &[SeedObject]) -> Result<(), minio::Error> {
+        for object in objects {
+            self.client.put_object(object.bucket.as_str(), &object.key, object.body.clone(), true).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the folder of a shared path visible to clients that look for it: writes a marker where nothing is there yet.
+    /// Answers whether the bucket exists.
+    ///
+    /// # Errors
+    /// The classified answer of the server.
+    pub async fn ensure_marker(&self, path: &S3Path) -> Result<bool, minio::Error> {
+        let bucket = path.bucket().as_str();
+        if !self.client.bucket_exists(bucket).await? {
+            return Ok(false);
+        }
+        let folder = format!("{}/", path.key());
+        if !self.client.any_object_below(bucket, &folder).await? && !self.client.head_object(bucket, path.key()).await? {
+            self.client.put_object(bucket, &folder, "", true).await?;
+        }
+        Ok(true)
+    }
+
+    /// Deletes every object below a folder, page by page, and answers how many went. A restart goes on where it stopped.
+    ///
+    /// # Errors
+    /// The answer of the server; objects that it refuses to delete count as a failure.
+    pub async fn delete_below(&self, folder: &S3Path) -> Result<u64, Failure> {
+        const PAGE: u16 = 1000;
+        let (bucket, prefix) = (folder.bucket().as_str(), format!("{}/", folder.key()));
+        let mut deleted = 0;
+        loop {
+            let page = match self.client.list_objects(bucket, &prefix, None, PAGE).await {
+                Err(error) if error.is_absent() => return Ok(deleted),
+                page => page?,
+            };
+            if page.objects.is_empty() {
+                return Ok(deleted);
+            }
+            let keys: Vec<String> = page.objects.into_iter().map(|object| object.key).collect();
+            let failures = self.client.delete_objects(bucket, &keys).await?;
+            if let Some(failure) = failures.first() {
+                let message = format!("MinIO does not delete {}: {} {}", failure.key, failure.code, failure.message);
+                return Err(Failure::transient(message));
+            }
+            deleted += keys.len() as u64;
+            tracing::info!(%folder, deleted, "deleting the data of a removed workspace");
+        }
+    }
+}
+
+fn account(entry: minio::UserEntry) -> Account {
+    Account { enabled: entry.enabled, attached: entry.policies.iter().map(|name| DocumentName::from_server(name)).collect() }
+}
+
+fn group_state(info: minio::GroupInfo) -> GroupState {
+    GroupState {
+        enabled: info.enabled,
+        members: info.members,
+        attached: info.policies.iter().map(|name| DocumentName::from_server(name)).collect(),
+    }
+}
+
+fn minio_holder(holder: &Holder) -> minio::Holder {
+    match holder {
+        Holder::User(name) => minio::Holder::User(name.to_string()),
+        Holder::Group(name) => minio::Holder::Group(name.to_string()),
+    }
+}

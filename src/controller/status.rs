@@ -1,0 +1,372 @@
+//! The status of an object, from what the index and the last convergence say of it. Pure.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use serde_json::{Map, Value};
+
+use crate::api::meta::{condition, reason};
+use crate::api::{
+    CredentialsStatus, DocumentSummary, GroupMembershipStatus, MemberCounts, MinioGroupStatus, MinioPolicyStatus,
+    MinioUserStatus, Origin, PathShareStatus, PendingReason, PendingReference, ReferenceKind,
+};
+use crate::iam::check::Warning;
+use crate::iam::declared::{Body, Declared};
+use crate::iam::index::{Standing, Verdict};
+use crate::iam::subject::Kind;
+use crate::telemetry::Metrics;
+use crate::telemetry::metrics::Ready;
+
+use super::conditions::{Facts, Remark, Said, conditions};
+use super::objects::Seen;
+use super::outcome::{Failure, Outcome, Report};
+
+/// How many pending references a status lists.
+const PENDING_SHOWN: usize = 20;
+
+/// How many names a message lists.
+const NAMES_SHOWN: usize = 5;
+
+/// More documents than this cost every request of the user noticeable time.
+const DOCUMENTS_NOTICED: usize = 10;
+
+/// Everything that a status follows from.
+pub struct Inputs<'a> {
+    /// The object as last seen.
+    pub seen: &'a Seen,
+    /// What it declares.
+    pub declared: &'a Declared,
+    /// What the index says of it.
+    pub verdict: &'a Verdict,
+    /// What became of its own subject.
+    pub own: Option<&'a Outcome>,
+    /// The last failure of a subject that it waits for.
+    pub failure: Option<&'a Failure>,
+    /// Why MinIO cannot be used.
+    pub problem: Option<String>,
+    /// Whether nothing is written at all.
+    pub observing: bool,
+    /// The name of the group's twin, for groups.
+    pub twin: Option<String>,
+    /// A sentence about the folder of a share.
+    pub marker: Option<&'a str>,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// The status as JSON.
+pub fn status(inputs: &Inputs<'_>) -> Map<String, Value> {
+    let conditions = all_conditions(inputs);
+    let verdict = inputs.verdict;
+    let observed_generation = Some(verdict.generation);
+    let pending = pending(inputs);
+    let next_expiry = verdict.next_expiry.map(Time);
+    let value = match inputs.declared.meta.key.kind {
+        Kind::MinioUser => serde_json::to_value(MinioUserStatus {
+            observed_generation,
+            conditions,
+            username: holds_name(inputs).then(|| own_name(inputs)).flatten(),
+            origin: inputs.declared.meta.origin,
+            documents: documents(inputs),
+            grants: verdict.user_grants,
+            pending,
+            credentials: credentials(inputs),
+        }),
+        Kind::MinioGroup => serde_json::to_value(MinioGroupStatus {
+            observed_generation,
+            conditions,
+            group_name: holds_name(inputs).then(|| own_name(inputs)).flatten(),
+            twin_name: inputs.twin.clone(),
+            origin: inputs.declared.meta.origin,
+            documents: documents(inputs),
+            members: verdict.members.map(|members| MemberCounts {
+                read_write: i64::try_from(members.read_write).unwrap_or(i64::MAX),
+                read_only: i64::try_from(members.read_only).unwrap_or(i64::MAX),
+            }),
+            pending,
+        }),
+        Kind::GroupMembership => serde_json::to_value(GroupMembershipStatus {
+            observed_generation,
+            conditions,
+            group_uid: verdict.bound_uid.clone(),
+            grants: Some(verdict.counts),
+            pending,
+            next_expiry,
+        }),
+        Kind::PathShare => serde_json::to_value(PathShareStatus {
+            observed_generation,
+            conditions,
+            owner_uid: verdict.bound_uid.clone(),
+            grants: Some(verdict.counts),
+            pending,
+            next_expiry,
+        }),
+        Kind::MinioPolicy => serde_json::to_value(MinioPolicyStatus {
+            observed_generation,
+            conditions,
+            policy_name: holds_name(inputs).then(|| own_name(inputs)).flatten(),
+            origin: inputs.declared.meta.origin,
+        }),
+    };
+    match value {
+        Ok(Value::Object(status)) => status,
+        // A status is plain data with text keys: it always becomes an object.
+        _ => Map::new(),
+    }
+}
+
+/// A name is only held once the object has claimed it: the status would make it an incumbent.
+fn holds_name(inputs: &Inputs<'_>) -> bool {
+    inputs.declared.meta.origin.is_some()
+}
+
+fn own_name(inputs: &Inputs<'_>) -> Option<String> {
+    match &inputs.declared.body {
+        Ok(Body::User(user)) => Some(user.name.to_string()),
+        Ok(Body::Group(group)) => Some(group.name.to_string()),
+        Ok(Body::Policy(policy)) => Some(policy.name.to_string()),
+        _ => None,
+    }
+}
+
+fn report<'a>(inputs: &Inputs<'a>) -> Option<&'a Report> {
+    inputs.own.and_then(|outcome| outcome.result.as_ref().ok())
+}
+
+fn documents(inputs: &Inputs<'_>) -> Option<DocumentSummary> {
+    let (count, bytes) = report(inputs)?.documents;
+    Some(DocumentSummary { count: i64::try_from(count).ok()?, bytes: i64::try_from(bytes).ok()? })
+}
+
+/// What the status shows of the key: what was issued, else what it showed before.
+fn credentials(inputs: &Inputs<'_>) -> Option<CredentialsStatus> {
+    let before: Option<CredentialsStatus> =
+        inputs.seen.status.get("credentials").and_then(|held| serde_json::from_value(held.clone()).ok());
+    let Some(issued) = report(inputs).and_then(|report| report.credentials.as_ref()) else { return before };
+    Some(CredentialsStatus {
+        secret_name: Some(issued.secret_name.clone()),
+        access_key: Some(issued.access_key.clone()),
+        issued_at: Some(Time(issued.issued_at)),
+        expires_at: Some(Time(issued.expires_at)),
+        next_rotation_at: Some(Time(issued.next_rotation_at)),
+        previous_expires_at: issued.previous_expires_at.map(Time),
+        ..before.unwrap_or_default()
+    })
+}
+
+/// What is named and not in force, as far as the status lists it.
+fn pending(inputs: &Inputs<'_>) -> Vec<PendingReference> {
+    let mut pending = inputs.verdict.pending.clone();
+    if let Some(report) = report(inputs) {
+        let missing = report.missing_policies.iter().map(|name| PendingReference {
+            kind: ReferenceKind::Policy,
+            name: name.to_string(),
+            reason: PendingReason::PolicyNotFound,
+        });
+        pending.extend(missing);
+    }
+    pending.sort();
+    pending.dedup();
+    pending.truncate(PENDING_SHOWN);
+    pending
+}
+
+fn all_conditions(inputs: &Inputs<'_>) -> Vec<Condition> {
+    let facts = facts(inputs);
+    let previous: Vec<Condition> = inputs
+        .seen
+        .status
+        .get("conditions")
+        .and_then(|held| serde_json::from_value(held.clone()).ok())
+        .unwrap_or_default();
+    conditions(&facts, inputs.verdict.generation, &previous, inputs.now)
+}
+
+fn facts(inputs: &Inputs<'_>) -> Facts {
+    let verdict = inputs.verdict;
+    let mut facts = Facts {
+        problem: inputs.problem.clone(),
+        failure: inputs.failure.cloned(),
+        outstanding: outstanding(inputs),
+        summary: summary(inputs),
+        remarks: remarks(inputs),
+        ..Facts::default()
+    };
+    match &verdict.standing {
+        Standing::Stalled(invalid) => {
+            facts.stalled = Some(Said::new(invalid.reason.as_str(), invalid.message.clone()));
+        }
+        Standing::Inactive { reason, message } => {
+            let said = Said::new(reason, message.clone());
+            match *reason {
+                reason::PAUSED => facts.held_back = Some(with_plan(said, inputs)),
+                reason::OWNER_NOT_FOUND => facts.missing = Some(said),
+                _ => facts.resting = Some(said),
+            }
+        }
+        Standing::InForce | Standing::Deleting => {}
+    }
+    if inputs.observing && facts.stalled.is_none() {
+        let said = Said::new(reason::PAUSED, "observe mode: nothing is written");
+        facts.held_back = Some(with_plan(said, inputs));
+    }
+    if let Some(error) = &verdict.undecodable {
+        facts.stalled = Some(Said::new(
+            reason::INVALID_DOCUMENT,
+            format!("this version cannot be read, so the last good one stays in force: {error}"),
+        ));
+    }
+    if let Some(failure) = report(inputs).and_then(|report| report.credentials_failure.as_ref()) {
+        facts.stalled.get_or_insert_with(|| Said::new(failure.reason, failure.message.clone()));
+    }
+    facts
+}
+
+/// What would be done, for objects that are only watched.
+fn with_plan(mut said: Said, inputs: &Inputs<'_>) -> Said {
+    if let Some(report) = report(inputs).filter(|report| !report.planned.is_empty()) {
+        said.message = format!("{}; planned: {}", said.message, some_of(&report.planned));
+    }
+    said
+}
+
+fn outstanding(inputs: &Inputs<'_>) -> Vec<String> {
+    let verdict = inputs.verdict;
+    let mut waits: Vec<String> = verdict.outstanding.iter().take(NAMES_SHOWN).map(ToString::to_string).collect();
+    let more = verdict.outstanding.len().saturating_sub(NAMES_SHOWN);
+    if more > 0 {
+        waits.push(format!("{more} more"));
+    }
+    if verdict.former_unknown {
+        waits.push("the first comparison with the server".to_owned());
+    }
+    if let Some(report) = report(inputs).filter(|report| !report.holders.is_empty()) {
+        let holders: Vec<String> = report.holders.iter().cloned().collect();
+        waits.push(format!("those who still hold the policy to give it up: {}", some_of(&holders)));
+    }
+    waits
+}
+
+/// What there is to say of an object in force.
+fn summary(inputs: &Inputs<'_>) -> String {
+    let verdict = inputs.verdict;
+    let mut parts = vec!["in force on MinIO".to_owned()];
+    if verdict.counts.pending > 0 {
+        let names: Vec<String> =
+            verdict.pending.iter().map(|pending| format!("{} ({:?})", pending.name, pending.reason)).collect();
+        parts.push(format!("waiting for {}", some_of(&names)));
+    }
+    if let Some(report) = report(inputs) {
+        if !report.missing_users.is_empty() {
+            let names: Vec<String> = report.missing_users.iter().map(ToString::to_string).collect();
+            parts.push(format!("members without an account yet: {}", some_of(&names)));
+        }
+        if !report.kept.is_empty() {
+            parts.push(format!("kept although no object declares it: {}", some_of(&report.kept)));
+        }
+    }
+    parts.extend(verdict.notes.iter().cloned());
+    parts.extend(inputs.marker.map(str::to_owned));
+    parts.join("; ")
+}
+
+fn some_of(names: &[String]) -> String {
+    let shown = names.iter().take(NAMES_SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMES_SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+fn remarks(inputs: &Inputs<'_>) -> Vec<Remark> {
+    let mut remarks = Vec::new();
+    if let Some(report) = report(inputs) {
+        if let Some(failure) = &report.credentials_failure {
+            let said = Said::new(failure.reason, failure.message.clone());
+            remarks.push(Remark { type_: condition::CREDENTIALS_READY, said, holds: false });
+        } else if let Some(issued) = &report.credentials {
+            let message = format!("Secret {} holds a proven key", issued.secret_name);
+            let said = Said::new(reason::CONVERGED, message);
+            remarks.push(Remark { type_: condition::CREDENTIALS_READY, said, holds: true });
+        }
+        if report.documents.0 > DOCUMENTS_NOTICED {
+            let message = format!(
+                "{} documents of {} bytes slow every request down; grant whole folders, or to groups",
+                report.documents.0, report.documents.1
+            );
+            let said = Said::new(condition::TOO_MANY_DOCUMENTS, message);
+            remarks.push(Remark { type_: condition::TOO_MANY_DOCUMENTS, said, holds: true });
+        }
+    }
+    if inputs.declared.meta.origin == Some(Origin::Adopted)
+        && matches!(&inputs.declared.body, Ok(Body::User(user)) if user.adopted_secret == crate::api::AdoptedSecret::Keep)
+    {
+        let said = Said::new(
+            condition::ADOPTED_SECRET_KEPT,
+            "the secret that the account had before it was adopted still works, and somebody knows it",
+        );
+        remarks.push(Remark { type_: condition::ADOPTED_SECRET_KEPT, said, holds: true });
+    }
+    let mut warnings: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
+    for warning in &inputs.verdict.warnings {
+        warnings.entry(condition_of(warning)).or_default().push(warning.to_string());
+    }
+    remarks.extend(warnings.into_iter().map(|(type_, messages)| Remark {
+        type_,
+        said: Said::new(type_, some_of(&messages)),
+        holds: true,
+    }));
+    remarks
+}
+
+/// The condition that tells of a warning.
+fn condition_of(warning: &Warning) -> &'static str {
+    match warning {
+        Warning::ConditionsSpoofable { .. } | Warning::UnsafeVariable { .. } => condition::CONDITIONS_SPOOFABLE,
+        Warning::BucketActionsIncluded { .. } => condition::BUCKET_ACTIONS_INCLUDED,
+    }
+}
+
+/// The condition Ready of a status.
+fn ready_condition(status: &Map<String, Value>) -> Option<&Map<String, Value>> {
+    let conditions = status.get("conditions")?.as_array()?;
+    conditions
+        .iter()
+        .filter_map(Value::as_object)
+        .find(|held| held.get("type").and_then(Value::as_str) == Some(condition::READY))
+}
+
+/// The status and reason of the condition Ready.
+pub fn ready_and_reason(status: &Map<String, Value>) -> (Ready, String) {
+    let held = ready_condition(status);
+    let text = |name: &str| held.and_then(|held| held.get(name)).and_then(Value::as_str);
+    let ready = match text("status") {
+        Some("True") => Ready::True,
+        Some("False") => Ready::False,
+        _ => Ready::Unknown,
+    };
+    (ready, text("reason").unwrap_or_default().to_owned())
+}
+
+/// Whether the condition Ready is True.
+pub fn is_ready(status: &Map<String, Value>) -> bool {
+    ready_and_reason(status).0 == Ready::True
+}
+
+/// The sentence of the condition Ready.
+pub fn ready_message(status: &Map<String, Value>) -> String {
+    let message = ready_condition(status).and_then(|held| held.get("message")).and_then(Value::as_str);
+    message.unwrap_or_default().to_owned()
+}
+
+/// Publishes how many objects of each kind are ready; zeros included, so that a count never goes stale.
+pub fn publish_counts(metrics: &Metrics, counts: &BTreeMap<(Kind, Ready), u64>) {
+    for kind in
+        [Kind::MinioUser, Kind::MinioGroup, Kind::GroupMembership, Kind::PathShare, Kind::MinioPolicy]
+    {
+        for ready in Ready::ALL {
+            metrics.set_objects(kind, *ready, counts.get(&(kind, *ready)).copied().unwrap_or(0));
+        }
+    }
+}

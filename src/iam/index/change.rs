@@ -1,0 +1,326 @@
+//! What an event changes: the index itself, and who has to be looked at again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::claims::{Claim, Component, Rank};
+use super::effects::{Effects, Fact, differences, group_of, subject_of};
+use super::entry::Entry;
+use super::refs::Timer;
+use super::{Dirty, Index, ServerPolicies, Urgency};
+use crate::iam::declared::{Declared, Owner, Target};
+use crate::iam::names::{GroupName, PolicyName};
+use crate::iam::subject::{Kind, ObjectKey, Subject};
+
+/// What is compared before and after a change.
+struct Snapshot {
+    effects: BTreeMap<ObjectKey, Effects>,
+    facts: BTreeMap<Claim, Option<Fact>>,
+    conflicts: BTreeMap<ObjectKey, Option<(Claim, ObjectKey)>>,
+    over_quota: BTreeSet<Owner>,
+}
+
+impl Index {
+    pub(super) fn upsert(&mut self, declared: Declared, dirty: &mut Dirty) {
+        let key = declared.key().clone();
+        self.decoded(&key, dirty);
+        let former = self.entries.get(&key);
+        if former.is_some_and(|former| former.declared == declared) {
+            return;
+        }
+        let entry = Entry::new(declared, &self.config, former, self.compared);
+        self.replace(&key, Some(entry), dirty);
+    }
+
+    pub(super) fn delete(&mut self, key: &ObjectKey, dirty: &mut Dirty) {
+        self.decoded(key, dirty);
+        if self.entries.contains_key(key) {
+            self.replace(key, None, dirty);
+        }
+        self.progress.forget(key);
+    }
+
+    pub(super) fn relist(
+        &mut self,
+        kind: Kind,
+        namespace: &str,
+        objects: Vec<Declared>,
+        undecodable: Vec<(ObjectKey, String)>,
+        dirty: &mut Dirty,
+    ) {
+        let mut listed: BTreeSet<&ObjectKey> = objects.iter().map(Declared::key).collect();
+        listed.extend(undecodable.iter().map(|(key, _)| key));
+        let known = self.entries.keys().chain(self.undecodable.keys());
+        let in_scope = |key: &&ObjectKey| key.kind == kind && key.namespace == namespace;
+        let gone: BTreeSet<ObjectKey> = known.filter(in_scope).filter(|key| !listed.contains(key)).cloned().collect();
+        for key in gone {
+            self.delete(&key, dirty);
+        }
+        for declared in objects {
+            self.upsert(declared, dirty);
+        }
+        for (key, error) in undecodable {
+            self.cannot_decode(key, error, dirty);
+        }
+    }
+
+    pub(super) fn cannot_decode(&mut self, key: ObjectKey, error: String, dirty: &mut Dirty) {
+        dirty.objects.insert(key.clone());
+        self.undecodable.insert(key, error);
+    }
+
+    /// The object is readable, or gone: what was only widened because of it may be narrowed again.
+    fn decoded(&mut self, key: &ObjectKey, dirty: &mut Dirty) {
+        if self.undecodable.remove(key).is_none() {
+            return;
+        }
+        dirty.objects.insert(key.clone());
+        if self.entries.contains_key(key) {
+            return;
+        }
+        for subject in self.subjects().into_iter().filter(|subject| super::could_touch(key.kind, subject)) {
+            self.mark(&subject, Urgency::Normal, dirty);
+        }
+    }
+
+    pub(super) fn see_policies(&mut self, seen: ServerPolicies, dirty: &mut Dirty) {
+        let refers: Vec<PolicyName> = self.refs.referred_policies().cloned().collect();
+        let known =
+            |index: &Index, policy: &PolicyName| index.server_policies.as_ref().map(|seen| seen.known.contains(policy));
+        let before: Vec<_> = refers.iter().map(|policy| (self.is_admin(policy), known(self, policy))).collect();
+        self.server_policies = Some(seen);
+        for (policy, (admin, known_before)) in refers.into_iter().zip(before) {
+            let admin_now = self.is_admin(&policy);
+            if admin_now == admin && known(self, &policy) == known_before {
+                continue;
+            }
+            let urgency = if admin_now && !admin { Urgency::Revocation } else { Urgency::Normal };
+            let objects: Vec<ObjectKey> = self.refs.referring(&policy).cloned().collect();
+            for key in objects {
+                self.mark_own(&key, (admin_now != admin).then_some(urgency), dirty);
+            }
+        }
+    }
+
+    /// Puts another version of an object in its place, or none.
+    fn replace(&mut self, key: &ObjectKey, entry: Option<Entry>, dirty: &mut Dirty) {
+        let cause = entry.as_ref().or(self.entries.get(key)).map(|entry| entry.declared.cause());
+        let rest = [entry.as_ref(), self.entries.get(key)].into_iter().flatten().any(|entry| entry.declared.meta.rest);
+        let names = entry.as_ref().map(|entry| entry.claims(&self.config)).unwrap_or_default();
+        let seeds = self.claims.of(key).iter().chain(&names).cloned();
+        let component = self.claims.component(seeds.collect::<Vec<_>>());
+        let owners =
+            [entry.as_ref(), self.entries.get(key)].into_iter().flatten().filter_map(|e| e.share()?.owner.clone());
+        let owners: BTreeSet<Owner> = owners.collect();
+
+        let before = self.snapshot(key, &component, &owners);
+        self.store(key, entry, names, &component);
+        let after = self.snapshot(key, &component, &owners);
+
+        let all = dirty;
+        let dirty = &mut Dirty { subjects: BTreeMap::new(), objects: BTreeSet::new(), seq: all.seq };
+        dirty.objects.insert(key.clone());
+        self.compare_effects(&before, &after, rest.then_some(key), dirty);
+        for (object, conflict) in &before.conflicts {
+            if after.conflicts.get(object) != Some(conflict) {
+                dirty.objects.insert(object.clone());
+            }
+        }
+        for (claim, fact) in &before.facts {
+            let now = after.facts.get(claim).cloned().flatten();
+            if *fact != now {
+                self.cascade(claim, fact.as_ref(), now.as_ref(), dirty);
+            }
+        }
+        for owner in before.over_quota.union(&after.over_quota) {
+            self.mark_shares_of(owner, Urgency::Revocation, dirty);
+        }
+        if let Some(cause) = cause {
+            for subject in dirty.subjects.keys() {
+                self.progress.blame(subject, &cause, dirty.seq);
+            }
+        }
+        all.absorb(dirty);
+    }
+
+    fn snapshot(&self, key: &ObjectKey, component: &Component, owners: &BTreeSet<Owner>) -> Snapshot {
+        let objects = component.objects.iter().chain([key]);
+        Snapshot {
+            effects: objects.clone().map(|object| (object.clone(), self.effects(object))).collect(),
+            facts: component.claims.iter().map(|claim| (claim.clone(), self.fact(claim))).collect(),
+            conflicts: objects.map(|object| (object.clone(), self.claims.conflict(object).cloned())).collect(),
+            over_quota: owners.iter().filter(|owner| self.is_over_quota(owner)).cloned().collect(),
+        }
+    }
+
+    fn store(&mut self, key: &ObjectKey, entry: Option<Entry>, names: Vec<Claim>, component: &Component) {
+        let warning = self.config.expiry_warning;
+        if let Some(former) = self.entries.remove(key).filter(Entry::is_live) {
+            self.refs.remove(&former.declared, warning);
+        }
+        let claim = entry.as_ref().filter(|_| !names.is_empty());
+        let claim = claim.map(|entry| (Rank::from(&entry.declared.meta), names));
+        self.claims.set(key, claim, component);
+        if let Some(entry) = entry {
+            if entry.is_live() {
+                self.refs.add(&entry.declared, warning);
+            }
+            self.entries.insert(key.clone(), entry);
+        }
+    }
+
+    fn compare_effects(&mut self, before: &Snapshot, after: &Snapshot, urgent: Option<&ObjectKey>, dirty: &mut Dirty) {
+        for (object, effects) in &before.effects {
+            let Some(now) = after.effects.get(object) else { continue };
+            for (subject, narrowed) in differences(effects, now) {
+                let urgent = narrowed || urgent == Some(object);
+                let urgency = if urgent { Urgency::Revocation } else { Urgency::Normal };
+                self.mark_for(object, &subject, urgency, dirty);
+            }
+        }
+    }
+
+    /// What follows for others from a change of who holds a name.
+    fn cascade(&mut self, claim: &Claim, before: Option<&Fact>, after: Option<&Fact>, dirty: &mut Dirty) {
+        let present = |fact: Option<&Fact>| fact.is_some_and(|fact| fact.present);
+        let ownership = |fact: Option<&Fact>| fact.map(|fact| (fact.uid.clone(), fact.present, fact.workspace));
+        let gained = present(after) && !present(before);
+        let lost = present(before) && !present(after);
+        let owner_changed = ownership(before) != ownership(after);
+        let urgency = if present(before) { Urgency::Revocation } else { Urgency::Normal };
+        match claim {
+            Claim::User(name) => {
+                if gained || lost {
+                    let listing: Vec<ObjectKey> = self.refs.listing(name).cloned().collect();
+                    for key in listing {
+                        self.mark_own(&key, Some(urgency), dirty);
+                    }
+                    self.wait_for_arrival(&Target::User(name.clone()), dirty);
+                }
+                if owner_changed {
+                    self.mark_shares_of(&Owner::User(name.clone()), urgency, dirty);
+                }
+            }
+            Claim::Group(name) => {
+                self.wait_for_arrival(&Target::Group(name.clone()), dirty);
+                let Ok(name) = GroupName::parse(name.as_str()) else { return };
+                let memberships: Vec<ObjectKey> = self.refs.memberships(&name).cloned().collect();
+                for key in memberships {
+                    self.mark_own(&key, Some(urgency), dirty);
+                }
+                if owner_changed {
+                    self.mark_shares_of(&Owner::Group(name), urgency, dirty);
+                }
+            }
+            Claim::Policy(name) => {
+                let withdrawn = after.is_some_and(|fact| fact.going || fact.admin);
+                let urgency = if withdrawn { Urgency::Revocation } else { urgency };
+                let referring: Vec<ObjectKey> = self.refs.referring(name).cloned().collect();
+                for key in referring {
+                    self.mark_own(&key, Some(urgency), dirty);
+                }
+            }
+        }
+    }
+
+    /// Grants to a target become active or pending: their shares say so, and wait for it.
+    fn wait_for_arrival(&mut self, target: &Target, dirty: &mut Dirty) {
+        let shares: Vec<ObjectKey> = self.refs.granting(target).cloned().collect();
+        for key in shares {
+            dirty.objects.insert(key.clone());
+            let Some(terms) = self.entry(&key).and_then(Entry::share).and_then(|share| share.grants.get(target)) else {
+                continue;
+            };
+            if let Ok(arrival) = self.arrival(target, terms.access) {
+                self.mark_for(&key, &arrival.subject, Urgency::Normal, dirty);
+            }
+        }
+    }
+
+    pub(super) fn is_over_quota(&self, owner: &Owner) -> bool {
+        self.refs.owned(owner).is_some_and(|owned| owned.grants > self.config.grants_per_owner)
+    }
+
+    /// Everything that an owner shares is to be looked at again.
+    fn mark_shares_of(&mut self, owner: &Owner, urgency: Urgency, dirty: &mut Dirty) {
+        let shares: Vec<ObjectKey> =
+            self.refs.owned(owner).map(|owned| owned.shares.iter().cloned().collect()).unwrap_or_default();
+        for key in shares {
+            dirty.objects.insert(key.clone());
+            let subjects = self.entry(&key).and_then(Entry::share).map(|share| self.named_by(share));
+            for subject in subjects.unwrap_or_default() {
+                self.mark_for(&key, &subject, urgency, dirty);
+            }
+        }
+    }
+
+    /// The subject that an object declares is to be looked at again; without an urgency only its status.
+    fn mark_own(&mut self, key: &ObjectKey, urgency: Option<Urgency>, dirty: &mut Dirty) {
+        dirty.objects.insert(key.clone());
+        let subject = self.entry(key).and_then(|entry| subject_of(&entry.declared));
+        if let (Some(subject), Some(urgency)) = (subject, urgency) {
+            self.mark_for(key, &subject, urgency, dirty);
+        }
+    }
+
+    /// The subject is to be looked at again, and the object is not settled before.
+    fn mark_for(&mut self, object: &ObjectKey, subject: &Subject, urgency: Urgency, dirty: &mut Dirty) {
+        if self.entries.contains_key(object) {
+            self.progress.wait(object, subject, dirty.seq);
+        }
+        self.mark(subject, urgency, dirty);
+    }
+
+    fn mark(&mut self, subject: &Subject, urgency: Urgency, dirty: &mut Dirty) {
+        let held = dirty.subjects.entry(subject.clone()).or_insert(urgency);
+        *held = (*held).max(urgency);
+        dirty.objects.extend(self.holder_of(subject).cloned());
+    }
+
+    /// What begins and ends up to an instant.
+    pub(super) fn expire(&mut self, now: Timestamp, dirty: &mut Dirty) {
+        for (at, timer, key) in self.refs.timers(self.clock, now) {
+            dirty.objects.insert(key.clone());
+            let Some(entry) = self.entry(&key) else { continue };
+            let (cause, owner) = (entry.declared.cause(), entry.share().and_then(|share| share.owner.clone()));
+            match timer {
+                Timer::Warning => self.warn(&key, at, dirty),
+                Timer::Expiry => {
+                    for subject in self.ending(&key, at) {
+                        self.mark_for(&key, &subject, Urgency::Revocation, dirty);
+                        self.progress.blame(&subject, &cause, dirty.seq);
+                    }
+                    if let Some(owner) = owner.filter(|owner| self.is_over_quota(owner)) {
+                        self.mark_shares_of(&owner, Urgency::Revocation, dirty);
+                    }
+                }
+            }
+        }
+        self.clock = self.clock.max(now);
+    }
+
+    /// The subjects that lose something of an object at an instant.
+    fn ending(&self, key: &ObjectKey, at: Timestamp) -> BTreeSet<Subject> {
+        let Some(entry) = self.entry(key) else { return BTreeSet::new() };
+        if let Some(share) = entry.share() {
+            let ended = share.grants.iter().filter(|(_, terms)| terms.expires_at == Some(at));
+            return ended
+                .filter_map(|(target, terms)| self.arrival(target, terms.access).ok())
+                .map(|a| a.subject)
+                .collect();
+        }
+        group_of(&entry.declared).map(|group| Subject::Group(group.clone())).into_iter().collect()
+    }
+
+    /// The users one of whose grants now counts as expiring.
+    fn warn(&self, key: &ObjectKey, at: Timestamp, dirty: &mut Dirty) {
+        let Some(share) = self.entry(key).and_then(Entry::share) else { return };
+        for (target, terms) in &share.grants {
+            let begin = terms.expires_at.and_then(|end| end.checked_sub(self.config.expiry_warning).ok());
+            if let (Target::User(name), true) = (target, begin == Some(at)) {
+                dirty.objects.extend(self.holder_of(&Subject::User(name.clone())).cloned());
+            }
+        }
+    }
+}

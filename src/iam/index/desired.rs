@@ -1,0 +1,139 @@
+//! What the server should hold for a subject.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::Index;
+use super::claims::Claim;
+use super::entry::{Entry, wanted_document};
+use crate::iam::compile::uncovered;
+use crate::iam::declared::{GroupDecl, Target, UserDecl};
+use crate::iam::desired::{Desired, DesiredGroup, DesiredPolicy, DesiredSide, DesiredUser, Extras, Family, Fate};
+use crate::iam::names::{DocumentName, GroupName, PolicyName, ServerGroup, UserName};
+use crate::iam::path::Rights;
+use crate::iam::subject::Subject;
+
+impl Index {
+    /// What the server should hold for a subject at an instant. For a name that no object holds nothing is to be changed.
+    pub fn desired(&self, subject: &Subject, now: Timestamp) -> Desired {
+        match subject {
+            Subject::Everyone => Desired::Everyone(self.desired_everyone()),
+            Subject::Policy(name) => Desired::Policy(self.desired_policy(name)),
+            Subject::User(name) => Desired::User(self.desired_user(name, now)),
+            Subject::Group(name) => Desired::Group(self.desired_group(name, now)),
+        }
+    }
+
+    fn desired_everyone(&self) -> Family {
+        let workspace = self.config.layout.everyone();
+        let grants = uncovered(&workspace, self.everyone_paths());
+        Family { base: DocumentName::everyone(), workspace, grants, guard: true }
+    }
+
+    fn desired_policy(&self, name: &PolicyName) -> DesiredPolicy {
+        let holder = self.holder(&Claim::Policy(name.clone()));
+        DesiredPolicy {
+            name: name.clone(),
+            fate: holder.map_or(Fate::Untouched, Entry::fate),
+            document: holder.and_then(wanted_document).cloned(),
+        }
+    }
+
+    fn desired_user(&self, name: &UserName, now: Timestamp) -> DesiredUser {
+        let holder = self.holder(&Claim::User(name.clone()));
+        let mut desired = DesiredUser {
+            name: name.clone(),
+            fate: holder.map_or(Fate::Untouched, Entry::fate),
+            enabled: None,
+            home: Family { guard: true, ..empty(DocumentName::user_home(name)) },
+            system: empty(DocumentName::user_system(name)),
+            policies: BTreeSet::new(),
+            extras: holder.map_or(Extras::Keep, |entry| entry.extras(&self.config)),
+        };
+        let Some((entry, user)) =
+            holder.filter(|entry| !entry.is_deleting()).and_then(|entry| Some((entry, entry.user()?)))
+        else {
+            return desired;
+        };
+        if entry.has_workspace() {
+            desired.home.workspace = self.config.layout.user_workspace(name);
+            desired.system.workspace = self.config.layout.user_system(name);
+        }
+        desired.home.grants = self.granted(&Target::User(name.clone()), &desired.home.workspace, now);
+        desired.enabled = entry.account_enabled(user);
+        desired.policies = self.user_policies(entry, user);
+        desired
+    }
+
+    /// The everyone document, and further policies while the account is not disabled.
+    fn user_policies(&self, entry: &Entry, user: &UserDecl) -> BTreeSet<DocumentName> {
+        let mut policies = BTreeSet::from([DocumentName::everyone()]);
+        if entry.account_enabled(user) != Some(false) {
+            policies.extend(self.attached(entry, &user.policies.names));
+        }
+        policies
+    }
+
+    fn desired_group(&self, name: &GroupName, now: Timestamp) -> DesiredGroup {
+        let holder = self.group_holder(name);
+        let mut desired = DesiredGroup {
+            name: name.clone(),
+            fate: holder.map_or(Fate::Untouched, Entry::fate),
+            main: side(ServerGroup::from(name)),
+            twin: side(self.config.layout.twin(name)),
+            extras: holder.map_or(Extras::Keep, |entry| entry.extras(&self.config)),
+        };
+        if let Some(entry) = holder.filter(|entry| !entry.is_deleting())
+            && let Some(group) = entry.group()
+        {
+            self.fill_group(&mut desired, entry, group, now);
+        }
+        desired
+    }
+
+    fn fill_group(&self, desired: &mut DesiredGroup, entry: &Entry, group: &GroupDecl, now: Timestamp) {
+        let roster = self.roster(group, now);
+        desired.main.present = true;
+        desired.main.members = roster.write;
+        desired.twin.present = group.twin;
+        desired.twin.members = roster.read;
+        if !entry.group_enabled(group) {
+            return;
+        }
+        if entry.has_workspace() {
+            desired.main.family.workspace = self.config.layout.group_workspace(&group.name);
+            if group.twin {
+                desired.twin.family.workspace = self.config.layout.twin_workspace(&group.name);
+            }
+        }
+        desired.main.policies = self.attached(entry, &group.policies.names).collect();
+        for side in [&mut desired.main, &mut desired.twin] {
+            side.family.grants = self.granted(&Target::Group(side.group.clone()), &side.family.workspace, now);
+        }
+    }
+
+    /// The policies that an object refers to and may have.
+    fn attached(&self, entry: &Entry, policies: &BTreeSet<PolicyName>) -> impl Iterator<Item = DocumentName> {
+        let usable = |policy: &&PolicyName| self.may_refer(entry, policy) && !self.is_going(policy);
+        policies.iter().filter(usable).map(DocumentName::from).collect::<Vec<_>>().into_iter()
+    }
+
+    fn granted(&self, target: &Target, workspace: &Rights, now: Timestamp) -> Rights {
+        uncovered(workspace, self.active_grants(target, now).map(|(_, path, terms)| (path, terms.access)))
+    }
+}
+
+fn empty(base: DocumentName) -> Family {
+    Family { base, workspace: Rights::default(), grants: Rights::default(), guard: false }
+}
+
+fn side(group: ServerGroup) -> DesiredSide {
+    DesiredSide {
+        family: empty(DocumentName::group(&group)),
+        group,
+        present: false,
+        members: BTreeSet::new(),
+        policies: BTreeSet::new(),
+    }
+}

@@ -1,0 +1,178 @@
+//! The state of single grants and memberships, and the quota of owners.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::Index;
+use super::claims::Claim;
+use super::entry::Entry;
+use super::standing::Arrival;
+use crate::api::PendingReason;
+use crate::iam::declared::{Body, GroupDecl, Owner, ShareDecl, Target, Terms};
+use crate::iam::names::{ServerGroup, UserName};
+use crate::iam::path::{Access, S3Path};
+use crate::iam::subject::ObjectKey;
+
+/// What a grant or a membership is at an instant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum GrantState {
+    Active(Arrival),
+    Pending(PendingReason),
+    Expired,
+}
+
+/// How many of the grants of a share are within the quota of its owner. Filled for owners above their quota only.
+pub(super) struct Quota<'a> {
+    index: &'a Index,
+    now: Timestamp,
+    allowed: BTreeMap<Owner, BTreeMap<&'a ObjectKey, usize>>,
+}
+
+impl<'a> Quota<'a> {
+    pub(super) fn new(index: &'a Index, now: Timestamp) -> Self {
+        Self { index, now, allowed: BTreeMap::new() }
+    }
+
+    /// Whether a grant that has not expired is within the quota. Older shares come first, and in a share the names in order.
+    fn holds(&mut self, key: &ObjectKey, share: &ShareDecl, target: &Target) -> bool {
+        let Some(owner) = share.owner.as_ref().filter(|owner| self.index.is_over_quota(owner)) else { return true };
+        if !self.allowed.contains_key(owner) {
+            let allowed = self.distribute(owner);
+            self.allowed.insert(owner.clone(), allowed);
+        }
+        let allowed = self.allowed.get(owner).and_then(|shares| shares.get(key)).copied().unwrap_or_default();
+        let before = share.grants.range(..target).filter(|(_, terms)| !terms.is_expired(self.now)).count();
+        before < allowed
+    }
+
+    fn distribute(&self, owner: &Owner) -> BTreeMap<&'a ObjectKey, usize> {
+        let keys = self.index.refs.owned(owner).into_iter().flat_map(|owned| &owned.shares);
+        let mut shares: Vec<&Entry> = keys.filter_map(|key| self.index.entry(key)).collect();
+        shares.sort_by_key(|entry| {
+            let meta = &entry.declared.meta;
+            (meta.created, meta.uid.as_str(), &meta.key)
+        });
+        let mut left = self.index.config.grants_per_owner;
+        let mut allowed = BTreeMap::new();
+        for entry in shares {
+            let grants = entry.share().map(|share| &share.grants);
+            let live = grants.into_iter().flatten().filter(|(_, terms)| !terms.is_expired(self.now)).count();
+            allowed.insert(entry.declared.key(), live.min(left));
+            left -= live.min(left);
+        }
+        allowed
+    }
+}
+
+impl Index {
+    /// What a grant of a share is. The share itself must be in force.
+    pub(super) fn grant_state(
+        &self,
+        key: &ObjectKey,
+        share: &ShareDecl,
+        target: &Target,
+        terms: &Terms,
+        quota: &mut Quota<'_>,
+    ) -> GrantState {
+        if terms.is_expired(quota.now) {
+            return GrantState::Expired;
+        }
+        if !quota.holds(key, share, target) {
+            return GrantState::Pending(PendingReason::QuotaExceeded);
+        }
+        match self.arrival(target, terms.access) {
+            Ok(arrival) => GrantState::Active(arrival),
+            Err(reason) => GrantState::Pending(reason),
+        }
+    }
+
+    /// The grants in force that name a target, with the share and the terms of each.
+    pub(super) fn active_grants<'a>(
+        &'a self,
+        target: &'a Target,
+        now: Timestamp,
+    ) -> impl Iterator<Item = (&'a Entry, &'a S3Path, &'a Terms)> {
+        let mut quota = Quota::new(self, now);
+        self.refs.granting(target).filter_map(move |key| {
+            let entry = self.entry(key)?;
+            let share = entry.share()?;
+            let terms = share.grants.get(target)?;
+            let active = self.standing(entry).is_in_force()
+                && matches!(self.grant_state(key, share, target, terms, &mut quota), GrantState::Active(_));
+            active.then_some((entry, &share.path, terms))
+        })
+    }
+
+    /// What everyone may read.
+    pub(super) fn everyone_paths(&self) -> impl Iterator<Item = (&S3Path, Access)> {
+        let shares = self.refs.for_everyone().filter_map(|key| self.entry(key));
+        let in_force = shares.filter(|entry| self.standing(entry).is_in_force());
+        in_force.filter_map(|entry| Some((&entry.share()?.path, Access::Read)))
+    }
+
+    /// What a membership entry is, in an object whose standing is in force.
+    pub(super) fn member_state(
+        &self,
+        group: &crate::iam::names::GroupName,
+        member: &UserName,
+        terms: &Terms,
+        now: Timestamp,
+    ) -> Result<(), Option<PendingReason>> {
+        if terms.is_expired(now) {
+            return Err(None);
+        }
+        let Some(group) = self.present_group(group).and_then(Entry::group) else {
+            return Err(Some(PendingReason::GroupNotFound));
+        };
+        if self.present_user(member).is_none() {
+            return Err(Some(PendingReason::UserNotFound));
+        }
+        if terms.access == Access::Read && !group.twin {
+            return Err(Some(PendingReason::TwinDisabled));
+        }
+        Ok(())
+    }
+
+    /// The members of a group in force.
+    pub(super) fn roster(&self, group: &GroupDecl, now: Timestamp) -> Roster {
+        let present = |name: &&UserName| self.present_user(name).is_some();
+        let mut roster = Roster {
+            write: group.members.iter().filter(present).cloned().collect(),
+            read: group.read_only_members.iter().filter(present).cloned().collect(),
+            both: BTreeSet::new(),
+        };
+        for key in self.refs.memberships(&group.name) {
+            let Some(entry) = self.entry(key).filter(|entry| self.standing(entry).is_in_force()) else { continue };
+            let Ok(Body::Membership(membership)) = &entry.declared.body else { continue };
+            for (name, terms) in &membership.members {
+                if self.member_state(&group.name, name, terms, now).is_ok() {
+                    let side = if terms.access == Access::ReadWrite { &mut roster.write } else { &mut roster.read };
+                    side.insert(name.clone());
+                }
+            }
+        }
+        roster.both = roster.write.intersection(&roster.read).cloned().collect();
+        roster.read.retain(|name| group.twin && !roster.both.contains(name));
+        roster
+    }
+
+    /// Both names of a group on the server.
+    pub(super) fn sides(&self, group: &GroupDecl) -> (ServerGroup, ServerGroup) {
+        (ServerGroup::from(&group.name), self.config.layout.twin(&group.name))
+    }
+
+    /// Whether an object holds the names that it claims.
+    pub(super) fn holds_names(&self, entry: &Entry) -> bool {
+        let claims: &[Claim] = self.claims.of(entry.declared.key());
+        !claims.is_empty() && claims.iter().all(|claim| self.claims.holder(claim) == Some(entry.declared.key()))
+    }
+}
+
+/// Who is in a group.
+pub(super) struct Roster {
+    pub(super) write: BTreeSet<UserName>,
+    pub(super) read: BTreeSet<UserName>,
+    /// Those that both sides list; they write.
+    pub(super) both: BTreeSet<UserName>,
+}

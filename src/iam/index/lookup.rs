@@ -1,0 +1,183 @@
+//! Questions to the index.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::claims::Claim;
+use super::effects::group_of;
+use super::entry::Entry;
+use super::{Index, Standing, could_touch};
+use crate::iam::declared::{Body, Declared, Owner, ShareDecl, Target, Terms};
+use crate::iam::names::{GroupName, PolicyName, ServerGroup, UserName};
+use crate::iam::path::S3Path;
+use crate::iam::subject::{Cause, Kind, ObjectKey, Subject};
+
+impl Index {
+    /// Everyone, every name that some object claims, and every subject that some object waits for.
+    pub fn subjects(&self) -> BTreeSet<Subject> {
+        let claimed = self.claims.names().filter_map(|claim| match claim {
+            Claim::User(name) => Some(Subject::User(name.clone())),
+            Claim::Policy(name) => Some(Subject::Policy(name.clone())),
+            Claim::Group(name) => {
+                let side = self.side(name)?;
+                (!side.twin).then(|| Subject::Group(side.group.clone()))
+            }
+        });
+        claimed.chain(self.progress.subjects().cloned()).chain([Subject::Everyone]).collect()
+    }
+
+    /// Why a subject is converged: what made it dirty since it last converged, else the objects from which it follows.
+    pub fn causes(&self, subject: &Subject) -> Vec<Cause> {
+        let recent: Vec<Cause> = self.progress.causes(subject).cloned().collect();
+        if !recent.is_empty() {
+            return recent;
+        }
+        let holder = self.holder_of(subject).cloned();
+        let keys: BTreeSet<ObjectKey> = match subject {
+            Subject::Policy(_) => BTreeSet::new(),
+            Subject::Everyone => self.refs.for_everyone().cloned().collect(),
+            Subject::User(name) => self.refs.granting(&Target::User(name.clone())).cloned().collect(),
+            Subject::Group(name) => {
+                let sides = [ServerGroup::from(name), self.config.layout.twin(name)].map(Target::Group);
+                let shares = sides.iter().flat_map(|side| self.refs.granting(side));
+                shares.chain(self.refs.memberships(name)).cloned().collect()
+            }
+        };
+        let entries = holder.into_iter().chain(keys).filter_map(|key| self.entries.get(&key));
+        entries.map(|entry| entry.declared.cause()).collect()
+    }
+
+    /// The objects that wait for a subject, and the one that holds its name.
+    pub fn waiting_for(&self, subject: &Subject) -> BTreeSet<ObjectKey> {
+        self.progress.waiting_for(subject).chain(self.holder_of(subject)).cloned().collect()
+    }
+
+    /// The subjects that an object waits for.
+    pub fn outstanding(&self, key: &ObjectKey) -> BTreeSet<Subject> {
+        self.progress.outstanding(key)
+    }
+
+    /// An object, in its last version that could be read.
+    pub fn get(&self, key: &ObjectKey) -> Option<&Declared> {
+        self.entry(key).map(|entry| &entry.declared)
+    }
+
+    /// All objects.
+    pub fn objects(&self) -> impl Iterator<Item = &Declared> {
+        self.entries.values().map(|entry| &entry.declared)
+    }
+
+    /// All objects of a kind.
+    pub fn objects_of(&self, kind: Kind) -> impl Iterator<Item = &Declared> {
+        let first = ObjectKey { kind, namespace: String::new(), name: String::new() };
+        self.entries.range(first..).take_while(move |(key, _)| key.kind == kind).map(|(_, entry)| &entry.declared)
+    }
+
+    /// The object that holds a user name, also while it is under deletion.
+    pub fn user(&self, name: &UserName) -> Option<&Declared> {
+        self.holder(&Claim::User(name.clone())).map(|entry| &entry.declared)
+    }
+
+    /// The object that holds a group name (not a twin's), also while it is under deletion.
+    pub fn group(&self, name: &GroupName) -> Option<&Declared> {
+        self.group_holder(name).map(|entry| &entry.declared)
+    }
+
+    /// The object that holds a policy name, also while it is under deletion.
+    pub fn policy(&self, name: &PolicyName) -> Option<&Declared> {
+        self.holder(&Claim::Policy(name.clone())).map(|entry| &entry.declared)
+    }
+
+    /// The group, and whether it is its twin, that a name on the server means.
+    pub fn server_group(&self, name: &ServerGroup) -> Option<(&GroupName, bool)> {
+        self.side(name).map(|side| (side.group, side.twin))
+    }
+
+    /// The object that holds a subject's name.
+    pub fn object_of(&self, subject: &Subject) -> Option<&Declared> {
+        self.holder_of(subject).and_then(|key| self.get(key))
+    }
+
+    /// Groups that list a user, themselves or through memberships.
+    pub fn dependents(&self, user: &UserName) -> BTreeSet<GroupName> {
+        let listing = self.refs.listing(user).filter_map(|key| self.entry(key));
+        listing.filter_map(|entry| group_of(&entry.declared)).cloned().collect()
+    }
+
+    /// The groups and twins that a user is in, each with the objects that put it there.
+    pub fn groups_of(&self, user: &UserName, now: Timestamp) -> BTreeMap<ServerGroup, BTreeSet<ObjectKey>> {
+        let mut groups: BTreeMap<ServerGroup, BTreeSet<ObjectKey>> = BTreeMap::new();
+        if self.present_user(user).is_none() {
+            return groups;
+        }
+        for name in self.dependents(user) {
+            let Some(group) = self.present_group(&name).and_then(Entry::group) else { continue };
+            let roster = self.roster(group, now);
+            let (main, twin) = self.sides(group);
+            let side = if roster.write.contains(user) {
+                main
+            } else if roster.read.contains(user) {
+                twin
+            } else {
+                continue;
+            };
+            let listing = self.refs.listing(user).filter_map(|key| self.entry(key));
+            let via = listing.filter(|entry| group_of(&entry.declared) == Some(&name));
+            groups.insert(side, via.map(|entry| entry.declared.key().clone()).collect());
+        }
+        groups
+    }
+
+    /// The grants in force that name a user, a group or a twin: share, path and terms.
+    pub fn grants_to<'a>(
+        &'a self,
+        target: &'a Target,
+        now: Timestamp,
+    ) -> impl Iterator<Item = (&'a Declared, &'a S3Path, &'a Terms)> {
+        self.active_grants(target, now).map(|(entry, path, terms)| (&entry.declared, path, terms))
+    }
+
+    /// The shares in force that everyone may read.
+    pub fn shares_for_everyone(&self) -> impl Iterator<Item = (&Declared, &ShareDecl)> {
+        let entries = self.refs.for_everyone().filter_map(|key| self.entry(key));
+        entries
+            .filter(|entry| self.standing(entry).is_in_force())
+            .filter_map(|entry| Some((&entry.declared, entry.share()?)))
+    }
+
+    /// The shares that name an owner.
+    pub fn shares_of(&self, owner: &Owner) -> impl Iterator<Item = (&Declared, &ShareDecl)> {
+        let keys = self.refs.owned(owner).into_iter().flat_map(|owned| &owned.shares);
+        keys.filter_map(|key| self.entry(key)).filter_map(|entry| Some((&entry.declared, entry.share()?)))
+    }
+
+    /// All shares, with what they can do at present.
+    pub fn shares(&self) -> impl Iterator<Item = (&Declared, &ShareDecl, Standing)> {
+        let shares = self.objects_of(Kind::PathShare).filter_map(|declared| self.entry(declared.key()));
+        shares.filter_map(|entry| Some((&entry.declared, entry.share()?, self.standing(entry))))
+    }
+
+    /// The memberships of a group.
+    pub fn memberships_of(&self, group: &GroupName) -> impl Iterator<Item = &Declared> {
+        let entries = self.refs.memberships(group).filter_map(|key| self.entry(key));
+        entries.map(|entry| &entry.declared).filter(|declared| matches!(declared.body, Ok(Body::Membership(_))))
+    }
+
+    /// Whether a namespace may hold access keys of a user: that of its object, or one that is permitted to.
+    pub fn may_hold_key(&self, namespace: &str, user: &UserName) -> bool {
+        let own = self.user(user).is_some_and(|declared| declared.meta.key.namespace == namespace);
+        own || self.config.permissions(namespace).key_for(user)
+    }
+
+    /// Objects whose present version cannot be read, with the error.
+    pub fn undecodable(&self) -> &BTreeMap<ObjectKey, String> {
+        &self.undecodable
+    }
+
+    /// Whether a subject may only be widened, because an object that could touch it has never been readable.
+    pub fn widen_only(&self, subject: &Subject) -> bool {
+        let never_read = self.undecodable.keys().filter(|key| !self.entries.contains_key(*key));
+        never_read.into_iter().any(|key| could_touch(key.kind, subject))
+    }
+}

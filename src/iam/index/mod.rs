@@ -1,0 +1,237 @@
+//! The index: objects in, dirty subjects out.
+//!
+//! ```text
+//! event ──> entries ──> claims (who holds a name) ──> effects (what each object gives) ──> dirty subjects
+//!              └──────> refs (who refers to what) ──> cascades, timers
+//! ```
+//!
+//! [`Index::apply`] compares what objects give before and after an event, and follows the references to those who depend on
+//! it; [`Index::tick`] does so for the passing of time. A subject whose [`Index::desired`] changes is always reported.
+
+mod change;
+mod claims;
+mod config;
+mod desired;
+mod effects;
+mod entry;
+mod grants;
+mod lookup;
+mod progress;
+mod refs;
+mod standing;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::declared::{Declared, Invalid};
+use super::names::PolicyName;
+use super::subject::{Kind, ObjectKey, Subject};
+
+pub use config::{Glob, IndexConfig, NamespaceRules, PathPrefix, Permissions};
+pub use verdict::{Members, Verdict};
+
+/// Something that happened to the objects, or that was seen of them.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// An object is there, in this version.
+    Upsert(Box<Declared>),
+    /// An object is gone.
+    Delete(ObjectKey),
+    /// All objects of a kind in a namespace; what is not among them is gone.
+    Relist {
+        /// The kind.
+        kind: Kind,
+        /// The namespace.
+        namespace: String,
+        /// The objects that could be decoded.
+        objects: Vec<Declared>,
+        /// Those that could not, each with the error.
+        undecodable: Vec<(ObjectKey, String)>,
+    },
+    /// An object is there in a version that cannot be decoded. Its last good version stays in force.
+    Undecodable(ObjectKey, String),
+    /// The canned policies of the server were read.
+    Policies(ServerPolicies),
+}
+
+/// The canned policies of the server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerPolicies {
+    /// All of them.
+    pub known: BTreeSet<PolicyName>,
+    /// Those that carry `admin:`, `kms:` or `sts:` actions.
+    pub admin: BTreeSet<PolicyName>,
+}
+
+/// How soon a subject should be converged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Urgency {
+    /// In its turn.
+    Normal,
+    /// First: something is taken away, or somebody waits for an answer of REST.
+    Revocation,
+}
+
+/// What has to be looked at again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dirty {
+    /// The subjects whose desired state may have changed.
+    pub subjects: BTreeMap<Subject, Urgency>,
+    /// The objects whose status may have changed.
+    pub objects: BTreeSet<ObjectKey>,
+    /// The number of this change; a subject that converges from now on includes it.
+    pub seq: u64,
+}
+
+impl Dirty {
+    /// Whether nothing has to be looked at again.
+    pub fn is_empty(&self) -> bool {
+        self.subjects.is_empty() && self.objects.is_empty()
+    }
+
+    fn absorb(&mut self, other: &mut Dirty) {
+        for (subject, urgency) in std::mem::take(&mut other.subjects) {
+            let held = self.subjects.entry(subject).or_insert(urgency);
+            *held = (*held).max(urgency);
+        }
+        self.objects.append(&mut other.objects);
+    }
+}
+
+/// What an object can do at present.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// What it says holds.
+    InForce,
+    /// What it says holds in part or not at all, until a person changes something.
+    Stalled(Invalid),
+    /// What it says does not hold or takes nothing in, and that is as it should be: disabled, suspended, locked, paused, or
+    /// its owner is missing.
+    Inactive {
+        /// The reason of `Ready`, from [`crate::api::meta::reason`].
+        reason: &'static str,
+        /// The reason in words.
+        message: String,
+    },
+    /// It is under deletion: what it said holds no more.
+    Deleting,
+}
+
+impl Standing {
+    fn inactive(reason: &'static str, message: impl Into<String>) -> Self {
+        Self::Inactive { reason, message: message.into() }
+    }
+
+    /// Whether what the object says holds.
+    pub fn is_in_force(&self) -> bool {
+        *self == Self::InForce
+    }
+}
+
+/// All objects, and what follows from them.
+#[derive(Clone, Debug)]
+pub struct Index {
+    config: IndexConfig,
+    entries: BTreeMap<ObjectKey, entry::Entry>,
+    claims: claims::Claims,
+    refs: refs::Refs,
+    progress: progress::Progress,
+    undecodable: BTreeMap<ObjectKey, String>,
+    server_policies: Option<ServerPolicies>,
+    seq: u64,
+    clock: Timestamp,
+    compared: bool,
+}
+
+impl Index {
+    /// An index without objects.
+    pub fn new(config: IndexConfig) -> Self {
+        Self {
+            config,
+            entries: BTreeMap::new(),
+            claims: claims::Claims::default(),
+            refs: refs::Refs::default(),
+            progress: progress::Progress::default(),
+            undecodable: BTreeMap::new(),
+            server_policies: None,
+            seq: 0,
+            clock: Timestamp::MIN,
+            compared: false,
+        }
+    }
+
+    /// Takes an event in. The cost follows what the event touches, not the number of objects.
+    pub fn apply(&mut self, event: Event) -> Dirty {
+        let mut dirty = self.begin();
+        match event {
+            Event::Upsert(declared) => self.upsert(*declared, &mut dirty),
+            Event::Delete(key) => self.delete(&key, &mut dirty),
+            Event::Relist { kind, namespace, objects, undecodable } => {
+                self.relist(kind, &namespace, objects, undecodable, &mut dirty);
+            }
+            Event::Undecodable(key, error) => self.cannot_decode(key, error, &mut dirty),
+            Event::Policies(seen) => self.see_policies(seen, &mut dirty),
+        }
+        dirty
+    }
+
+    /// Lets time pass: reports what ends, and what begins to count as expiring, up to `now` and after the last such call.
+    pub fn tick(&mut self, now: Timestamp) -> Dirty {
+        let mut dirty = self.begin();
+        self.expire(now, &mut dirty);
+        dirty
+    }
+
+    /// The first instant after `now` at which [`Index::tick`] has something to report.
+    pub fn next_expiry(&self, now: Timestamp) -> Option<Timestamp> {
+        self.refs.next_timer(now)
+    }
+
+    /// A subject has reached the server with everything up to `seq` in it. Returns the objects that waited for it.
+    ///
+    /// To be called also for subjects for which there was nothing to do; not for those of whose change a part is held back.
+    pub fn converged(&mut self, subject: &Subject, seq: u64) -> BTreeSet<ObjectKey> {
+        self.progress.converged(subject, seq)
+    }
+
+    /// All subjects have been compared with the server: former versions that this index has not seen are no more in force.
+    /// Returns the objects that waited for it.
+    pub fn compared(&mut self) -> BTreeSet<ObjectKey> {
+        self.compared = true;
+        let waiting = self.entries.iter_mut().filter(|(_, entry)| entry.former_unknown);
+        waiting
+            .map(|(key, entry)| {
+                entry.former_unknown = false;
+                key.clone()
+            })
+            .collect()
+    }
+
+    /// The number of the last change.
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// What the index was made with.
+    pub fn config(&self) -> &IndexConfig {
+        &self.config
+    }
+
+    fn begin(&mut self) -> Dirty {
+        self.seq += 1;
+        Dirty { subjects: BTreeMap::new(), objects: BTreeSet::new(), seq: self.seq }
+    }
+}
+
+/// Whether an object of this kind, of which nothing but its key is known, could touch a subject.
+fn could_touch(kind: Kind, subject: &Subject) -> bool {
+    match kind {
+        Kind::MinioPolicy => matches!(subject, Subject::Policy(_)),
+        Kind::GroupMembership => matches!(subject, Subject::Group(_)),
+        Kind::MinioUser | Kind::MinioGroup | Kind::PathShare => !matches!(subject, Subject::Policy(_)),
+    }
+}

@@ -1,0 +1,228 @@
+//! Who refers to what, the other way round.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::iam::declared::{Body, Declared, Owner, ShareDecl, Target, Terms};
+use crate::iam::names::{GroupName, PolicyName, UserName};
+use crate::iam::subject::ObjectKey;
+
+/// What happens to an object at an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Timer {
+    /// A grant begins to count as expiring.
+    Warning,
+    /// A grant or membership ends.
+    Expiry,
+}
+
+/// The shares of one owner.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Owned {
+    pub(super) shares: BTreeSet<ObjectKey>,
+    /// The number of their grants.
+    pub(super) grants: usize,
+}
+
+/// References of the objects that can have an effect: neither refused nor under deletion.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Refs {
+    members: BTreeMap<UserName, BTreeSet<ObjectKey>>,
+    memberships: BTreeMap<GroupName, BTreeSet<ObjectKey>>,
+    grants: BTreeMap<Target, BTreeSet<ObjectKey>>,
+    policies: BTreeMap<PolicyName, BTreeSet<ObjectKey>>,
+    owned: BTreeMap<Owner, Owned>,
+    everyone: BTreeSet<ObjectKey>,
+    timers: BTreeMap<Timestamp, BTreeSet<(Timer, ObjectKey)>>,
+}
+
+impl Refs {
+    /// Groups and memberships that list a user.
+    pub(super) fn listing(&self, user: &UserName) -> impl Iterator<Item = &ObjectKey> {
+        self.members.get(user).into_iter().flatten()
+    }
+
+    /// Memberships of a group.
+    pub(super) fn memberships(&self, group: &GroupName) -> impl Iterator<Item = &ObjectKey> {
+        self.memberships.get(group).into_iter().flatten()
+    }
+
+    /// Shares that grant something to a target.
+    pub(super) fn granting(&self, target: &Target) -> impl Iterator<Item = &ObjectKey> {
+        self.grants.get(target).into_iter().flatten()
+    }
+
+    /// Users and groups that refer to a policy.
+    pub(super) fn referring(&self, policy: &PolicyName) -> impl Iterator<Item = &ObjectKey> {
+        self.policies.get(policy).into_iter().flatten()
+    }
+
+    /// All policies that somebody refers to.
+    pub(super) fn referred_policies(&self) -> impl Iterator<Item = &PolicyName> {
+        self.policies.keys()
+    }
+
+    /// The shares of an owner.
+    pub(super) fn owned(&self, owner: &Owner) -> Option<&Owned> {
+        self.owned.get(owner)
+    }
+
+    /// Shares that everyone may read.
+    pub(super) fn for_everyone(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.everyone.iter()
+    }
+
+    /// What happens after one instant and not after another.
+    pub(super) fn timers(&self, after: Timestamp, until: Timestamp) -> Vec<(Timestamp, Timer, ObjectKey)> {
+        if until <= after {
+            return Vec::new();
+        }
+        let due = self.timers.range((Bound::Excluded(after), Bound::Included(until)));
+        due.flat_map(|(at, timers)| timers.iter().map(|(timer, key)| (*at, *timer, key.clone()))).collect()
+    }
+
+    /// The first instant after `now` at which something happens.
+    pub(super) fn next_timer(&self, now: Timestamp) -> Option<Timestamp> {
+        self.timers.range((Bound::Excluded(now), Bound::Unbounded)).next().map(|(at, _)| *at)
+    }
+
+    /// Adds the references of an object.
+    pub(super) fn add(&mut self, declared: &Declared, warning: SignedDuration) {
+        let key = declared.key();
+        match &declared.body {
+            Ok(Body::User(user)) => self.add_policies(&user.policies.names, key),
+            Ok(Body::Group(group)) => {
+                for member in group.members.union(&group.read_only_members) {
+                    put(&mut self.members, member, key);
+                }
+                self.add_policies(&group.policies.names, key);
+            }
+            Ok(Body::Membership(membership)) => {
+                put(&mut self.memberships, &membership.group, key);
+                for (member, terms) in &membership.members {
+                    put(&mut self.members, member, key);
+                    self.start_timers(expiry(terms, key));
+                }
+            }
+            Ok(Body::Share(share)) => self.add_share(share, key, warning),
+            Ok(Body::Policy(_)) | Err(_) => {}
+        }
+    }
+
+    /// Takes the references of an object away.
+    pub(super) fn remove(&mut self, declared: &Declared, warning: SignedDuration) {
+        let key = declared.key();
+        match &declared.body {
+            Ok(Body::User(user)) => self.remove_policies(&user.policies.names, key),
+            Ok(Body::Group(group)) => {
+                for member in group.members.union(&group.read_only_members) {
+                    take(&mut self.members, member, key);
+                }
+                self.remove_policies(&group.policies.names, key);
+            }
+            Ok(Body::Membership(membership)) => {
+                take(&mut self.memberships, &membership.group, key);
+                for (member, terms) in &membership.members {
+                    take(&mut self.members, member, key);
+                    self.end_timers(expiry(terms, key));
+                }
+            }
+            Ok(Body::Share(share)) => self.remove_share(share, key, warning),
+            Ok(Body::Policy(_)) | Err(_) => {}
+        }
+    }
+
+    fn add_share(&mut self, share: &ShareDecl, key: &ObjectKey, warning: SignedDuration) {
+        for (target, terms) in &share.grants {
+            put(&mut self.grants, target, key);
+            self.start_timers(grant_timers(target, terms, key, warning));
+        }
+        if share.everyone {
+            self.everyone.insert(key.clone());
+        }
+        if let Some(owner) = &share.owner {
+            let owned = self.owned.entry(owner.clone()).or_default();
+            owned.shares.insert(key.clone());
+            owned.grants += share.grants.len();
+        }
+    }
+
+    fn remove_share(&mut self, share: &ShareDecl, key: &ObjectKey, warning: SignedDuration) {
+        for (target, terms) in &share.grants {
+            take(&mut self.grants, target, key);
+            self.end_timers(grant_timers(target, terms, key, warning));
+        }
+        self.everyone.remove(key);
+        if let Some(owner) = &share.owner
+            && let Some(owned) = self.owned.get_mut(owner)
+        {
+            owned.shares.remove(key);
+            owned.grants -= share.grants.len();
+            if owned.shares.is_empty() {
+                self.owned.remove(owner);
+            }
+        }
+    }
+
+    fn add_policies(&mut self, policies: &BTreeSet<PolicyName>, key: &ObjectKey) {
+        for policy in policies {
+            put(&mut self.policies, policy, key);
+        }
+    }
+
+    fn remove_policies(&mut self, policies: &BTreeSet<PolicyName>, key: &ObjectKey) {
+        for policy in policies {
+            take(&mut self.policies, policy, key);
+        }
+    }
+
+    fn start_timers(&mut self, timers: impl Iterator<Item = (Timestamp, Timer, ObjectKey)>) {
+        for (at, timer, key) in timers {
+            self.timers.entry(at).or_default().insert((timer, key));
+        }
+    }
+
+    fn end_timers(&mut self, timers: impl Iterator<Item = (Timestamp, Timer, ObjectKey)>) {
+        for (at, timer, key) in timers {
+            if let Some(held) = self.timers.get_mut(&at) {
+                held.remove(&(timer, key));
+                if held.is_empty() {
+                    self.timers.remove(&at);
+                }
+            }
+        }
+    }
+}
+
+fn expiry(terms: &Terms, key: &ObjectKey) -> impl Iterator<Item = (Timestamp, Timer, ObjectKey)> + use<> {
+    terms.expires_at.map(|at| (at, Timer::Expiry, key.clone())).into_iter()
+}
+
+/// Only the status of a user counts what is expiring.
+fn grant_timers(
+    target: &Target,
+    terms: &Terms,
+    key: &ObjectKey,
+    warning: SignedDuration,
+) -> impl Iterator<Item = (Timestamp, Timer, ObjectKey)> + use<> {
+    let begin = match target {
+        Target::User(_) => terms.expires_at.and_then(|at| at.checked_sub(warning).ok()),
+        Target::Group(_) | Target::Impossible(..) => None,
+    };
+    expiry(terms, key).chain(begin.map(|at| (at, Timer::Warning, key.clone())))
+}
+
+fn put<K: Ord + Clone>(map: &mut BTreeMap<K, BTreeSet<ObjectKey>>, name: &K, key: &ObjectKey) {
+    map.entry(name.clone()).or_default().insert(key.clone());
+}
+
+fn take<K: Ord>(map: &mut BTreeMap<K, BTreeSet<ObjectKey>>, name: &K, key: &ObjectKey) {
+    if let Some(keys) = map.get_mut(name) {
+        keys.remove(key);
+        if keys.is_empty() {
+            map.remove(name);
+        }
+    }
+}

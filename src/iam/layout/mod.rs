@@ -1,0 +1,207 @@
+//! The workspace layout: what a home and a tenant folder are.
+//!
+//! A [`LayoutSpec`] is what the configuration says; a [`Layout`] is one in which no user can reach into another's folders by
+//! its name alone. Both presets go through the same checks as a layout that is written out.
+
+mod presets;
+mod spec;
+mod template;
+#[cfg(test)]
+mod tests;
+mod validate;
+
+use std::collections::BTreeSet;
+
+use super::names::{GroupName, ServerGroup, UserName};
+use super::path::{Access, Bucket, Rights, S3Path, Scope};
+use template::{Template, Variable};
+
+pub use presets::BerdlParameters;
+pub use spec::{CustomLayout, EveryoneSection, FolderSpec, GroupSection, LayoutSpec, ObjectSpec, UserSection};
+
+/// Why a layout was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("layout: {field} {problem}")]
+pub struct LayoutError {
+    /// The field, such as `user.home[0].prefix`.
+    pub field: String,
+    /// What is wrong with it, and what would be right.
+    pub problem: String,
+}
+
+/// An object that is written where it is absent.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SeedObject {
+    /// The bucket.
+    pub bucket: Bucket,
+    /// The key; one that ends in a slash is a directory marker.
+    pub key: String,
+    /// The content.
+    pub body: String,
+}
+
+/// A layout that has been checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    name: String,
+    hash: String,
+    homes: Vec<Folder>,
+    system: Vec<Folder>,
+    group_folders: Vec<Folder>,
+    everyone: Vec<Folder>,
+    user_seeds: Vec<Seed>,
+    group_seeds: Vec<Seed>,
+    everyone_seeds: Vec<Seed>,
+    twin: (String, String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Folder {
+    bucket: Bucket,
+    template: Template,
+    access: Access,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seed {
+    bucket: Bucket,
+    key: String,
+    body: String,
+    variable: Option<Variable>,
+}
+
+impl Layout {
+    /// Checks a layout; `berdl` fills in the preset of that name.
+    ///
+    /// # Errors
+    /// Names the field, what is wrong with it and what would be right.
+    pub fn new(spec: &LayoutSpec, berdl: &BerdlParameters) -> Result<Self, LayoutError> {
+        match spec {
+            LayoutSpec::Simple => validate::layout(&presets::simple()),
+            LayoutSpec::Berdl => validate::layout(&presets::berdl(berdl)),
+            LayoutSpec::Custom(custom) => validate::layout(custom),
+        }
+    }
+
+    /// The name of the layout.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A short hash of all that the layout says; two processes with the same hash agree on every path.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// The buckets that the layout needs.
+    pub fn buckets(&self) -> BTreeSet<Bucket> {
+        let folders = [&self.homes, &self.system, &self.group_folders, &self.everyone];
+        let seeds = [&self.user_seeds, &self.group_seeds, &self.everyone_seeds];
+        let folders = folders.into_iter().flatten().map(|folder| folder.bucket.clone());
+        folders.chain(seeds.into_iter().flatten().map(|seed| seed.bucket.clone())).collect()
+    }
+
+    /// The rights of a user on its home folders.
+    pub fn user_workspace(&self, user: &UserName) -> Rights {
+        rights(&self.homes, user.as_str())
+    }
+
+    /// The rights of a user on system folders; none in a layout without such.
+    pub fn user_system(&self, user: &UserName) -> Rights {
+        rights(&self.system, user.as_str())
+    }
+
+    /// The rights of a group on its folders.
+    pub fn group_workspace(&self, group: &GroupName) -> Rights {
+        rights(&self.group_folders, group.as_str())
+    }
+
+    /// The rights of a group's read-only twin: the same scopes, read.
+    pub fn twin_workspace(&self, group: &GroupName) -> Rights {
+        self.group_workspace(group).iter().map(|(scope, _)| (scope.clone(), Access::Read)).collect()
+    }
+
+    /// The rights of everyone on the folders of everyone.
+    pub fn everyone(&self) -> Rights {
+        rights(&self.everyone, "")
+    }
+
+    /// The home folders of a user, whose data the user owns, in the order of the layout.
+    pub fn user_homes(&self, user: &UserName) -> Vec<S3Path> {
+        literal_folders(&self.homes, user.as_str())
+    }
+
+    /// The folders of a group, whose data the group owns, in the order of the layout.
+    pub fn group_homes(&self, group: &GroupName) -> Vec<S3Path> {
+        literal_folders(&self.group_folders, group.as_str())
+    }
+
+    /// The folders of everyone, in the order of the layout.
+    pub fn everyone_homes(&self) -> Vec<S3Path> {
+        literal_folders(&self.everyone, "")
+    }
+
+    /// The objects that a user's folders begin with.
+    pub fn objects_for_user(&self, user: &UserName) -> Vec<SeedObject> {
+        seeds(&self.user_seeds, user.as_str())
+    }
+
+    /// The objects that a group's folders begin with.
+    pub fn objects_for_group(&self, group: &GroupName) -> Vec<SeedObject> {
+        seeds(&self.group_seeds, group.as_str())
+    }
+
+    /// The objects that the folders of everyone begin with.
+    pub fn objects_for_everyone(&self) -> Vec<SeedObject> {
+        seeds(&self.everyone_seeds, "")
+    }
+
+    /// The name of a group's read-only twin.
+    pub fn twin(&self, group: &GroupName) -> ServerGroup {
+        let (head, tail) = &self.twin;
+        ServerGroup::parse(&format!("{head}{group}{tail}")).expect("the template was tried with the longest name")
+    }
+
+    /// The group whose twin would have this name, whether there is such a group or not.
+    pub fn group_of_twin(&self, twin: &str) -> Option<GroupName> {
+        let (head, tail) = &self.twin;
+        GroupName::parse(twin.strip_prefix(head.as_str())?.strip_suffix(tail.as_str())?).ok()
+    }
+}
+
+impl Folder {
+    fn scope(&self, name: &str) -> Scope {
+        let key = self.template.expand(name);
+        let scope = if self.template.is_open() {
+            Scope::open(self.bucket.clone(), &key)
+        } else {
+            S3Path::new(self.bucket.clone(), &key).map(|path| path.scope())
+        };
+        scope.expect("the template was tried with the longest name")
+    }
+}
+
+fn rights(folders: &[Folder], name: &str) -> Rights {
+    folders.iter().map(|folder| (folder.scope(name), folder.access)).collect()
+}
+
+fn literal_folders(folders: &[Folder], name: &str) -> Vec<S3Path> {
+    let literal = folders.iter().filter(|folder| !folder.template.is_open());
+    let paths: Vec<S3Path> = literal
+        .map(|folder| S3Path::new(folder.bucket.clone(), &folder.template.expand(name)))
+        .map(|path| path.expect("the template was tried with the longest name"))
+        .collect();
+    let outermost = |path: &&S3Path| !paths.iter().any(|other| other != *path && other.contains(path));
+    paths.iter().filter(outermost).cloned().collect()
+}
+
+fn seeds(seeds: &[Seed], name: &str) -> Vec<SeedObject> {
+    seeds
+        .iter()
+        .map(|seed| SeedObject {
+            bucket: seed.bucket.clone(),
+            key: template::expand(&seed.key, seed.variable, name),
+            body: template::expand(&seed.body, seed.variable, name),
+        })
+        .collect()
+}

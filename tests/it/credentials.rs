@@ -1,0 +1,7 @@
+//! Access keys and their Secrets, against a real MinIO and a real API server.
+
+mod crash;
+mod issue;
+mod keep;
+mod stage;
+mod watch;
