@@ -76,8 +76,7 @@ struct Judgement {
 }
 
 fn judge(facts: &Facts) -> Judgement {
-    let judgement =
-        |ready, said, stalled, reconciling| Judgement { ready, said, stalled, reconciling };
+    let judgement = |ready, said, stalled, reconciling| Judgement { ready, said, stalled, reconciling };
     if let Some(said) = &facts.stalled {
         return judgement(Ready::False, said.clone(), true, false);
     }

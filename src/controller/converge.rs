@@ -17,8 +17,8 @@ use crate::iam::names::{DocumentName, PolicyName};
 use crate::iam::observed::{Observed, Surroundings};
 use crate::iam::plan::{self, Plan};
 use crate::iam::subject::Subject;
-use crate::telemetry::{AuditLine, audit, metrics};
 use crate::minio;
+use crate::telemetry::{AuditLine, audit, metrics};
 
 use super::engine::Engine;
 use super::outcome::{Failure, Outcome, Report, Retry};
@@ -171,7 +171,11 @@ fn learn_policies(engine: &Engine, desired: &Desired) {
     let mut known = state.policies.clone();
     for name in referred {
         let Ok(policy) = PolicyName::parse(name.as_str()) else { continue };
-        if state.mirror.has_policy(name) { known.known.insert(policy.clone()) } else { known.known.remove(&policy) };
+        if state.mirror.has_policy(name) {
+            known.known.insert(policy.clone())
+        } else {
+            known.known.remove(&policy)
+        };
         if state.mirror.document(name).is_some_and(carries_admin_actions) {
             known.admin.insert(policy);
         } else {
@@ -310,9 +314,11 @@ fn is_legacy_account(observed: &Observed, desired: &Desired) -> bool {
 /// What stays although no object declares it, in words.
 fn kept(plan: &Plan) -> Vec<String> {
     let policies = plan.kept.policies.iter().map(|name| format!("policy {name}"));
-    let members = plan.kept.members.iter().flat_map(|(group, members)| {
-        members.iter().map(move |member| format!("member {member} of group {group}"))
-    });
+    let members = plan
+        .kept
+        .members
+        .iter()
+        .flat_map(|(group, members)| members.iter().map(move |member| format!("member {member} of group {group}")));
     policies.chain(members).collect()
 }
 

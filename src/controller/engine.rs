@@ -347,6 +347,7 @@ impl Engine {
 fn is_stale(state: &State, object: &Decoded) -> bool {
     let version = |seen: &Seen| seen.meta.resource_version.as_deref().and_then(|version| version.parse::<u64>().ok());
     state.seen.get(&object.key).is_some_and(|held| {
-        held.uid() == object.seen.uid() && version(held).zip(version(&object.seen)).is_some_and(|(held, new)| new < held)
+        held.uid() == object.seen.uid()
+            && version(held).zip(version(&object.seen)).is_some_and(|(held, new)| new < held)
     })
 }

@@ -10,7 +10,9 @@ use kube::{Api, Client};
 use serde_json::json;
 
 use crate::api::meta::field_manager;
-use crate::api::{MINIO_INSTANCE_NAME, MinioInstance, MinioInstanceFields, MinioInstanceStatus, Unconverged, UnconvergedKind};
+use crate::api::{
+    MINIO_INSTANCE_NAME, MinioInstance, MinioInstanceFields, MinioInstanceStatus, Unconverged, UnconvergedKind,
+};
 use crate::iam::subject::Subject;
 
 use super::conditions::{Facts, conditions};

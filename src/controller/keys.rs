@@ -5,10 +5,10 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::CredentialsSpec;
 use crate::iam::check::carries_admin_actions;
 use crate::iam::declared::{Body, Declared, UserDecl};
+use crate::iam::desired::Desired;
 use crate::iam::desired::DesiredUser;
 use crate::iam::document::{Document, Effect, Statement};
 use crate::iam::names::DocumentName;
-use crate::iam::desired::Desired;
 use crate::iam::observed::{Observed, Surroundings};
 use crate::minio::Urgency;
 
@@ -96,10 +96,7 @@ fn s3_only() -> Document {
 fn intervals(spec: &CredentialsSpec, settings: &Settings) -> Result<(SignedDuration, SignedDuration), Failure> {
     let parse = |field: &str, text: Option<&String>| {
         text.map(|text| parse_duration(text).map(signed)).transpose().map_err(|error| {
-            Failure::stalled(
-                crate::api::meta::reason::INVALID_NAME,
-                format!("spec.credentials.{field}: {error}"),
-            )
+            Failure::stalled(crate::api::meta::reason::INVALID_NAME, format!("spec.credentials.{field}: {error}"))
         })
     };
     let interval = parse("rotationInterval", spec.rotation_interval.as_ref())?;

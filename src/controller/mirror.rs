@@ -140,11 +140,7 @@ impl Mirror {
     }
 
     fn family_documents(&self, bases: &[&DocumentName]) -> Documents {
-        bases
-            .iter()
-            .flat_map(|base| self.family(base))
-            .map(|(name, content)| (name.clone(), content.clone()))
-            .collect()
+        bases.iter().flat_map(|base| self.family(base)).map(|(name, content)| (name.clone(), content.clone())).collect()
     }
 
     /// What is known of the subject of `desired`, once [`Mirror::needs`] is empty.

@@ -59,9 +59,7 @@ impl From<minio::Error> for Failure {
     fn from(error: minio::Error) -> Self {
         let message = format!("MinIO: {}", crate::telemetry::chain(&error));
         match error.class() {
-            minio::Class::Unavailable => {
-                Self { retry: Retry::WhenUp, reason: reason::MINIO_UNAVAILABLE, message }
-            }
+            minio::Class::Unavailable => Self { retry: Retry::WhenUp, reason: reason::MINIO_UNAVAILABLE, message },
             _ => Self::transient(message),
         }
     }

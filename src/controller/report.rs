@@ -69,9 +69,8 @@ fn look(engine: &Engine, key: &ObjectKey) -> Option<View> {
     let now = Timestamp::now();
     let verdict = state.index.outcome(key, now)?;
     let declared = state.index.get(key)?.clone();
-    let own_subject = own_subject(&declared).filter(|subject| {
-        state.index.object_of(subject).is_some_and(|holder| holder.meta.key == *key)
-    });
+    let own_subject = own_subject(&declared)
+        .filter(|subject| state.index.object_of(subject).is_some_and(|holder| holder.meta.key == *key));
     let own = own_subject.as_ref().and_then(|subject| state.outcomes.get(subject));
     let twin = match &declared.body {
         Ok(Body::Group(group)) if group.twin => Some(state.index.config().layout.twin(&group.name).to_string()),

@@ -225,7 +225,9 @@ fn spawn_credentials_watch(
                     tracing::info!("the MinIO credentials have changed");
                     engine.server.client.set_credentials(credentials);
                 }
-                Err(error) => tracing::warn!(error = %crate::telemetry::chain(&error), "changed credentials cannot be read"),
+                Err(error) => {
+                    tracing::warn!(error = %crate::telemetry::chain(&error), "changed credentials cannot be read")
+                }
             }
         }
     });

@@ -182,7 +182,8 @@ impl Server {
             return Ok(false);
         }
         let folder = format!("{}/", path.key());
-        if !self.client.any_object_below(bucket, &folder).await? && !self.client.head_object(bucket, path.key()).await? {
+        if !self.client.any_object_below(bucket, &folder).await? && !self.client.head_object(bucket, path.key()).await?
+        {
             self.client.put_object(bucket, &folder, "", true).await?;
         }
         Ok(true)
@@ -217,7 +218,10 @@ impl Server {
 }
 
 fn account(entry: minio::UserEntry) -> Account {
-    Account { enabled: entry.enabled, attached: entry.policies.iter().map(|name| DocumentName::from_server(name)).collect() }
+    Account {
+        enabled: entry.enabled,
+        attached: entry.policies.iter().map(|name| DocumentName::from_server(name)).collect(),
+    }
 }
 
 fn group_state(info: minio::GroupInfo) -> GroupState {

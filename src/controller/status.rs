@@ -362,9 +362,7 @@ pub fn ready_message(status: &Map<String, Value>) -> String {
 
 /// Publishes how many objects of each kind are ready; zeros included, so that a count never goes stale.
 pub fn publish_counts(metrics: &Metrics, counts: &BTreeMap<(Kind, Ready), u64>) {
-    for kind in
-        [Kind::MinioUser, Kind::MinioGroup, Kind::GroupMembership, Kind::PathShare, Kind::MinioPolicy]
-    {
+    for kind in [Kind::MinioUser, Kind::MinioGroup, Kind::GroupMembership, Kind::PathShare, Kind::MinioPolicy] {
         for ready in Ready::ALL {
             metrics.set_objects(kind, *ready, counts.get(&(kind, *ready)).copied().unwrap_or(0));
         }

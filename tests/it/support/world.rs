@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::{core::v1::Secret, events::v1::Event};
 use kube::{
     Api, Client, ResourceExt,
-    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
     runtime::wait::await_condition,
 };
 use minio_manager::{
@@ -30,7 +30,6 @@ use super::{
 /// How long anything may take that should happen at once; generous, because tests share a small machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-const FIELD_MANAGER: &str = "minio-manager-tests";
 const OUR_VERSION: &str = "minio-manager.io/v1alpha1";
 const PAUSE: Duration = Duration::from_millis(15);
 
@@ -109,10 +108,30 @@ impl World {
             let name = document["metadata"]["name"].as_str().expect("a document has a name").to_owned();
             document["apiVersion"] = if kind == "Secret" { json!("v1") } else { json!(OUR_VERSION) };
             document["metadata"]["namespace"] = json!(self.namespace());
-            let params = PatchParams::apply(FIELD_MANAGER).force();
-            self.api(&kind).patch(&name, &params, &Patch::Apply(&document)).await?;
+            self.write(&kind, &name, document).await?;
         }
         Ok(())
+    }
+
+    /// Creates an object, or replaces what it declares; its metadata stays.
+    ///
+    /// Not by server-side apply, which refuses to take the last field away: `spec` would no longer be there.
+    async fn write(&self, kind: &str, name: &str, mut document: Value) -> Result<(), kube::Error> {
+        let api = self.api(kind);
+        loop {
+            let written = match api.get_opt(name).await? {
+                None => api.create(&PostParams::default(), &serde_json::from_value(document.clone()).unwrap()).await,
+                Some(existing) => {
+                    document["metadata"] = json!(existing.metadata);
+                    api.replace(name, &PostParams::default(), &serde_json::from_value(document.clone()).unwrap()).await
+                }
+            };
+            match written {
+                // Somebody else wrote in between, such as the product its finalizer.
+                Err(kube::Error::Api(status)) if status.code == 409 => {}
+                written => return written.map(drop),
+            }
+        }
     }
 
     /// Merges `patch` into an object.
@@ -226,17 +245,30 @@ impl World {
         what: &str,
         wanted: impl Fn(Option<&DynamicObject>) -> bool,
     ) -> Option<DynamicObject> {
-        let awaited = await_condition(self.api(kind), name, |object: Option<&DynamicObject>| wanted(object));
+        let awaited = async {
+            loop {
+                match await_condition(self.api(kind), name, |object: Option<&DynamicObject>| wanted(object)).await {
+                    Ok(object) => return object,
+                    // A watch may break, such as when somebody changes the CRD.
+                    Err(_) => tokio::time::sleep(PAUSE).await,
+                }
+            }
+        };
         match tokio::time::timeout(PATIENCE, awaited).await {
-            Ok(Ok(object)) => object,
-            Ok(Err(error)) => panic!("{kind} {name} cannot be watched ({place}): {error}"),
+            Ok(object) => object,
             Err(_) => {
                 let object = self.find(kind, name).await;
-                let shown = object.map_or("it does not exist".to_owned(), |view| format!("{:#}", view.0));
-                let log = self.product().log_tail();
-                panic!("{kind} {name}: not so after {PATIENCE:?}: {what} ({place})\n{shown}\n{log}")
+                let shown = object.map_or("it does not exist".to_owned(), |view| view.shown());
+                panic!("{kind} {name}: not so after {PATIENCE:?}: {what} ({place})\n{shown}\n{}", self.log_about(name))
             }
         }
+    }
+
+    /// What the product said about a name.
+    fn log_about(&self, name: &str) -> String {
+        let output = self.product().stdout() + &self.product().stderr();
+        let lines: Vec<&str> = output.lines().filter(|line| line.contains(name)).collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
     }
 
     /// An object as it is now.
@@ -437,6 +469,15 @@ impl View {
     /// The message of a condition; empty where there is none.
     pub fn message(&self, type_: &str) -> String {
         self.condition(type_).and_then(|condition| condition["message"].as_str()).unwrap_or_default().to_owned()
+    }
+
+    /// What a person looks at when something is wrong.
+    fn shown(&self) -> String {
+        let mut object = self.0.clone();
+        if let Some(metadata) = object["metadata"].as_object_mut() {
+            metadata.remove("managedFields");
+        }
+        format!("{object:#}")
     }
 
     /// Something of the status.
