@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use crate::controller::credentials::{Issuer, SecretCache};
 use crate::iam::desired::Desired;
 use crate::iam::index::{self, Dirty, Event, Index, ServerPolicies};
+use crate::iam::observed::Surroundings;
 use crate::iam::subject::{Kind, ObjectKey, Subject};
 use crate::telemetry::Metrics;
 
@@ -20,7 +21,7 @@ use super::decode::Decoded;
 use super::health::Health;
 use super::mirror::Mirror;
 use super::objects::{Objects, Seen};
-use super::outcome::{Outcome, backoff};
+use super::outcome::{Outcome, Report, Retry, backoff};
 use super::queue::{Queue, Urgency};
 use super::server::Server;
 
@@ -70,6 +71,8 @@ pub struct State {
     pub markers: HashMap<String, Option<String>>,
     /// Subjects that wait for a policy or an account to exist.
     pub waiting: HashMap<String, BTreeSet<Subject>>,
+    /// Subjects that have not been compared with the server since the start; `None` once all have been.
+    pub uncompared: Option<BTreeSet<Subject>>,
     /// What is known of the policies that objects refer to.
     pub policies: ServerPolicies,
     /// Objects (by uid) whose key this process has proven.
@@ -134,6 +137,7 @@ impl Engine {
             laid_out: HashSet::new(),
             markers: HashMap::new(),
             waiting: HashMap::new(),
+            uncompared: None,
             policies: ServerPolicies::default(),
             proven: HashSet::new(),
         };
@@ -262,7 +266,6 @@ impl Engine {
         let objects = match &outcome.result {
             Ok(_) => state.index.converged(subject, outcome.sequence),
             Err(failure) => {
-                use super::outcome::Retry;
                 match failure.retry {
                     Retry::OnChange => {}
                     Retry::Backoff => self.subjects.push(subject.clone(), urgency, backoff(outcome.failures)),
@@ -272,21 +275,46 @@ impl Engine {
             }
         };
         if let Ok(report) = &outcome.result {
-            let waits = report.missing_policies.iter().map(ToString::to_string);
-            let waits = waits.chain(report.missing_users.iter().map(ToString::to_string));
-            let mut waits_for_policy = false;
-            for name in waits {
-                state.waiting.entry(name).or_default().insert(subject.clone());
-                waits_for_policy = true;
-            }
-            if waits_for_policy || !report.holders.is_empty() {
-                self.subjects.push(subject.clone(), Urgency::Normal, self.settings.recheck);
-            }
+            self.wait_for(&mut state, subject, report);
         }
+        let compared = self.compare(&mut state, subject, &outcome);
         state.outcomes.insert(subject.clone(), outcome);
-        for key in objects {
+        for key in objects.into_iter().chain(compared) {
             self.reports.push(key, Urgency::Normal, Duration::ZERO);
         }
+    }
+
+    /// Queues the subject again for when what it misses appears. What appeared while it was planned counts too.
+    fn wait_for(&self, state: &mut State, subject: &Subject, report: &Report) {
+        let policies = report.missing_policies.iter().map(|name| (name.to_string(), state.mirror.has_policy(name)));
+        let users = report.missing_users.iter().map(|name| (name.to_string(), state.mirror.has_user(name.as_str())));
+        let missing: Vec<(String, bool)> = policies.chain(users).collect();
+        if missing.iter().any(|(_, is_there)| *is_there) {
+            self.subjects.push(subject.clone(), Urgency::Normal, Duration::ZERO);
+        }
+        if !missing.is_empty() || !report.holders.is_empty() {
+            self.subjects.push(subject.clone(), Urgency::Normal, self.settings.recheck);
+        }
+        for (name, _) in missing {
+            state.waiting.entry(name).or_default().insert(subject.clone());
+        }
+    }
+
+    /// Notes that a subject has been compared with the server since the start. After the last one nothing can be in force
+    /// any more that this process has not seen; answers the objects that waited for that.
+    fn compare(&self, state: &mut State, subject: &Subject, outcome: &Outcome) -> BTreeSet<ObjectKey> {
+        let final_word = match &outcome.result {
+            Ok(_) => true,
+            Err(failure) => failure.retry == Retry::OnChange,
+        };
+        let Some(uncompared) = state.uncompared.as_mut().filter(|_| final_word) else { return BTreeSet::new() };
+        uncompared.remove(subject);
+        if !uncompared.is_empty() {
+            return BTreeSet::new();
+        }
+        state.uncompared = None;
+        tracing::info!("everything has been compared with the server");
+        state.index.compared()
     }
 
     /// Queues the subjects that waited for a policy or an account of this name.
@@ -296,9 +324,12 @@ impl Engine {
         }
     }
 
-    /// Queues everything that is declared, such as after a start.
+    /// Queues everything that is declared, after a start.
     pub fn converge_all(&self) {
-        let subjects = self.state().index.subjects();
+        let mut state = self.state();
+        let subjects = state.index.subjects();
+        state.uncompared = Some(subjects.clone());
+        drop(state);
         for subject in subjects {
             self.subjects.push(subject, Urgency::Normal, Duration::ZERO);
         }

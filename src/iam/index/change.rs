@@ -184,7 +184,8 @@ impl Index {
     /// What follows for others from a change of who holds a name.
     fn cascade(&mut self, claim: &Claim, before: Option<&Fact>, after: Option<&Fact>, dirty: &mut Dirty) {
         let present = |fact: Option<&Fact>| fact.is_some_and(|fact| fact.present);
-        let ownership = |fact: Option<&Fact>| fact.map(|fact| (fact.uid.clone(), fact.present, fact.workspace));
+        let ownership =
+            |fact: Option<&Fact>| fact.map(|fact| (fact.uid.clone(), fact.present, fact.workspace, fact.twin_side));
         let gained = present(after) && !present(before);
         let lost = present(before) && !present(after);
         let owner_changed = ownership(before) != ownership(after);

@@ -11,7 +11,7 @@ use super::standing::Arrival;
 use crate::iam::declared::{Body, Declared, MembershipDecl, ShareDecl};
 use crate::iam::desired::{Extras, Fate};
 use crate::iam::names::{GroupName, PolicyName, UserName};
-use crate::iam::path::Access;
+use crate::iam::path::{Access, S3Path};
 use crate::iam::subject::{ObjectKey, Subject};
 
 /// A part of a subject to which an object contributes.
@@ -25,7 +25,7 @@ pub(super) enum Part {
     Extras,
     Policy(PolicyName),
     Member(UserName),
-    Grant { twin: bool },
+    Grant { twin: bool, path: S3Path },
     Document(String),
 }
 
@@ -82,7 +82,7 @@ pub(super) struct Fact {
     pub(super) uid: String,
     pub(super) present: bool,
     pub(super) workspace: bool,
-    twin_side: bool,
+    pub(super) twin_side: bool,
     twin_enabled: bool,
     pub(super) admin: bool,
     pub(super) going: bool,
@@ -183,11 +183,17 @@ impl Index {
         let mut effects = Effects::new();
         for (target, terms) in &share.grants {
             if let Ok(Arrival { subject, twin }) = self.arrival(target, terms.access) {
-                effects.insert((subject, Part::Grant { twin }), Level::access(terms.access, terms.expires_at));
+                effects.insert(
+                    (subject, Part::Grant { twin, path: share.path.clone() }),
+                    Level::access(terms.access, terms.expires_at),
+                );
             }
         }
         if share.everyone {
-            effects.insert((Subject::Everyone, Part::Grant { twin: false }), Level::access(Access::Read, None));
+            effects.insert(
+                (Subject::Everyone, Part::Grant { twin: false, path: share.path.clone() }),
+                Level::access(Access::Read, None),
+            );
         }
         effects
     }

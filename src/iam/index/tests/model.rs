@@ -335,7 +335,7 @@ fn is_narrowed(before: &Desired, after: &Desired) -> bool {
             less(&one.home, &two.home)
                 || less(&one.system, &two.system)
                 || !one.policies.is_subset(&two.policies)
-                || (one.enabled != Some(false) && two.enabled == Some(false))
+                || (one.fate != Fate::Deleted && one.enabled != Some(false) && two.enabled == Some(false))
                 || (one.fate != Fate::Deleted && two.fate == Fate::Deleted)
         }
         (Desired::Group(one), Desired::Group(two)) => {
