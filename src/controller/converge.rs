@@ -1,5 +1,6 @@
 //! One subject, brought to what the objects say: observe, desire, plan, apply, report.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,11 +17,11 @@ use crate::iam::index::Event;
 use crate::iam::names::{DocumentName, PolicyName};
 use crate::iam::observed::{Observed, Surroundings};
 use crate::iam::plan::{self, Plan};
-use crate::iam::subject::Subject;
+use crate::iam::subject::{Kind, Subject};
 use crate::minio;
 use crate::telemetry::{AuditLine, audit, metrics};
 
-use super::engine::Engine;
+use super::engine::{Engine, State};
 use super::outcome::{Failure, Outcome, Report, Retry};
 use super::queue::Urgency;
 use super::{keys, workspace};
@@ -99,11 +100,12 @@ async fn run(engine: &Engine, subject: &Subject, desired: &Desired, urgency: Urg
     // The origin decides what happens to attachments that nobody declares, and what a policy on the server carries decides
     // whether it may be attached: both are known to the compiler only now.
     let (desired, _) = engine.desired(subject);
-    let plan = make_plan(engine, subject, &desired);
+    let holders = policy_holders(engine, &desired).await?;
+    let plan = make_plan(engine, subject, &desired, holders);
     let mut report = Report {
         missing_policies: plan.waiting.missing_policies.clone(),
         missing_users: plan.waiting.missing_users.clone(),
-        holders: plan.waiting.holders.clone(),
+        holders: plan.waiting.holders.iter().cloned().chain(stale_members(&plan)).collect(),
         kept: kept(&plan),
         ..Report::default()
     };
@@ -149,10 +151,23 @@ async fn observe(engine: &Engine, desired: &Desired, fate: Fate) -> Result<(), F
     Err(Failure::transient("MinIO lists ever more documents of this subject; it is read again later"))
 }
 
+/// Who has a policy attached that shall go, unmanaged users and groups included: the server itself is asked.
+async fn policy_holders(engine: &Engine, desired: &Desired) -> Result<BTreeSet<String>, Failure> {
+    match desired {
+        Desired::Policy(policy) if policy.fate == Fate::Deleted => {
+            Ok(engine.server.policy_holders(policy.name.as_str()).await?)
+        }
+        _ => Ok(BTreeSet::new()),
+    }
+}
+
 /// While an object that could touch the subject has never been readable, nothing is taken away.
-fn make_plan(engine: &Engine, subject: &Subject, desired: &Desired) -> Plan {
+fn make_plan(engine: &Engine, subject: &Subject, desired: &Desired, holders: BTreeSet<String>) -> Plan {
     let state = engine.state();
-    let observed = state.mirror.observed(desired);
+    let mut observed = state.mirror.observed(desired);
+    if let Observed::Policy(policy) = &mut observed {
+        policy.holders = holders;
+    }
     let instance = &engine.settings.instance;
     if state.index.widen_only(subject) {
         return plan::plan_widening(desired, &observed, &state.mirror, instance);
@@ -204,18 +219,12 @@ async fn claim(engine: &Engine, subject: &Subject, desired: &Desired, owner: &De
     };
     let key = &owner.meta.key;
     let Some(seen) = engine.state().seen.get(key).cloned() else { return Ok(()) };
-    let (finalized, recorded) = tokio::join!(
-        engine.objects.add_finalizer(key, &seen),
-        engine.objects.write_origin(key, &seen, subject_name(subject), origin)
-    );
-    recorded?;
-    if finalized?.is_none() {
+    let finalized = engine.objects.add_finalizer(key, &seen).await?;
+    let recorded = engine.objects.write_origin(key, &seen, subject_name(subject), origin).await?;
+    let (Some(_), Some(object)) = (finalized, recorded) else {
         return Err(Failure::transient("the object went away before anything was done for it"));
-    }
-    // The newest of both answers holds both writes.
-    if let Some(object) = engine.objects.get(key).await? {
-        engine.upsert(super::decode::decode_dynamic(key.kind, object));
-    }
+    };
+    engine.upsert(super::decode::decode_dynamic(key.kind, object));
     Ok(())
 }
 
@@ -311,6 +320,13 @@ fn is_legacy_account(observed: &Observed, desired: &Desired) -> bool {
     user.account.as_ref().is_some_and(|account| account.attached == expected)
 }
 
+/// Names in a group that are no users any more; the server refuses to take them out.
+fn stale_members(plan: &Plan) -> impl Iterator<Item = String> {
+    plan.waiting.stale_members.iter().flat_map(|(group, members)| {
+        members.iter().map(move |member| format!("{member}, a member of group {group} that is no user any more"))
+    })
+}
+
 /// What stays although no object declares it, in words.
 fn kept(plan: &Plan) -> Vec<String> {
     let policies = plan.kept.policies.iter().map(|name| format!("policy {name}"));
@@ -336,15 +352,35 @@ async fn apply(engine: &Engine, subject: &Subject, plan: &Plan, urgency: Urgency
         engine.server.apply(change, turn).await?;
         audit::record(&AuditLine::of_change(subject, change, causes.clone()));
         let mut state = engine.state();
+        let is_new = matches!(change, Change::PutDocument { name, .. } if !state.mirror.has_policy(name));
         state.mirror.apply(change);
         match change {
             Change::CreateUser { user, .. } => engine.appeared(&mut state, user.as_str()),
-            Change::PutDocument { name, .. } => engine.appeared(&mut state, name.as_str()),
+            Change::PutDocument { name, .. } => {
+                engine.appeared(&mut state, name.as_str());
+                if *subject == Subject::Everyone && is_new && name.number_in(&DocumentName::everyone()) > Some(1) {
+                    attach_to_everybody(engine, &state);
+                }
+            }
+            Change::SetMapping { policies, before, .. } => {
+                for released in before.difference(policies) {
+                    engine.appeared(&mut state, released.as_str());
+                }
+            }
             _ => {}
         }
     }
     tracing::info!(%subject, changes = plan.changes.len(), "converged");
     Ok(())
+}
+
+/// A further document for everyone takes effect only once every user has it attached.
+fn attach_to_everybody(engine: &Engine, state: &State) {
+    for declared in state.index.objects_of(Kind::MinioUser) {
+        if let Ok(Body::User(user)) = &declared.body {
+            engine.subjects.push(Subject::User(user.name.clone()), Urgency::Normal, Duration::ZERO);
+        }
+    }
 }
 
 /// How many documents the subject has now, and their bytes.
@@ -412,14 +448,25 @@ fn keys_failed(engine: &Engine, subject: &Subject, report: &mut Report, failure:
 
 /// Asks an unreachable server until it answers, for ever.
 pub async fn probe(engine: Arc<Engine>) {
+    let mut first = true;
     loop {
         engine.health.wait_down().await;
         engine.report_all();
         while engine.server.reach().await.is_err() {
             tokio::time::sleep(super::health::PROBE_INTERVAL).await;
         }
+        // The server may have been restored or replaced meanwhile: what was known of it is read again.
+        engine.state().forget_server();
         if engine.health.is_up() {
             tracing::info!("MinIO answers");
+        }
+        if !std::mem::take(&mut first) {
+            match engine.learn_accounts().await {
+                Ok(()) => engine.converge_all(),
+                Err(error) => {
+                    engine.health.is_down(format!("MinIO: {}", crate::telemetry::chain(&error)));
+                }
+            }
         }
         engine.subjects.hurry();
         engine.report_all();

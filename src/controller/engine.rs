@@ -15,6 +15,7 @@ use crate::iam::desired::Desired;
 use crate::iam::index::{self, Dirty, Event, Index, ServerPolicies};
 use crate::iam::observed::Surroundings;
 use crate::iam::subject::{Kind, ObjectKey, Subject};
+use crate::minio;
 use crate::telemetry::Metrics;
 
 use super::decode::Decoded;
@@ -69,7 +70,7 @@ pub struct State {
     pub laid_out: HashSet<Subject>,
     /// Shares (by uid) whose folder marker has been seen to, and what there is to say about it.
     pub markers: HashMap<String, Option<String>>,
-    /// Subjects that wait for a policy or an account to exist.
+    /// Subjects that wait for a policy or an account to exist, or for a policy to be given up, by name.
     pub waiting: HashMap<String, BTreeSet<Subject>>,
     /// Subjects that have not been compared with the server since the start; `None` once all have been.
     pub uncompared: Option<BTreeSet<Subject>>,
@@ -77,6 +78,15 @@ pub struct State {
     pub policies: ServerPolicies,
     /// Objects (by uid) whose key this process has proven.
     pub proven: HashSet<String>,
+}
+
+impl State {
+    /// Forgets what was known of the server; the declarations stay.
+    pub fn forget_server(&mut self) {
+        self.mirror = Mirror::default();
+        self.laid_out.clear();
+        self.proven.clear();
+    }
 }
 
 /// The shared heart of the controller.
@@ -266,12 +276,17 @@ impl Engine {
         let objects = match &outcome.result {
             Ok(_) => state.index.converged(subject, outcome.sequence),
             Err(failure) => {
+                let waiting = state.index.waiting_for(subject);
                 match failure.retry {
-                    Retry::OnChange => {}
+                    // Nothing of ours is in force for a name that somebody else holds, and that is final: objects that only
+                    // name the subject must not wait for its author.
+                    Retry::OnChange => {
+                        state.index.converged(subject, outcome.sequence);
+                    }
                     Retry::Backoff => self.subjects.push(subject.clone(), urgency, backoff(outcome.failures)),
                     Retry::WhenUp => self.subjects.push(subject.clone(), urgency, Duration::ZERO),
                 }
-                state.index.waiting_for(subject)
+                waiting
             }
         };
         if let Ok(report) = &outcome.result {
@@ -295,6 +310,14 @@ impl Engine {
         if !missing.is_empty() || !report.holders.is_empty() {
             self.subjects.push(subject.clone(), Urgency::Normal, self.settings.recheck);
         }
+        for name in &report.missing_policies {
+            state.mirror.unlearn_document(name);
+        }
+        if let Subject::Policy(name) = subject.clone()
+            && !report.holders.is_empty()
+        {
+            state.waiting.entry(name.to_string()).or_default().insert(subject.clone());
+        }
         for (name, _) in missing {
             state.waiting.entry(name).or_default().insert(subject.clone());
         }
@@ -317,7 +340,7 @@ impl Engine {
         state.index.compared()
     }
 
-    /// Queues the subjects that waited for a policy or an account of this name.
+    /// Queues the subjects that waited for a policy or an account of this name to exist, or for somebody to give it up.
     pub fn appeared(&self, state: &mut State, name: &str) {
         for subject in state.waiting.remove(name).into_iter().flatten() {
             self.subjects.push(subject, Urgency::Normal, Duration::ZERO);
@@ -347,6 +370,19 @@ impl Engine {
     pub fn desired(&self, subject: &Subject) -> (Desired, u64) {
         let state = self.state();
         (state.index.desired(subject, Timestamp::now()), state.index.seq())
+    }
+
+    /// Reads all accounts in one request, which also proves that the server has loaded its IAM.
+    ///
+    /// # Errors
+    /// The classified answer of the server.
+    pub async fn learn_accounts(&self) -> Result<(), minio::Error> {
+        let facts = self.server.read_accounts().await?;
+        let mut state = self.state();
+        for fact in facts {
+            fact.enter(&mut state.mirror);
+        }
+        Ok(())
     }
 
     /// The label that every document of this installation carries.

@@ -149,7 +149,7 @@ impl Mirror {
             Desired::Everyone(family) => Observed::Everyone(self.family_documents(&[&family.base])),
             Desired::Policy(policy) => Observed::Policy(ObservedPolicy {
                 document: self.documents.get(&DocumentName::from(&policy.name)).cloned().flatten(),
-                holders: self.holders(&DocumentName::from(&policy.name)),
+                holders: BTreeSet::new(),
             }),
             Desired::User(user) => Observed::User(ObservedUser {
                 account: self.accounts.get(user.name.as_str()).cloned().flatten(),
@@ -163,21 +163,6 @@ impl Mirror {
                 Observed::Group(ObservedGroup { main: side(&group.main), twin: side(&group.twin) })
             }
         }
-    }
-
-    /// Users and groups known to have a policy attached.
-    fn holders(&self, policy: &DocumentName) -> BTreeSet<String> {
-        let users = self
-            .accounts
-            .iter()
-            .filter(|(_, known)| known.as_ref().is_some_and(|account| account.attached.contains(policy)))
-            .map(|(name, _)| format!("user {name}"));
-        let groups = self
-            .groups
-            .iter()
-            .filter(|(_, known)| known.as_ref().is_some_and(|group| group.attached.contains(policy)))
-            .map(|(name, _)| format!("group {name}"));
-        users.chain(groups).collect()
     }
 
     /// A document that is known to exist and was understood.
@@ -262,6 +247,10 @@ impl Mirror {
                 .into_iter()
                 .map(|side| {
                     self.groups.remove(side.group.as_str());
+                    // A member that the server does not know fails the whole call.
+                    for member in &side.members {
+                        self.accounts.remove(member.as_str());
+                    }
                     side.family.base.clone()
                 })
                 .collect(),
@@ -274,9 +263,9 @@ impl Mirror {
         }
     }
 
-    /// Forgets everything, such as after the server was away.
-    pub fn forget_all(&mut self) {
-        *self = Self::default();
+    /// Forgets a document that was absent, so that it is looked for again.
+    pub fn unlearn_document(&mut self, name: &DocumentName) {
+        self.documents.remove(name);
     }
 }
 

@@ -117,13 +117,7 @@ async fn begin(engine: Arc<Engine>, stage: Stage, lists: FirstLists) {
 }
 
 async fn prepare(engine: &Engine) -> Result<(), minio::Error> {
-    let facts = engine.server.read_accounts().await?;
-    {
-        let mut state = engine.state();
-        for fact in facts {
-            fact.enter(&mut state.mirror);
-        }
-    }
+    engine.learn_accounts().await?;
     if engine.settings.observe {
         return Ok(());
     }

@@ -98,6 +98,19 @@ impl Server {
         Ok(users.into_iter().map(|(name, entry)| Fact::Account(name, Some(account(entry)))).collect())
     }
 
+    /// Users and groups that have a policy attached, in words.
+    ///
+    /// # Errors
+    /// The classified answer of the server.
+    pub async fn policy_holders(&self, policy: &str) -> Result<BTreeSet<String>, minio::Error> {
+        let none = BTreeSet::new();
+        let entities = self.client.policy_entities(&none, &none, &BTreeSet::from([policy.to_owned()])).await?;
+        let holders = entities.by_holder().into_iter().filter(|(_, policies)| policies.contains(policy));
+        Ok(holders
+            .map(|(holder, _)| format!("{} {}", if holder.is_group() { "group" } else { "user" }, holder.name()))
+            .collect())
+    }
+
     /// Asks whether the server answers; any answer will do.
     ///
     /// # Errors

@@ -103,7 +103,8 @@ fn parse_words(
     let mut after_word = false;
     for c in name.chars() {
         let word = c.is_ascii_alphanumeric();
-        if !word && !(after_word && separators.contains(c)) {
+        let single_separator = after_word && separators.contains(c);
+        if !word && !single_separator {
             return Err(NameError::Shape { what, name: shorten(name), separators });
         }
         after_word = word;
@@ -237,12 +238,12 @@ impl PolicyName {
     /// # Errors
     /// Says which rule is broken and what would be right.
     pub fn parse(name: &str) -> Result<Self, NameError> {
-        let parsed = parse_words("policy name", name, "._-", 2, 128).or_else(|error| {
+        let parsed = parse_words("policy name", name, "._-", 2, 128).map_err(|error| {
             // Derived names hold two separators in a row; calling them reserved says more than calling them malformed.
             if name.starts_with("minio-manager--") {
-                Err(NameError::Reserved { what: "policy name", name: shorten(name) })
+                NameError::Reserved { what: "policy name", name: shorten(name) }
             } else {
-                Err(error)
+                error
             }
         })?;
         if DERIVED_POLICY_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {

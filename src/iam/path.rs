@@ -311,7 +311,8 @@ mod tests {
     fn bad_paths_name_the_rule() {
         use PathError::*;
         let long = format!("s3://lake/{}", "a/".repeat(520));
-        let cases: Vec<(&str, fn(&PathError) -> bool)> = vec![
+        type Expected = fn(&PathError) -> bool;
+        let cases: Vec<(&str, Expected)> = vec![
             ("lake/a", |e| matches!(e, Scheme)),
             ("S3://lake/a", |e| matches!(e, Scheme)),
             ("s3://La/a", |e| matches!(e, Bucket(_))),

@@ -130,6 +130,9 @@ impl Index {
             Some(true) => 2,
         };
         let mut effects = self.named_effects(entry, &Subject::User(user.name.clone()));
+        if entry.is_deleting() {
+            return effects;
+        }
         let mut add = |part, rank| effects.insert((Subject::User(user.name.clone()), part), Level::new(rank));
         add(Part::Enabled, enabled);
         for policy in &user.policies.names {
@@ -141,6 +144,9 @@ impl Index {
     fn group_effects(&self, entry: &Entry) -> Effects {
         let Some(group) = entry.group() else { return Effects::new() };
         let mut effects = self.named_effects(entry, &Subject::Group(group.name.clone()));
+        if entry.is_deleting() {
+            return effects;
+        }
         let mut add = |part, level| effects.insert((Subject::Group(group.name.clone()), part), level);
         add(Part::Enabled, Level::new(entry.group_enabled(group).into()));
         add(Part::Twin, Level::new(group.twin.into()));

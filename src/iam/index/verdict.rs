@@ -110,9 +110,9 @@ impl Index {
 
     fn judge_share(&self, entry: &Entry, share: &ShareDecl, now: Timestamp, verdict: &mut Verdict) {
         let meta = &entry.declared.meta;
-        if let Some(owner) = share.owner.as_ref().filter(|_| entry.is_live()) {
-            let present = self.present_owner(owner).map(|entry| entry.declared.meta.uid.clone());
-            verdict.bound_uid = meta.bound_uid.clone().or(present);
+        if let Some(owner) = &share.owner {
+            let present = self.present_owner(owner).filter(|_| entry.is_live());
+            verdict.bound_uid = meta.bound_uid.clone().or(present.map(|owner| owner.declared.meta.uid.clone()));
         }
         if !verdict.standing.is_in_force() {
             return;

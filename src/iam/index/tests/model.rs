@@ -8,7 +8,7 @@ use crate::iam::desired::Fate;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Put(Declared),
+    Put(Box<Declared>),
     Remove(ObjectKey),
     Relist(Kind, String, Vec<Declared>, bool),
     Unreadable(ObjectKey),
@@ -159,7 +159,7 @@ fn any_object(kind: Kind) -> BoxedStrategy<Declared> {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let kind = || select(KINDS.to_vec());
-    let put = kind().prop_flat_map(any_object).prop_map(Step::Put);
+    let put = kind().prop_flat_map(any_object).prop_map(|object| Step::Put(Box::new(object)));
     let relist = (kind(), select(vec![HOME, OTHER]), prop::bool::ANY).prop_flat_map(|(kind, namespace, unreadable)| {
         prop::collection::vec(any_object(kind), 0..3)
             .prop_map(move |objects| Step::Relist(kind, namespace.to_owned(), objects, unreadable))
@@ -245,9 +245,9 @@ impl World {
     fn step(&mut self, step: Step) -> Option<Dirty> {
         match step {
             Step::Put(object) => {
-                self.objects.insert(object.key().clone(), object.clone());
+                self.objects.insert(object.key().clone(), (*object).clone());
                 self.unreadable.remove(object.key());
-                Some(put(&mut self.index, object))
+                Some(put(&mut self.index, *object))
             }
             Step::Remove(key) => {
                 self.objects.remove(&key);
@@ -315,7 +315,7 @@ impl World {
         }
         world.index.tick(self.now);
         for object in self.objects.values().rev() {
-            world.step(Step::Put(object.clone()));
+            world.step(Step::Put(Box::new(object.clone())));
         }
         world
     }
