@@ -1,0 +1,108 @@
+# What a developer and a newcomer call. `make` alone lists the targets.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+# Builds are shared by all checkouts, and survive a new clone.
+CACHE := $(or $(MINIO_MANAGER_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/minio-manager)
+RUST := $(shell sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
+CARGO_TARGET_DIR ?= $(CACHE)/cargo/rustc-$(RUST)
+export CARGO_TARGET_DIR
+
+STACK := deploy/dev/stack
+DEMO := deploy/dev/demo
+
+# Servers that the caller's shell names are not for tests.
+OWN_SERVERS := unset KUBECONFIG MINIO_ENDPOINT REDIS_URL MINIO_MANAGER_STACK
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## start everything on this machine and show what it does
+	@$(DEMO) run
+
+.PHONY: demo-stop
+demo-stop: ## stop what `make demo` started; the next `make demo` goes on from there
+	@$(DEMO) stop
+
+.PHONY: demo-clean
+demo-clean: ## stop it and remove its data
+	@$(DEMO) stop --wipe
+
+.PHONY: build
+build: needs-cargo ## build minio-manager for development
+	@cargo build --locked
+
+.PHONY: release
+release: needs-cargo ## build minio-manager for use
+	@cargo build --locked --release
+	echo "$(CARGO_TARGET_DIR)/release/minio-manager"
+
+.PHONY: binary
+binary:
+	@echo "$(CARGO_TARGET_DIR)/debug/minio-manager"
+
+.PHONY: generate
+generate: needs-cargo ## write the files that follow from the code: crds/
+	@cargo run --locked --quiet -- crds --out crds
+
+.PHONY: check
+check: format lint scripts unit ## what needs no server: format, lints, unit tests, generated files
+
+.PHONY: format
+format: needs-cargo
+	@cargo fmt --check
+
+.PHONY: lint
+lint: needs-cargo
+	@cargo clippy --locked --all-targets --quiet -- --deny warnings
+
+.PHONY: scripts
+scripts:
+	@if command -v shellcheck > /dev/null; then
+	  shellcheck --external-sources $(STACK) $(DEMO) .ci/run
+	else
+	  echo "shellcheck is not installed, scripts are not checked (apt-get install shellcheck)"
+	fi
+
+# Among the unit tests is one that compares crds/ with the code.
+.PHONY: unit
+unit: needs-cargo
+	@cargo test --locked --quiet --lib --bins
+
+.PHONY: test
+test: test-servers test-demo ## everything, on real servers of its own
+
+.PHONY: test-servers
+test-servers: needs-cargo
+	@$(OWN_SERVERS)
+	$(STACK) tools > /dev/null
+	eval "$$($(STACK) env | grep '_BIN=')"
+	cargo test --locked
+
+# Twice, because a second run starts from what the first one left.
+.PHONY: test-demo
+test-demo:
+	@$(OWN_SERVERS)
+	state=$$(mktemp -d)
+	trap '$(DEMO) --state "$$state" stop --wipe' EXIT
+	$(DEMO) --state "$$state" run
+	$(DEMO) --state "$$state" run
+
+.PHONY: bench
+bench: needs-cargo ## measure a release build on real servers
+	@$(OWN_SERVERS)
+	$(STACK) tools > /dev/null
+	eval "$$($(STACK) env | grep '_BIN=')"
+	cargo bench --locked
+
+.PHONY: needs-cargo
+needs-cargo:
+	@command -v cargo > /dev/null || {
+	  echo "error: Rust is missing; install it and try again: https://rustup.rs" >&2
+	  exit 1
+	}
