@@ -27,7 +27,10 @@ pub(super) enum Part {
     /// How the key of a user is to be kept.
     Credentials(String),
     Member(UserName),
-    Grant { twin: bool, path: S3Path },
+    Grant {
+        twin: bool,
+        path: S3Path,
+    },
     Document(String),
 }
 
