@@ -91,14 +91,15 @@ async fn nothing_is_written_for_what_is_paused() {
     let world = World::shared().await;
     let alice = world.user("alice").await;
     let name = format!("user-home-policy-{}", alice.name);
-    let before = world.document(&name).await;
+    let written = async || world.minio().policy_info(&name).await.unwrap().map(|policy| policy.updated);
+    let before = written().await;
     world.annotate("MinioUser", &alice.name, "reconcile", Some("paused")).await;
     world.ready_is("MinioUser", &alice.name, "Unknown", "Paused").await;
     world.apply(&user(&alice.name, "policies: [readonly], enabled: false")).await;
     world.ready_is("MinioUser", &alice.name, "Unknown", "Paused").await;
     let account = world.expect_account(&alice.name).await;
     assert!(account.enabled && !account.policies.contains("readonly"), "{account:?}");
-    assert_eq!(world.document(&name).await, before);
+    assert_eq!(written().await, before);
     world.annotate("MinioUser", &alice.name, "reconcile", None).await;
     world.ready_is("MinioUser", &alice.name, "True", "Disabled").await;
     assert!(!world.expect_account(&alice.name).await.enabled);
@@ -110,8 +111,10 @@ async fn observing_plans_and_writes_nothing() {
     let (name, team) = (unique("alice"), unique("team"));
     world.apply(&user(&name, "")).await;
     world.apply(&group(&team, &format!("members: [{name}]"))).await;
-    let view = world.ready_is("MinioUser", &name, "Unknown", "Paused").await;
-    assert!(view.message("Ready").contains(&name), "it says what it would do: {}", view.message("Ready"));
+    let view = world
+        .observed("MinioUser", &name, "it says what it would do", |view| view.message("Ready").contains(&name))
+        .await;
+    assert_eq!(view.condition("Ready").unwrap()["reason"], "Paused");
     world.ready_is("MinioGroup", &team, "Unknown", "Paused").await;
     assert_eq!(view.0["metadata"]["finalizers"], serde_json::Value::Null);
     assert_eq!(world.account(&name).await, None);

@@ -83,7 +83,7 @@ impl Product {
             std::thread::spawn(|| {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
                 // Tests that know nothing of each other remove more than any limit would allow one installation.
-                let setup = Setup::default().with(&["--large-change-limit", "0", "--minio-writes-per-second", "0"]);
+                let setup = Setup::default().with(&["--large-change-limit", "0", "--audit-interval", "5s"]);
                 runtime.block_on(Self::start(setup))
             })
             .join()
