@@ -294,7 +294,9 @@ impl Engine {
         }
         let compared = self.compare(&mut state, subject, &outcome);
         state.outcomes.insert(subject.clone(), outcome);
-        for key in objects.into_iter().chain(compared) {
+        // Its own object tells of more than what it waited for: keys, documents, what is missing.
+        let own = state.index.object_of(subject).map(|object| object.meta.key.clone());
+        for key in objects.into_iter().chain(compared).chain(own) {
             self.reports.push(key, Urgency::Normal, Duration::ZERO);
         }
     }

@@ -134,13 +134,15 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
         self.changed.notify_one();
     }
 
-    /// How many keys wait or are worked on.
+    /// How many keys are due or worked on; what is only scheduled, such as the renewal of a key, waits for nobody.
     pub fn len(&self) -> usize {
         let state = self.lock();
-        state.waiting.len() + state.running.len()
+        let now = Instant::now();
+        let due = state.delayed.iter().take_while(|(due, _, _)| *due <= now).count();
+        state.ready.len() + due + state.running.len()
     }
 
-    /// Whether nothing waits and nothing is worked on.
+    /// Whether nothing is due and nothing is worked on.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -236,7 +238,9 @@ mod tests {
         assert_eq!(start.elapsed().as_secs(), 4);
         queue.done(&"a");
         queue.push("b", Urgency::Normal, Duration::from_secs(60));
+        assert!(queue.is_empty());
         queue.hurry();
+        assert_eq!(queue.len(), 1);
         assert_eq!(next_within(&queue, Duration::from_millis(1)).await, Some(("b", Urgency::Normal)));
     }
 

@@ -2,5 +2,6 @@
 
 mod crds;
 mod credentials;
+mod e2e;
 mod minio;
 mod support;

@@ -24,8 +24,13 @@ pub(super) enum Part {
     Twin,
     Extras,
     Policy(PolicyName),
+    /// How the key of a user is to be kept.
+    Credentials(String),
     Member(UserName),
-    Grant { twin: bool, path: S3Path },
+    Grant {
+        twin: bool,
+        path: S3Path,
+    },
     Document(String),
 }
 
@@ -66,7 +71,7 @@ pub(super) fn differences(before: &Effects, after: &Effects) -> BTreeMap<Subject
             // What was on the server before its object was usable until now.
             (Part::Enabled | Part::Fate, None, Some(is)) => is.rank == 0,
             // What nothing declares is only taken away after the subject was compared with the server.
-            (Part::Extras, _, _) | (_, None, _) => false,
+            (Part::Extras | Part::Credentials(_), _, _) | (_, None, _) => false,
             (_, Some(_), None) => true,
             (_, Some(was), Some(is)) => is.is_less_than(*was),
         };
@@ -135,6 +140,7 @@ impl Index {
         }
         let mut add = |part, rank| effects.insert((Subject::User(user.name.clone()), part), Level::new(rank));
         add(Part::Enabled, enabled);
+        add(Part::Credentials(format!("{:?}", user.credentials)), 1);
         for policy in &user.policies.names {
             add(Part::Policy(policy.clone()), 1);
         }

@@ -5,7 +5,8 @@
 
 use std::{
     env, fs,
-    net::TcpListener,
+    io::Write,
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
@@ -21,13 +22,23 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 const ATTEMPTS: usize = 3;
 const ROOT_USER: &str = "test-root";
 
-/// Stops the server as soon as the standard input ends, and removes the data.
+/// Stops and starts the server as it is told, stops it for good as soon as the standard input ends, and removes the data.
 const SUPERVISE: &str = r#"
 trap '' INT
 data=$1 minio=$2 address=$3
-"$minio" server "$data/drive" --address "$address" --certs-dir "$data/certs" --quiet > "$data/log" 2>&1 < /dev/null &
-server=$!
-cat > /dev/null
+start() {
+    "$minio" server "$data/drive" --address "$address" --certs-dir "$data/certs" --quiet >> "$data/log" 2>&1 < /dev/null &
+    server=$!
+}
+start
+while read -r order; do
+    case $order in
+        stop) kill -9 "$server"; wait "$server" ;;
+        start) start ;;
+        freeze) kill -STOP "$server" ;;
+        thaw) kill -CONT "$server" ;;
+    esac
+done
 kill -9 "$server" 2> /dev/null
 wait
 rm -rf "$data"
@@ -86,6 +97,37 @@ impl Server {
         let mut config = Config::new(self.endpoint(), self.root());
         config.ca_bundle = self.certificate.clone();
         config
+    }
+
+    /// Ends the server as a crash would; its data stays.
+    pub fn stop(&self) {
+        self.order("stop");
+        let deadline = Instant::now() + START_TIMEOUT;
+        while TcpStream::connect(self.endpoint.authority()).is_ok() {
+            assert!(Instant::now() < deadline, "MinIO does not stop");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Starts the stopped server again, on the same address and data, and waits until it is ready.
+    pub fn start_again(&self) {
+        self.order("start");
+        self.wait_for_iam().unwrap_or_else(|error| panic!("MinIO does not start again: {error}\n{}", self.log()));
+    }
+
+    /// Makes the server accept connections and answer nothing, until [`Server::thaw`].
+    pub fn freeze(&self) {
+        self.order("freeze");
+    }
+
+    /// Ends [`Server::freeze`].
+    pub fn thaw(&self) {
+        self.order("thaw");
+    }
+
+    fn order(&self, order: &str) {
+        let mut orders = self.supervisor.stdin.as_ref().expect("the supervisor is told by its input");
+        writeln!(orders, "{order}").expect("the supervisor of MinIO lives");
     }
 
     fn start_with(encryption: Encryption) -> Self {

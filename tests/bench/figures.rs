@@ -1,0 +1,113 @@
+//! Samples, their medians, and whether they are good enough.
+
+use std::{fs, path::PathBuf, process::ExitCode, time::Duration};
+
+use serde_json::{Value, json};
+
+/// Durations of one thing.
+#[derive(Clone, Debug, Default)]
+pub struct Samples(Vec<Duration>);
+
+impl Samples {
+    /// One more.
+    pub fn push(&mut self, sample: Duration) {
+        self.0.push(sample);
+    }
+
+    /// The duration that so many of a hundred samples do not exceed.
+    fn percentile(&self, percent: usize) -> Duration {
+        let mut sorted = self.0.clone();
+        sorted.sort();
+        let last = sorted.len().checked_sub(1).expect("there are samples");
+        sorted[(last * percent).div_ceil(100)]
+    }
+
+    fn median(&self) -> Duration {
+        self.percentile(50)
+    }
+
+    fn p99(&self) -> Duration {
+        self.percentile(99)
+    }
+}
+
+/// All results of a run.
+pub struct Report {
+    directory: PathBuf,
+    passed: bool,
+}
+
+impl Report {
+    /// Nothing measured yet.
+    pub fn new() -> Self {
+        let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench");
+        fs::create_dir_all(&directory).unwrap();
+        println!("{:<44} {:>5} {:>17} {:>17} {:>13}", "", "N", "median (floor)", "p99 (floor)", "ratio");
+        Self { directory, passed: true }
+    }
+
+    /// Durations beside those of the floor: at the median and at p99 at most so many times as long.
+    pub fn compare(&mut self, name: &str, samples: &Samples, floor: &Samples, limit: f64, limit_p99: f64) {
+        let ratio = |a: Duration, b: Duration| a.as_secs_f64() / b.as_secs_f64();
+        let at_median = ratio(samples.median(), floor.median());
+        let at_p99 = ratio(samples.p99(), floor.p99());
+        let passed = at_median <= limit && at_p99 <= limit_p99;
+        println!(
+            "{name:<44} {:>5} {:>8} ({:>6}) {:>8} ({:>6}) {at_median:>5.2} {at_p99:>6.2}  {}",
+            samples.0.len(),
+            shown(samples.median()),
+            shown(floor.median()),
+            shown(samples.p99()),
+            shown(floor.p99()),
+            verdict(passed)
+        );
+        self.note(
+            name,
+            passed,
+            json!({
+                "samples": samples.0.len(),
+                "medianMilliseconds": milliseconds(samples.median()),
+                "p99Milliseconds": milliseconds(samples.p99()),
+                "floorMedianMilliseconds": milliseconds(floor.median()),
+                "floorP99Milliseconds": milliseconds(floor.p99()),
+                "ratioAtMedian": at_median,
+                "ratioAtP99": at_p99,
+                "limitAtMedian": limit,
+                "limitAtP99": limit_p99,
+            }),
+        );
+    }
+
+    /// A count that must not be exceeded.
+    pub fn count(&mut self, name: &str, count: u64, limit: u64, details: Value) {
+        let passed = count <= limit;
+        println!("{name:<44} {count:>5} (at most {limit}) {details}  {}", verdict(passed));
+        self.note(name, passed, json!({"count": count, "limit": limit, "details": details}));
+    }
+
+    /// How the process is to end.
+    pub fn conclude(self) -> ExitCode {
+        println!("figures are in {}", self.directory.display());
+        if self.passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+
+    fn note(&mut self, name: &str, passed: bool, mut figures: Value) {
+        self.passed &= passed;
+        figures["name"] = json!(name);
+        figures["passed"] = json!(passed);
+        let file = name.replace([' ', ','], "-").replace("--", "-");
+        fs::write(self.directory.join(format!("{file}.json")), format!("{figures:#}\n")).unwrap();
+    }
+}
+
+fn verdict(passed: bool) -> &'static str {
+    if passed { "PASS" } else { "FAIL" }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+fn shown(duration: Duration) -> String {
+    format!("{:.1}ms", milliseconds(duration))
+}

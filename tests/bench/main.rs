@@ -1,0 +1,31 @@
+//! How long changes take to be in force, each figure beside its floor: the least that any controller would have to do, measured
+//! in the same run against the same servers.
+//!
+//! `make bench` runs it on a release build. Figures go to the terminal and, one file a measurement, to `bench/*.json` in the
+//! target directory. It ends with 1 where a requirement is missed.
+
+#[allow(dead_code, reason = "shared with the tests, which use all of it")]
+#[path = "../it/support/mod.rs"]
+mod support;
+
+mod burst;
+mod figures;
+mod issuing;
+mod restart;
+mod sharing;
+
+use std::process::ExitCode;
+
+use figures::Report;
+
+fn main() -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let mut report = Report::new();
+    runtime.block_on(async {
+        sharing::measure(&mut report).await;
+        issuing::measure(&mut report).await;
+        burst::measure(&mut report).await;
+        restart::measure(&mut report).await;
+    });
+    report.conclude()
+}

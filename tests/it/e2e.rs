@@ -1,0 +1,21 @@
+//! The whole product from outside: objects go into a real API server, and what counts is what people can then do with their
+//! keys on a real MinIO, and what that MinIO holds.
+
+mod adoption;
+mod crash;
+mod credentials;
+mod deletion;
+mod examples;
+mod faults;
+mod groups;
+mod invalid;
+mod matrix;
+mod modes;
+mod policies;
+mod process;
+mod references;
+mod restart;
+mod scale;
+mod shares;
+mod time;
+mod users;

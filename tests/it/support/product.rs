@@ -1,0 +1,350 @@
+//! The product itself: the real program as a child process, in a namespace of its own and beside a MinIO.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    fs::{self, File},
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::{Duration, Instant},
+};
+
+use minio_manager::minio::Credentials;
+use serde_json::Value;
+
+use super::{
+    kube::Cluster,
+    minio::{Server, unique},
+};
+
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How much of the log a failed test shows, in lines.
+const SHOWN_LINES: usize = 60;
+
+/// Kills the product when the test process has ended, however that came.
+const WATCH: &str = r#"trap '' INT; cat > /dev/null; kill -9 "$1" 2> /dev/null"#;
+
+/// How a product is to be started.
+#[derive(Clone, Default)]
+pub struct Setup {
+    /// The MinIO; one of its own where none is given.
+    pub minio: Option<Arc<Server>>,
+    /// Arguments beside those that every product of the tests gets.
+    pub arguments: Vec<String>,
+    /// Who the product is on MinIO; root where nobody is given.
+    pub credentials: Option<Credentials>,
+    /// The kubeconfig; the cluster's own where none is given.
+    pub kubeconfig: Option<PathBuf>,
+}
+
+impl Setup {
+    /// More arguments.
+    pub fn with(mut self, arguments: &[&str]) -> Self {
+        self.arguments.extend(arguments.iter().map(ToString::to_string));
+        self
+    }
+}
+
+/// The product with its namespace and its MinIO. Ends when dropped.
+pub struct Product {
+    namespace: String,
+    minio: Arc<Server>,
+    setup: Setup,
+    directory: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    running: Option<Running>,
+    /// How often the program was started: each start has log files of its own.
+    starts: usize,
+}
+
+struct Running {
+    program: Child,
+    /// Kills the program when its input ends.
+    watchdog: Child,
+    address: SocketAddr,
+}
+
+impl Product {
+    /// The product of this test process, started by whoever comes first. Tests that use it keep to names of their own, and
+    /// neither stop it nor its MinIO.
+    pub fn shared() -> &'static Self {
+        static PRODUCT: OnceLock<Product> = OnceLock::new();
+        PRODUCT.get_or_init(|| {
+            // Each test has a runtime of its own, which must neither be blocked into nor outlived.
+            std::thread::spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                // Tests that know nothing of each other remove more than any limit would allow one installation.
+                let setup = Setup::default().with(&["--large-change-limit", "0", "--audit-interval", "5s"]);
+                runtime.block_on(Self::start(setup))
+            })
+            .join()
+            .expect("the shared product did not start")
+        })
+    }
+
+    /// A product of one's own, alive but not necessarily ready.
+    pub async fn start(setup: Setup) -> Self {
+        let minio = setup.minio.clone().unwrap_or_else(|| Arc::new(Server::start()));
+        let directory = env::temp_dir().join(unique("minio-manager-product"));
+        fs::create_dir_all(&directory).unwrap();
+        let namespace = Cluster::shared().namespace("e2e").await;
+        let product = Self { namespace, minio, setup, directory, state: Mutex::default() };
+        product.launch();
+        product
+    }
+
+    /// The namespace of the installation, which is the one it watches.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The MinIO beside it.
+    pub fn minio(&self) -> &Server {
+        &self.minio
+    }
+
+    /// Starts the program and waits until its port for metrics and health is open.
+    pub fn launch(&self) {
+        let mut state = self.state();
+        assert!(state.running.is_none(), "the product is running already");
+        state.starts += 1;
+        let (stdout, stderr) = (self.log_file("stdout", state.starts), self.log_file("stderr", state.starts));
+        let mut command = self.command();
+        command.stdin(Stdio::null()).stdout(File::create(&stdout).unwrap()).stderr(File::create(&stderr).unwrap());
+        let mut program = command.spawn().unwrap();
+        let watchdog = Command::new("sh")
+            .args(["-c", WATCH, "watchdog", &program.id().to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let deadline = Instant::now() + START_TIMEOUT;
+        let address = loop {
+            let log = fs::read_to_string(&stderr).unwrap_or_default();
+            if let Some(address) = listen_address(&log) {
+                break address;
+            }
+            if let Some(status) = program.try_wait().unwrap() {
+                panic!("the product ended with {status}:\n{log}");
+            }
+            assert!(Instant::now() < deadline, "the product does not say where it listens:\n{log}");
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        state.running = Some(Running { program, watchdog, address });
+    }
+
+    fn command(&self) -> Command {
+        let root = self.setup.credentials.clone().unwrap_or_else(|| self.minio.root());
+        let kubeconfig = self.setup.kubeconfig.clone().unwrap_or_else(|| Cluster::shared().kubeconfig().to_owned());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_minio-manager"));
+        command
+            .arg("controller")
+            .args(["--home-namespace", &self.namespace])
+            .args(["--instance-id", &self.namespace])
+            .args(["--minio-endpoint", &self.minio.endpoint().to_string()])
+            .args(["--lease", "none", "--log-format", "json"])
+            .args(["--metrics-listen", "127.0.0.1:0"])
+            .args(&self.setup.arguments)
+            .env_clear()
+            .env("KUBECONFIG", kubeconfig)
+            .env("MINIO_ACCESS_KEY", &root.access_key)
+            .env("MINIO_SECRET_KEY", root.secret.expose());
+        if let Some(level) = env::var_os("RUST_LOG") {
+            command.env("RUST_LOG", level);
+        }
+        command
+    }
+
+    /// Ends the program as a crash would.
+    pub fn kill(&self) {
+        let Some(mut running) = self.state().running.take() else { return };
+        running.program.kill().unwrap();
+        running.program.wait().unwrap();
+        running.dismiss_watchdog();
+    }
+
+    /// Asks the program to end and waits until it has.
+    pub fn terminate(&self) -> ExitStatus {
+        let mut running = self.state().running.take().expect("the product is running");
+        let sent = Command::new("kill").args(["-TERM", &running.program.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        let deadline = Instant::now() + STOP_TIMEOUT;
+        let status = loop {
+            if let Some(status) = running.program.try_wait().unwrap() {
+                break status;
+            }
+            if Instant::now() > deadline {
+                running.program.kill().unwrap();
+                panic!("the product does not end within {STOP_TIMEOUT:?} of SIGTERM:\n{}", self.log_tail());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        running.dismiss_watchdog();
+        status
+    }
+
+    /// Whether the program has not ended by itself.
+    pub fn is_alive(&self) -> bool {
+        self.state().running.as_mut().is_some_and(|running| running.program.try_wait().unwrap().is_none())
+    }
+
+    /// Status and body of a GET to the port for metrics and health.
+    pub fn get(&self, path: &str) -> (u16, String) {
+        let address = self.state().running.as_ref().expect("the product is running").address;
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        (status.unwrap_or_else(|| panic!("no status in {head:?}")), body.to_owned())
+    }
+
+    /// All metrics now.
+    pub fn metrics(&self) -> Metrics {
+        let (status, body) = self.get("/metrics");
+        assert_eq!(status, 200, "{body}");
+        Metrics::parse(&body)
+    }
+
+    /// Everything on standard output, of all starts.
+    pub fn stdout(&self) -> String {
+        self.output("stdout")
+    }
+
+    /// Everything on standard error, of all starts.
+    pub fn stderr(&self) -> String {
+        self.output("stderr")
+    }
+
+    /// The audit lines of all starts.
+    pub fn audit(&self) -> Vec<Value> {
+        let parse = |line: &str| serde_json::from_str::<Value>(line).ok();
+        let is_audit = |line: &Value| line["target"] == "audit";
+        // A line may be half written at this moment.
+        self.stdout().lines().filter_map(parse).filter(is_audit).collect()
+    }
+
+    /// The end of the log, for a test that fails.
+    pub fn log_tail(&self) -> String {
+        let (stdout, stderr) = (self.stdout(), self.stderr());
+        format!("--- audit\n{}\n--- log ({})\n{}", tail(&stdout), self.directory.display(), tail(&stderr))
+    }
+
+    fn output(&self, name: &str) -> String {
+        let starts = self.state().starts;
+        (1..=starts).map(|start| fs::read_to_string(self.log_file(name, start)).unwrap_or_default()).collect()
+    }
+
+    fn log_file(&self, name: &str, start: usize) -> PathBuf {
+        self.directory.join(format!("{name}-{start}"))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Product {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            eprintln!("the product in namespace {}:\n{}", self.namespace, self.log_tail());
+        } else {
+            let _ = fs::remove_dir_all(&self.directory);
+        }
+    }
+}
+
+impl Running {
+    fn dismiss_watchdog(&mut self) {
+        // Its target is gone, and the number may be somebody else's soon.
+        let _ = self.watchdog.kill();
+        let _ = self.watchdog.wait();
+    }
+}
+
+fn listen_address(log: &str) -> Option<SocketAddr> {
+    let line = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    line.filter_map(|line| line["metrics"].as_str()?.parse().ok()).next()
+}
+
+fn tail(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
+}
+
+/// The metrics at one moment: every series with its value.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    series: BTreeMap<String, f64>,
+    families: BTreeMap<String, String>,
+}
+
+impl Metrics {
+    fn parse(exposition: &str) -> Self {
+        let mut series = BTreeMap::new();
+        let mut families = BTreeMap::new();
+        for line in exposition.lines() {
+            if let Some(family) = line.strip_prefix("# TYPE ") {
+                let (name, kind) = family.split_once(' ').expect("a family has a type");
+                families.insert(name.to_owned(), kind.to_owned());
+            } else if !line.starts_with('#')
+                && let Some((name, value)) = line.rsplit_once(' ')
+            {
+                series.insert(name.to_owned(), value.parse().unwrap_or(f64::NAN));
+            }
+        }
+        Self { series, families }
+    }
+
+    /// The type of a family, by its full name without the suffix of its series.
+    pub fn family(&self, name: &str) -> Option<&str> {
+        self.families.get(name).map(String::as_str)
+    }
+
+    /// The sum of all series of a name whose labels contain all of `labels`, such as `call="add-user"`.
+    pub fn sum(&self, name: &str, labels: &[&str]) -> f64 {
+        let of_name =
+            |series: &str| series.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('{'));
+        let wanted = |series: &&String| of_name(series) && labels.iter().all(|label| series.contains(label));
+        self.series.iter().filter(|(name, _)| wanted(name)).map(|(_, value)| value).sum()
+    }
+
+    /// Whether there is any series of a name.
+    pub fn has(&self, name: &str) -> bool {
+        self.series.keys().any(|series| series.split('{').next() == Some(name))
+    }
+
+    /// How many requests of these kinds MinIO was sent, whatever it answered.
+    pub fn requests(&self, calls: &[&str]) -> u64 {
+        let count = |call: &&str| self.sum("minio_manager_minio_requests_total", &[&format!("call=\"{call}\"")]);
+        calls.iter().map(count).sum::<f64>() as u64
+    }
+
+    /// How many requests of all kinds MinIO was sent.
+    pub fn all_requests(&self) -> u64 {
+        self.sum("minio_manager_minio_requests_total", &[]) as u64
+    }
+
+    /// How many requests that change something MinIO was sent.
+    pub fn writes(&self) -> u64 {
+        let writes: Vec<&str> = minio_manager::minio::Call::ALL
+            .iter()
+            .filter(|call| call.is_mutation())
+            .map(|call| call.as_str())
+            .collect();
+        self.requests(&writes)
+    }
+}
