@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::Failure;
-use crate::config::{ControllerArgs, ControllerConfig, Environment};
+use crate::config::{ControllerArgs, ControllerConfig, Environment, LeaseConfig};
 use crate::lease::InProcess;
 use crate::telemetry::{self, Metrics, Readiness, http, logs};
 
@@ -59,6 +59,9 @@ where
         metrics = %listener.local_addr()?,
         "starting"
     );
+    if config.lease != LeaseConfig::InProcess {
+        warn!("the lease is held in this process, whatever --lease says: run one replica, replaced by Recreate");
+    }
     let stage = Stage {
         readiness: Readiness::waiting("the first full lists of objects are not complete"),
         lease: Arc::new(InProcess::acquire(metrics.clone())),
