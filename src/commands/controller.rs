@@ -60,7 +60,7 @@ where
         "starting"
     );
     if config.lease != LeaseConfig::InProcess {
-        warn!("this version holds the lease in the process whatever --lease says: run exactly one replica");
+        warn!("the lease is held in this process, whatever --lease says: run one replica, replaced by Recreate");
     }
     let stage = Stage {
         readiness: Readiness::waiting("the first full lists of objects are not complete"),
