@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::iam::change::{Change, Holder};
-use crate::iam::desired::Desired;
+use crate::iam::desired::{Desired, Extras};
 use crate::iam::document::Document;
 use crate::iam::names::DocumentName;
 use crate::iam::observed::{
@@ -70,7 +70,7 @@ impl Mirror {
                 let attached = account.and_then(Option::as_ref).map(|account| &account.attached);
                 self.need_family(&mut needs, &user.home.base, attached, thorough);
                 self.need_family(&mut needs, &user.system.base, attached, thorough);
-                for policy in &user.policies {
+                for policy in user.policies.iter().chain(staying(attached, user.extras)) {
                     self.need_document(&mut needs, policy);
                 }
             }
@@ -82,7 +82,7 @@ impl Mirror {
                     }
                     let attached = state.and_then(Option::as_ref).map(|state| &state.attached);
                     self.need_family(&mut needs, &side.family.base, attached, thorough);
-                    for policy in &side.policies {
+                    for policy in side.policies.iter().chain(staying(attached, group.extras)) {
                         self.need_document(&mut needs, policy);
                     }
                     for member in &side.members {
@@ -267,6 +267,12 @@ impl Mirror {
     pub fn unlearn_document(&mut self, name: &DocumentName) {
         self.documents.remove(name);
     }
+}
+
+/// What is attached and may stay although nobody declares it. The server takes no list with a policy that does not exist, so
+/// it must be known of each whether it does.
+fn staying(attached: Option<&BTreeSet<DocumentName>>, extras: Extras) -> impl Iterator<Item = &DocumentName> {
+    attached.filter(|_| extras == Extras::Keep).into_iter().flatten()
 }
 
 impl Surroundings for Mirror {
