@@ -55,6 +55,8 @@ struct View {
     declared: Declared,
     verdict: Verdict,
     pending: Option<Pending>,
+    /// Whether a subject that it waits for could not be converged.
+    failing: bool,
     wanted: Map<String, Value>,
 }
 
@@ -66,6 +68,9 @@ async fn report(engine: &Engine, key: &ObjectKey) -> Result<(), Failure> {
     if let Some(path) = wants_marker(engine, &view) {
         see_to_marker(engine, key, &view, &path).await?;
         engine.reports.push(key.clone(), Urgency::Normal, Duration::ZERO);
+        return Ok(());
+    }
+    if is_first_look(engine, &view) {
         return Ok(());
     }
     if let Some(left) = grace_left(&view) {
@@ -103,7 +108,7 @@ fn look(engine: &Engine, key: &ObjectKey) -> Option<View> {
         now,
     });
     let pending = state.pending.get(key).copied();
-    Some(View { seen, declared, verdict, pending, wanted })
+    Some(View { seen, declared, verdict, pending, failing: failure.is_some(), wanted })
 }
 
 fn own_subject(declared: &Declared) -> Option<Subject> {
@@ -167,6 +172,19 @@ async fn see_to_marker(engine: &Engine, key: &ObjectKey, view: &View, path: &S3P
     }
     engine.state().markers.insert(view.seen.uid().to_owned(), note);
     Ok(())
+}
+
+/// Whether the object was in force before this process started, and it only has not been looked at yet: a start is no news.
+/// What comes of the look is reported then.
+fn is_first_look(engine: &Engine, view: &View) -> bool {
+    let in_progress = (Ready::Unknown, crate::api::meta::reason::PROGRESSING.to_owned());
+    let is_current =
+        view.seen.status.get("observedGeneration").and_then(Value::as_i64) == Some(view.verdict.generation);
+    is_current
+        && !view.failing
+        && status::is_ready(&view.seen.status)
+        && status::ready_and_reason(&view.wanted) == in_progress
+        && !engine.state().index.is_compared()
 }
 
 /// How long to hold back a status that says "in progress".

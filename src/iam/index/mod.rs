@@ -198,6 +198,11 @@ impl Index {
         self.progress.converged(subject, seq)
     }
 
+    /// Whether all subjects have been compared with the server since the start.
+    pub fn is_compared(&self) -> bool {
+        self.compared
+    }
+
     /// All subjects have been compared with the server: former versions that this index has not seen are no more in force.
     /// Returns the objects that waited for it.
     pub fn compared(&mut self) -> BTreeSet<ObjectKey> {
