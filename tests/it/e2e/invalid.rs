@@ -69,6 +69,11 @@ async fn what_is_not_permitted_is_left_out_and_the_rest_converges() {
     world.apply(&user(&name, "policies: [consoleAdmin, readonly]")).await;
     let message = world.stalled("MinioUser", &name, "NotPermitted").await;
     assert!(message.contains("consoleAdmin"), "{message}");
+    world
+        .eventually("the rest converges", async || {
+            world.account(&name).await.is_some_and(|account| account.policies.contains("readonly"))
+        })
+        .await;
     let policies = world.expect_account(&name).await.policies;
     assert!(policies.contains("readonly") && !policies.contains("consoleAdmin"), "{policies:?}");
     world
