@@ -98,7 +98,7 @@ bench: needs-cargo ## measure a release build on real servers
 	@$(OWN_SERVERS)
 	$(STACK) tools > /dev/null
 	eval "$$($(STACK) env | grep '_BIN=')"
-	cargo bench --locked
+	cargo bench --locked --bench bench
 
 .PHONY: needs-cargo
 needs-cargo:
