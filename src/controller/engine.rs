@@ -154,7 +154,7 @@ impl Engine {
         };
         Self {
             state: Mutex::new(state),
-            subjects: Queue::default(),
+            subjects: Queue::gathering(),
             reports: Queue::default(),
             admissions: Queue::default(),
             objects: parts.objects,

@@ -3,6 +3,10 @@
 //! A key is handed out to one worker at a time. Pushed again while it runs, it is handed out once more afterwards, so no
 //! change is lost and none is worked on twice at once. The queue holds each key once: its size is bounded by the number of
 //! keys, not by the number of events.
+//!
+//! In a queue that gathers, a key that was pushed while it ran is in a burst: more is likely to follow, and one run for all of
+//! it costs the server less than one for each. The key is handed out when nothing has come for a moment, or has come for too
+//! long. What is urgent never waits for that, and neither does a change that comes after the last one was worked on.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
@@ -11,6 +15,12 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+/// For how long nothing must come before a burst is over.
+const QUIET: Duration = Duration::from_millis(20);
+
+/// How long a burst is gathered at most.
+const GATHER_LIMIT: Duration = Duration::from_secs(1);
 
 /// Which of two keys that are due goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,16 +36,28 @@ struct Entry {
     due: Instant,
     urgency: Urgency,
     order: u64,
+    /// Until when a burst is gathered.
+    gathers_until: Option<Instant>,
 }
 
 impl Entry {
     /// The earlier time and the higher urgency of both; the place in the line stays the older one.
-    fn merge(self, other: Entry) -> Entry {
-        Entry {
-            due: self.due.min(other.due),
-            urgency: self.urgency.max(other.urgency),
-            order: self.order.min(other.order),
+    fn merge(self, other: Entry, now: Instant) -> Entry {
+        let urgency = self.urgency.max(other.urgency);
+        let gathers_until = self.gathers_until.filter(|_| urgency == Urgency::Normal);
+        let due = match gathers_until {
+            Some(limit) if other.due <= now => limit.min(now + QUIET),
+            _ => self.due.min(other.due),
+        };
+        Entry { due, urgency, order: self.order.min(other.order), gathers_until }
+    }
+
+    /// The entry of a key that was pushed while it ran.
+    fn in_a_burst(self, now: Instant) -> Entry {
+        if self.urgency == Urgency::Urgent || self.due > now {
+            return self;
         }
+        Entry { due: now + QUIET, gathers_until: Some(now + GATHER_LIMIT), ..self }
     }
 }
 
@@ -49,6 +71,8 @@ struct State<K> {
 
 /// The queue; shared between who pushes and who works.
 pub struct Queue<K> {
+    /// Whether one run is wanted for a whole burst.
+    gathers: bool,
     state: Mutex<State<K>>,
     changed: Notify,
 }
@@ -62,19 +86,25 @@ impl<K: Clone + Eq + Hash + Ord> Default for Queue<K> {
             running: HashMap::new(),
             next_order: 0,
         };
-        Self { state: Mutex::new(state), changed: Notify::new() }
+        Self { gathers: false, state: Mutex::new(state), changed: Notify::new() }
     }
 }
 
 impl<K: Clone + Eq + Hash + Ord> Queue<K> {
+    /// A queue that gathers bursts.
+    pub fn gathering() -> Self {
+        Self { gathers: true, ..Self::default() }
+    }
+
     /// Puts a key in, to be worked on after `delay`.
     pub fn push(&self, key: K, urgency: Urgency, delay: Duration) {
         let mut state = self.lock();
         let order = state.next_order;
         state.next_order += 1;
-        let entry = Entry { due: Instant::now() + delay, urgency, order };
+        let now = Instant::now();
+        let entry = Entry { due: now + delay, urgency, order, gathers_until: None };
         match state.running.get_mut(&key) {
-            Some(again) => *again = Some(again.map_or(entry, |held| held.merge(entry))),
+            Some(again) => *again = Some(again.map_or(entry, |held| held.merge(entry, now))),
             None => state.insert(key, entry),
         }
         drop(state);
@@ -114,6 +144,7 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
     pub fn done(&self, key: &K) {
         let mut state = self.lock();
         if let Some((key, Some(again))) = state.running.remove_entry(key) {
+            let again = if self.gathers { again.in_a_burst(Instant::now()) } else { again };
             state.insert(key, again);
             drop(state);
             self.changed.notify_one();
@@ -127,7 +158,8 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
         let delayed: Vec<K> = state.delayed.iter().map(|(_, _, key)| key.clone()).collect();
         for key in delayed {
             if let Some(entry) = state.waiting.get(&key).copied() {
-                state.insert(key, Entry { due: now, ..entry });
+                state.remove(&key, entry);
+                state.insert(key, Entry { due: now, gathers_until: None, ..entry });
             }
         }
         drop(state);
@@ -154,20 +186,26 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
 
 impl<K: Clone + Eq + Hash + Ord> State<K> {
     fn insert(&mut self, key: K, entry: Entry) {
+        let now = Instant::now();
         let entry = match self.waiting.get(&key).copied() {
             Some(held) => {
-                self.delayed.remove(&(held.due, held.order, key.clone()));
-                self.ready.remove(&(std::cmp::Reverse(held.urgency), held.order));
-                held.merge(entry)
+                self.remove(&key, held);
+                held.merge(entry, now)
             }
             None => entry,
         };
         self.waiting.insert(key.clone(), entry);
-        if entry.due <= Instant::now() {
+        if entry.due <= now {
             self.ready.insert((std::cmp::Reverse(entry.urgency), entry.order), key);
         } else {
             self.delayed.insert((entry.due, entry.order, key));
         }
+    }
+
+    fn remove(&mut self, key: &K, held: Entry) {
+        self.waiting.remove(key);
+        self.delayed.remove(&(held.due, held.order, key.clone()));
+        self.ready.remove(&(std::cmp::Reverse(held.urgency), held.order));
     }
 
     fn promote(&mut self, now: Instant) {
@@ -225,6 +263,38 @@ mod tests {
         assert_eq!(queue.next().await, ("a", Urgency::Urgent));
         queue.done(&"a");
         assert!(queue.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_is_gathered_and_what_is_urgent_ends_that() {
+        let queue = Queue::gathering();
+        let start = Instant::now();
+        queue.push("a", Urgency::Normal, NOW);
+        assert_eq!(next_within(&queue, NOW).await, Some(("a", Urgency::Normal)), "the first is not kept waiting");
+        queue.push("a", Urgency::Normal, NOW);
+        queue.done(&"a");
+        for _ in 0..10 {
+            assert_eq!(next_within(&queue, QUIET / 2).await, None);
+            queue.push("a", Urgency::Normal, NOW);
+        }
+        assert_eq!(next_within(&queue, QUIET * 2).await, Some(("a", Urgency::Normal)), "it is quiet");
+        assert_eq!(start.elapsed(), QUIET / 2 * 10 + QUIET);
+        // One that never ends.
+        queue.push("a", Urgency::Normal, NOW);
+        queue.done(&"a");
+        let start = Instant::now();
+        while next_within(&queue, QUIET / 2).await.is_none() {
+            queue.push("a", Urgency::Normal, NOW);
+        }
+        assert_eq!(start.elapsed(), GATHER_LIMIT);
+        queue.push("a", Urgency::Normal, NOW);
+        queue.done(&"a");
+        queue.push("a", Urgency::Urgent, NOW);
+        assert_eq!(next_within(&queue, NOW).await, Some(("a", Urgency::Urgent)));
+        queue.done(&"a");
+        // After the end everything is as before.
+        queue.push("a", Urgency::Normal, NOW);
+        assert_eq!(next_within(&queue, NOW).await, Some(("a", Urgency::Normal)));
     }
 
     #[tokio::test(start_paused = true)]
