@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
 use crate::controller::credentials::{Issuer, SecretCache};
+use crate::iam::declared::{Body, Target};
 use crate::iam::desired::Desired;
 use crate::iam::index::{self, Dirty, Event, Index, ServerPolicies};
 use crate::iam::observed::Surroundings;
@@ -26,6 +27,9 @@ use super::outcome::{Outcome, Report, Retry, backoff};
 use super::queue::{Queue, Urgency};
 use super::report;
 use super::server::Server;
+
+/// How many of the objects that wait for their finalizer are looked at to tell a burst.
+const HELD_LOOKED_AT: usize = 256;
 
 /// What the controller was told to be.
 #[derive(Clone, Debug)]
@@ -180,6 +184,7 @@ impl Engine {
             self.hold(object);
             return;
         }
+        self.release(&object.key);
         let mut state = self.state();
         if is_stale(&state, &object) {
             return;
@@ -241,6 +246,11 @@ impl Engine {
         self.held().remove(key);
     }
 
+    /// Whether objects that act through the subject wait for their finalizer at this moment.
+    fn more_is_coming(&self, subject: &Subject) -> bool {
+        self.held().values().take(HELD_LOOKED_AT).any(|object| acts_through(object, subject))
+    }
+
     fn held(&self) -> MutexGuard<'_, HashMap<ObjectKey, Decoded>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -264,7 +274,11 @@ impl Engine {
                 index::Urgency::Revocation => Urgency::Urgent,
                 index::Urgency::Normal => Urgency::Normal,
             };
-            self.subjects.push(subject, urgency, Duration::ZERO);
+            if urgency == Urgency::Normal && self.more_is_coming(&subject) {
+                self.subjects.push_in_a_burst(subject);
+            } else {
+                self.subjects.push(subject, urgency, Duration::ZERO);
+            }
         }
         // What converges is reported when it has; before, a report would only compete with it.
         let delay = if converges { report::GRACE } else { Duration::ZERO };
@@ -413,6 +427,22 @@ impl Engine {
         super::status::publish_counts(&self.metrics, &counts);
         self.metrics.set_documents_bytes(bytes as u64);
         self.metrics.set_queue_depth(self.subjects.len());
+    }
+}
+
+/// Whether a share or membership gives something through the subject.
+fn acts_through(object: &Decoded, subject: &Subject) -> bool {
+    let Event::Upsert(declared) = &object.event else { return false };
+    match (&declared.body, subject) {
+        (Ok(Body::Share(share)), Subject::Everyone) => share.everyone,
+        (Ok(Body::Share(share)), _) => share.grants.keys().any(|target| match (target, subject) {
+            (Target::User(name), Subject::User(user)) => name == user,
+            // Or its twin, whose name is longer.
+            (Target::Group(name), Subject::Group(group)) => name.as_str().starts_with(group.as_str()),
+            _ => false,
+        }),
+        (Ok(Body::Membership(membership)), Subject::Group(group)) => membership.group == *group,
+        _ => false,
     }
 }
 

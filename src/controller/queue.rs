@@ -19,6 +19,9 @@ use tokio::time::Instant;
 /// For how long nothing must come before a burst is over.
 const QUIET: Duration = Duration::from_millis(20);
 
+/// For how long after a run a burst may go on.
+const AFTERMATH: Duration = Duration::from_millis(300);
+
 /// How long a burst is gathered at most.
 const GATHER_LIMIT: Duration = Duration::from_secs(1);
 
@@ -46,7 +49,7 @@ impl Entry {
         let urgency = self.urgency.max(other.urgency);
         let gathers_until = self.gathers_until.filter(|_| urgency == Urgency::Normal);
         let due = match gathers_until {
-            Some(limit) if other.due <= now => limit.min(now + QUIET),
+            Some(limit) if other.due <= now || other.gathers_until.is_some() => limit.min(now + QUIET),
             _ => self.due.min(other.due),
         };
         Entry { due, urgency, order: self.order.min(other.order), gathers_until }
@@ -54,7 +57,7 @@ impl Entry {
 
     /// The entry of a key that was pushed while it ran.
     fn in_a_burst(self, now: Instant) -> Entry {
-        if self.urgency == Urgency::Urgent || self.due > now {
+        if self.urgency == Urgency::Urgent || self.due > now || self.gathers_until.is_some() {
             return self;
         }
         Entry { due: now + QUIET, gathers_until: Some(now + GATHER_LIMIT), ..self }
@@ -66,6 +69,8 @@ struct State<K> {
     delayed: BTreeSet<(Instant, u64, K)>,
     ready: BTreeMap<(std::cmp::Reverse<Urgency>, u64), K>,
     running: HashMap<K, Option<Entry>>,
+    /// Until when keys whose burst was worked on are taken to be in it still.
+    bursts: HashMap<K, Instant>,
     next_order: u64,
 }
 
@@ -84,6 +89,7 @@ impl<K: Clone + Eq + Hash + Ord> Default for Queue<K> {
             delayed: BTreeSet::new(),
             ready: BTreeMap::new(),
             running: HashMap::new(),
+            bursts: HashMap::new(),
             next_order: 0,
         };
         Self { gathers: false, state: Mutex::new(state), changed: Notify::new() }
@@ -103,6 +109,21 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
         state.next_order += 1;
         let now = Instant::now();
         let entry = Entry { due: now + delay, urgency, order, gathers_until: None };
+        match state.running.get_mut(&key) {
+            Some(again) => *again = Some(again.map_or(entry, |held| held.merge(entry, now))),
+            None => state.insert(key, entry),
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// As [`Queue::push`], of a change that is known to be one of several that come together.
+    pub fn push_in_a_burst(&self, key: K) {
+        let mut state = self.lock();
+        let order = state.next_order;
+        state.next_order += 1;
+        let now = Instant::now();
+        let entry = Entry { due: now, urgency: Urgency::Normal, order, gathers_until: None }.in_a_burst(now);
         match state.running.get_mut(&key) {
             Some(again) => *again = Some(again.map_or(entry, |held| held.merge(entry, now))),
             None => state.insert(key, entry),
@@ -192,6 +213,7 @@ impl<K: Clone + Eq + Hash + Ord> State<K> {
                 self.remove(&key, held);
                 held.merge(entry, now)
             }
+            None if self.is_in_a_burst(&key, now) => entry.in_a_burst(now),
             None => entry,
         };
         self.waiting.insert(key.clone(), entry);
@@ -208,6 +230,14 @@ impl<K: Clone + Eq + Hash + Ord> State<K> {
         self.ready.remove(&(std::cmp::Reverse(held.urgency), held.order));
     }
 
+    fn is_in_a_burst(&mut self, key: &K, now: Instant) -> bool {
+        let lasts = self.bursts.get(key).is_some_and(|until| *until > now);
+        if !lasts {
+            self.bursts.remove(key);
+        }
+        lasts
+    }
+
     fn promote(&mut self, now: Instant) {
         while let Some((due, order, key)) = self.delayed.pop_first() {
             if due > now {
@@ -222,7 +252,10 @@ impl<K: Clone + Eq + Hash + Ord> State<K> {
 
     fn take(&mut self) -> Option<(K, Urgency)> {
         let ((std::cmp::Reverse(urgency), _), key) = self.ready.pop_first()?;
-        self.waiting.remove(&key);
+        let entry = self.waiting.remove(&key);
+        if entry.is_some_and(|entry| entry.gathers_until.is_some()) {
+            self.bursts.insert(key.clone(), Instant::now() + AFTERMATH);
+        }
         self.running.insert(key.clone(), None);
         Some((key, urgency))
     }
@@ -292,7 +325,22 @@ mod tests {
         queue.push("a", Urgency::Urgent, NOW);
         assert_eq!(next_within(&queue, NOW).await, Some(("a", Urgency::Urgent)));
         queue.done(&"a");
+        queue.push("a", Urgency::Normal, NOW);
+        assert_eq!(next_within(&queue, QUIET / 2).await, None, "it may go on");
+        assert_eq!(next_within(&queue, QUIET).await, Some(("a", Urgency::Normal)));
+        queue.done(&"a");
+        tokio::time::sleep(AFTERMATH * 2).await;
+        queue.push("a", Urgency::Normal, NOW);
+        assert_eq!(next_within(&queue, NOW).await, Some(("a", Urgency::Normal)), "it is over");
+        queue.done(&"a");
         // After the end everything is as before.
+        queue.push("b", Urgency::Normal, NOW);
+        queue.push_in_a_burst("b");
+        assert_eq!(next_within(&queue, NOW).await, Some(("b", Urgency::Normal)), "the first is not kept waiting");
+        queue.push_in_a_burst("b");
+        queue.done(&"b");
+        assert_eq!(next_within(&queue, QUIET / 2).await, None);
+        assert_eq!(next_within(&queue, QUIET).await, Some(("b", Urgency::Normal)));
         queue.push("a", Urgency::Normal, NOW);
         assert_eq!(next_within(&queue, NOW).await, Some(("a", Urgency::Normal)));
     }
