@@ -19,6 +19,9 @@ use tokio::time::Instant;
 /// For how long nothing must come before a burst is over.
 const QUIET: Duration = Duration::from_millis(20);
 
+/// The same where it is known that more is coming.
+const QUIET_AMID: Duration = Duration::from_millis(250);
+
 /// For how long after a run a burst may go on.
 const AFTERMATH: Duration = Duration::from_millis(300);
 
@@ -47,20 +50,25 @@ impl Entry {
     /// The earlier time and the higher urgency of both; the place in the line stays the older one.
     fn merge(self, other: Entry, now: Instant) -> Entry {
         let urgency = self.urgency.max(other.urgency);
-        let gathers_until = self.gathers_until.filter(|_| urgency == Urgency::Normal);
-        let due = match gathers_until {
-            Some(limit) if other.due <= now || other.gathers_until.is_some() => limit.min(now + QUIET),
-            _ => self.due.min(other.due),
+        let earlier = self.due.min(other.due);
+        let (due, gathers_until) = match (self.gathers_until, other.gathers_until) {
+            _ if urgency == Urgency::Urgent => (earlier, None),
+            (Some(limit), Some(_)) => (limit.min(other.due), Some(limit)),
+            (Some(limit), None) if other.due <= now => (limit.min(now + QUIET), Some(limit)),
+            (Some(limit), None) => (earlier, Some(limit)),
+            // What is only scheduled has no part in the burst.
+            (None, Some(limit)) if self.due > now => (earlier, Some(limit)),
+            (None, _) => (earlier, None),
         };
         Entry { due, urgency, order: self.order.min(other.order), gathers_until }
     }
 
-    /// The entry of a key that was pushed while it ran.
-    fn in_a_burst(self, now: Instant) -> Entry {
+    /// The entry of a key that more is likely to come for within `quiet`.
+    fn in_a_burst(self, now: Instant, quiet: Duration) -> Entry {
         if self.urgency == Urgency::Urgent || self.due > now || self.gathers_until.is_some() {
             return self;
         }
-        Entry { due: now + QUIET, gathers_until: Some(now + GATHER_LIMIT), ..self }
+        Entry { due: now + quiet, gathers_until: Some(now + GATHER_LIMIT), ..self }
     }
 }
 
@@ -117,13 +125,14 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
         self.changed.notify_one();
     }
 
-    /// As [`Queue::push`], of a change that is known to be one of several that come together.
+    /// As [`Queue::push`], of a change that is known not to be the last of several that come together.
     pub fn push_in_a_burst(&self, key: K) {
         let mut state = self.lock();
         let order = state.next_order;
         state.next_order += 1;
         let now = Instant::now();
-        let entry = Entry { due: now, urgency: Urgency::Normal, order, gathers_until: None }.in_a_burst(now);
+        let entry =
+            Entry { due: now, urgency: Urgency::Normal, order, gathers_until: None }.in_a_burst(now, QUIET_AMID);
         match state.running.get_mut(&key) {
             Some(again) => *again = Some(again.map_or(entry, |held| held.merge(entry, now))),
             None => state.insert(key, entry),
@@ -165,7 +174,7 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
     pub fn done(&self, key: &K) {
         let mut state = self.lock();
         if let Some((key, Some(again))) = state.running.remove_entry(key) {
-            let again = if self.gathers { again.in_a_burst(Instant::now()) } else { again };
+            let again = if self.gathers { again.in_a_burst(Instant::now(), QUIET) } else { again };
             state.insert(key, again);
             drop(state);
             self.changed.notify_one();
@@ -208,12 +217,12 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
 impl<K: Clone + Eq + Hash + Ord> State<K> {
     fn insert(&mut self, key: K, entry: Entry) {
         let now = Instant::now();
+        let entry = if self.is_in_a_burst(&key, now) { entry.in_a_burst(now, QUIET) } else { entry };
         let entry = match self.waiting.get(&key).copied() {
             Some(held) => {
                 self.remove(&key, held);
                 held.merge(entry, now)
             }
-            None if self.is_in_a_burst(&key, now) => entry.in_a_burst(now),
             None => entry,
         };
         self.waiting.insert(key.clone(), entry);
@@ -339,8 +348,17 @@ mod tests {
         assert_eq!(next_within(&queue, NOW).await, Some(("b", Urgency::Normal)), "the first is not kept waiting");
         queue.push_in_a_burst("b");
         queue.done(&"b");
-        assert_eq!(next_within(&queue, QUIET / 2).await, None);
-        assert_eq!(next_within(&queue, QUIET).await, Some(("b", Urgency::Normal)));
+        assert_eq!(next_within(&queue, QUIET_AMID / 2).await, None);
+        queue.push("b", Urgency::Normal, NOW);
+        assert_eq!(next_within(&queue, QUIET * 2).await, Some(("b", Urgency::Normal)), "that was the last");
+        queue.done(&"b");
+        tokio::time::sleep(AFTERMATH * 2).await;
+        queue.push("b", Urgency::Normal, Duration::from_secs(3600));
+        queue.push_in_a_burst("b");
+        tokio::time::sleep(QUIET_AMID / 2).await;
+        queue.push_in_a_burst("b");
+        assert_eq!(next_within(&queue, QUIET_AMID - QUIET).await, None, "what is scheduled changes nothing");
+        assert_eq!(next_within(&queue, QUIET * 2).await, Some(("b", Urgency::Normal)));
         queue.push("a", Urgency::Normal, NOW);
         assert_eq!(next_within(&queue, NOW).await, Some(("a", Urgency::Normal)));
     }
