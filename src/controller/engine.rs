@@ -15,14 +15,13 @@ use crate::iam::desired::Desired;
 use crate::iam::index::{self, Dirty, Event, Index, ServerPolicies};
 use crate::iam::observed::Surroundings;
 use crate::iam::subject::{Kind, ObjectKey, Subject};
-use crate::minio;
 use crate::telemetry::Metrics;
 
 use super::decode::Decoded;
 use super::health::Health;
 use super::mirror::Mirror;
 use super::objects::{Objects, Seen};
-use super::outcome::{Outcome, Report, Retry, backoff};
+use super::outcome::{Failure, Outcome, Report, Retry, backoff};
 use super::queue::{Queue, Urgency};
 use super::server::Server;
 
@@ -66,10 +65,10 @@ pub struct State {
     pub outcomes: HashMap<Subject, Outcome>,
     /// Objects that wait for convergence.
     pub pending: HashMap<ObjectKey, Pending>,
-    /// Subjects whose folders have been laid out by this process.
-    pub laid_out: HashSet<Subject>,
-    /// Shares (by uid) whose folder marker has been seen to, and what there is to say about it.
-    pub markers: HashMap<String, Option<String>>,
+    /// Subjects whose folders this process has seen to, and whether they have any.
+    pub laid_out: HashMap<Subject, bool>,
+    /// Shares (by uid) whose folder marker has been seen to: for which generation, and what there is to say about it.
+    pub markers: HashMap<String, (i64, Option<String>)>,
     /// Subjects that wait for a policy or an account to exist, or for a policy to be given up, by name.
     pub waiting: HashMap<String, BTreeSet<Subject>>,
     /// Subjects that have not been compared with the server since the start; `None` once all have been.
@@ -83,7 +82,7 @@ pub struct State {
 impl State {
     /// Forgets what was known of the server; the declarations stay.
     pub fn forget_server(&mut self) {
-        self.mirror = Mirror::default();
+        self.mirror.forget_all();
         self.laid_out.clear();
         self.proven.clear();
     }
@@ -144,7 +143,7 @@ impl Engine {
             seen: HashMap::new(),
             outcomes: HashMap::new(),
             pending: HashMap::new(),
-            laid_out: HashSet::new(),
+            laid_out: HashMap::new(),
             markers: HashMap::new(),
             waiting: HashMap::new(),
             uncompared: None,
@@ -183,7 +182,17 @@ impl Engine {
         if is_stale(&state, &object) {
             return;
         }
-        let Decoded { key, seen, event } = object;
+        let Decoded { key, mut seen, event } = object;
+        if let Some(held) = state.seen.get(&key) {
+            if matches!(event, Event::Undecodable(..)) {
+                seen.status.clone_from(&held.status);
+            }
+            let (was, is) = (held.uid().to_owned(), seen.uid());
+            if was != is {
+                state.markers.remove(&was);
+                state.proven.remove(&was);
+            }
+        }
         state.seen.insert(key.clone(), seen);
         let dirty = state.index.apply(event);
         self.spread(&mut state, dirty, Some(&key));
@@ -195,6 +204,7 @@ impl Engine {
         let mut state = self.state();
         if let Some(seen) = state.seen.remove(key) {
             state.markers.remove(seen.uid());
+            state.proven.remove(seen.uid());
         }
         state.pending.remove(key);
         let dirty = state.index.apply(Event::Delete(key.clone()));
@@ -235,9 +245,27 @@ impl Engine {
         self.held().get(key).cloned()
     }
 
-    /// The object under this key waits no longer.
-    pub fn release(&self, key: &ObjectKey) {
-        self.held().remove(key);
+    /// The object with this uid waits no longer. Says whether it still did.
+    pub fn release(&self, key: &ObjectKey, uid: &str) -> bool {
+        let mut held = self.held();
+        let still = held.get(key).is_some_and(|object| object.seen.uid() == uid);
+        if still {
+            held.remove(key);
+        }
+        still
+    }
+
+    /// Whether no object waits for its finalizer.
+    pub fn all_admitted(&self) -> bool {
+        self.held().is_empty()
+    }
+
+    /// Takes in the answer to a write of ours, unless the object went away meanwhile.
+    pub fn answer(&self, object: Decoded) {
+        let is_known = self.state().seen.get(&object.key).is_some_and(|seen| seen.uid() == object.seen.uid());
+        if is_known {
+            self.upsert(object);
+        }
     }
 
     fn held(&self) -> MutexGuard<'_, HashMap<ObjectKey, Decoded>> {
@@ -255,7 +283,8 @@ impl Engine {
     pub fn spread(&self, state: &mut State, dirty: Dirty, cause: Option<&ObjectKey>) {
         if let Some(key) = cause.filter(|_| !dirty.subjects.is_empty()) {
             let revokes = dirty.subjects.values().any(|urgency| *urgency == index::Urgency::Revocation);
-            state.pending.entry(key.clone()).or_insert(Pending { since: Instant::now(), revokes });
+            let pending = state.pending.entry(key.clone()).or_insert(Pending { since: Instant::now(), revokes });
+            pending.revokes |= revokes;
         }
         for (subject, urgency) in dirty.subjects {
             let urgency = match urgency {
@@ -274,6 +303,8 @@ impl Engine {
     pub fn finish(&self, subject: &Subject, urgency: Urgency, outcome: Outcome) {
         let mut state = self.state();
         let objects = match &outcome.result {
+            // What was left undone on purpose is not in force.
+            Ok(report) if report.held_back => state.index.waiting_for(subject),
             Ok(_) => state.index.converged(subject, outcome.sequence),
             Err(failure) => {
                 let waiting = state.index.waiting_for(subject);
@@ -293,7 +324,14 @@ impl Engine {
             self.wait_for(&mut state, subject, report);
         }
         let compared = self.compare(&mut state, subject, &outcome);
-        state.outcomes.insert(subject.clone(), outcome);
+        if *subject == Subject::Everyone || state.index.object_of(subject).is_some() {
+            state.outcomes.insert(subject.clone(), outcome);
+        } else {
+            // Nobody declares it any more, so nobody will ask again.
+            let desired = state.index.desired(subject, Timestamp::now());
+            state.outcomes.remove(subject);
+            state.mirror.forget(&desired);
+        }
         // Its own object tells of more than what it waited for: keys, documents, what is missing.
         let own = state.index.object_of(subject).map(|object| object.meta.key.clone());
         for key in objects.into_iter().chain(compared).chain(own) {
@@ -309,16 +347,12 @@ impl Engine {
         if missing.iter().any(|(_, is_there)| *is_there) {
             self.subjects.push(subject.clone(), Urgency::Normal, Duration::ZERO);
         }
-        if !missing.is_empty() || !report.holders.is_empty() {
+        let is_stuck = !report.holders.is_empty() || !report.stale_members.is_empty();
+        if !missing.is_empty() || is_stuck {
             self.subjects.push(subject.clone(), Urgency::Normal, self.settings.recheck);
         }
         for name in &report.missing_policies {
             state.mirror.unlearn_document(name);
-        }
-        if let Subject::Policy(name) = subject.clone()
-            && !report.holders.is_empty()
-        {
-            state.waiting.entry(name.to_string()).or_default().insert(subject.clone());
         }
         for (name, _) in missing {
             state.waiting.entry(name).or_default().insert(subject.clone());
@@ -377,10 +411,14 @@ impl Engine {
     /// Reads all accounts in one request, which also proves that the server has loaded its IAM.
     ///
     /// # Errors
-    /// The classified answer of the server.
-    pub async fn learn_accounts(&self) -> Result<(), minio::Error> {
+    /// The answer of the server, or that something was forgotten meanwhile.
+    pub async fn learn_accounts(&self) -> Result<(), Failure> {
+        let epoch = self.state().mirror.epoch();
         let facts = self.server.read_accounts().await?;
         let mut state = self.state();
+        if state.mirror.epoch() != epoch {
+            return Err(Failure::transient("MinIO failed while its accounts were read"));
+        }
         for fact in facts {
             fact.enter(&mut state.mirror);
         }
@@ -403,7 +441,8 @@ impl Engine {
             .outcomes
             .values()
             .filter_map(|outcome| outcome.result.as_ref().ok())
-            .map(|report| report.documents.1)
+            .filter_map(|report| report.documents)
+            .map(|(_, bytes)| bytes)
             .sum();
         drop(state);
         super::status::publish_counts(&self.metrics, &counts);

@@ -14,6 +14,8 @@ pub const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 pub struct State {
     /// What the last failed call said; `None` while the server answers.
     pub problem: Option<String>,
+    /// Why nothing can begin although the server answers.
+    pub obstacle: Option<String>,
 }
 
 /// The shared knowledge.
@@ -25,7 +27,8 @@ pub struct Health {
 impl Health {
     /// The server counts as away until it has answered for the first time.
     pub fn new() -> Self {
-        Self { state: watch::Sender::new(State { problem: Some("the server has not answered yet".to_owned()) }) }
+        let problem = Some("the server has not answered yet".to_owned());
+        Self { state: watch::Sender::new(State { problem, obstacle: None }) }
     }
 
     /// The server answered. Says whether that is news.
@@ -42,9 +45,15 @@ impl Health {
         })
     }
 
+    /// Why nothing can begin although the server answers; `None` once everything is ready.
+    pub fn set_obstacle(&self, obstacle: Option<String>) {
+        self.state.send_modify(|state| state.obstacle = obstacle);
+    }
+
     /// Why the server cannot be used, if so.
     pub fn problem(&self) -> Option<String> {
-        self.state.borrow().problem.clone()
+        let state = self.state.borrow();
+        state.problem.clone().or_else(|| state.obstacle.clone())
     }
 
     /// Waits until the server can be used.

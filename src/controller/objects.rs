@@ -33,6 +33,12 @@ pub enum Error {
         #[source]
         source: Box<kube::Error>,
     },
+    /// Somebody else keeps writing the object.
+    #[error("{object} keeps changing while it is written")]
+    Contended {
+        /// Which object.
+        object: String,
+    },
     /// No answer in time.
     #[error("the Kubernetes API did not {action} {object} within {} s", CALL_DEADLINE.as_secs())]
     Timeout {
@@ -51,7 +57,7 @@ impl Error {
                 kube::Error::Api(status) => Some(status.code),
                 _ => None,
             },
-            Error::Timeout { .. } => None,
+            Error::Timeout { .. } | Error::Contended { .. } => None,
         }
     }
 }
@@ -199,7 +205,7 @@ impl Objects {
                 Err(error) => return Err(error),
             }
         }
-        Ok(None)
+        Err(Error::Contended { object: key.to_string() })
     }
 
     /// Writes what differs between the status last seen and `wanted`; answers whether anything was written.

@@ -57,6 +57,8 @@ struct View {
     pending: Option<Pending>,
     /// Whether a subject that it waits for could not be converged.
     failing: bool,
+    /// Whether the deletion waits for somebody who still holds what shall go.
+    is_stuck: bool,
     wanted: Map<String, Value>,
 }
 
@@ -104,11 +106,13 @@ fn look(engine: &Engine, key: &ObjectKey) -> Option<View> {
         problem,
         observing: engine.settings.observe,
         twin,
-        marker: state.markers.get(seen.uid()).and_then(Option::as_deref),
+        marker: state.markers.get(seen.uid()).and_then(|(_, note)| note.as_deref()),
         now,
     });
     let pending = state.pending.get(key).copied();
-    Some(View { seen, declared, verdict, pending, failing: failure.is_some(), wanted })
+    let done = own.and_then(|outcome| outcome.result.as_ref().ok());
+    let is_stuck = done.is_some_and(|report| !report.holders.is_empty() || !report.stale_members.is_empty());
+    Some(View { seen, declared, verdict, pending, failing: failure.is_some(), is_stuck, wanted })
 }
 
 fn own_subject(declared: &Declared) -> Option<Subject> {
@@ -135,12 +139,7 @@ fn may_let_go(engine: &Engine, view: &View) -> bool {
     if !view.seen.has_finalizer() || engine.settings.observe {
         return false;
     }
-    let waits_for_holders = own_subject(&view.declared).is_some_and(|subject| {
-        let state = engine.state();
-        let report = state.outcomes.get(&subject).and_then(|outcome| outcome.result.as_ref().ok());
-        report.is_some_and(|report| !report.holders.is_empty())
-    });
-    view.declared.meta.force_delete || (view.verdict.may_finish && !waits_for_holders)
+    view.declared.meta.force_delete || (view.verdict.may_finish && !view.is_stuck)
 }
 
 async fn let_go(engine: &Engine, key: &ObjectKey, view: &View) -> Result<(), Failure> {
@@ -155,7 +154,9 @@ fn wants_marker(engine: &Engine, view: &View) -> Option<S3Path> {
     let Ok(Body::Share(share)) = &view.declared.body else { return None };
     let writes = share.grants.values().any(|terms| terms.access == Access::ReadWrite);
     let in_force = view.verdict.standing.is_in_force() && view.verdict.is_settled() && view.verdict.counts.active > 0;
-    let seen_to = status::is_ready(&view.seen.status) || engine.state().markers.contains_key(view.seen.uid());
+    let generation = view.verdict.generation;
+    let seen_to = status::is_ready_at(&view.seen.status, generation)
+        || engine.state().markers.get(view.seen.uid()).is_some_and(|(seen_to, _)| *seen_to == generation);
     let up = engine.health.problem().is_none() && !engine.settings.observe;
     (writes && in_force && !seen_to && up).then(|| share.path.clone())
 }
@@ -165,12 +166,12 @@ async fn see_to_marker(engine: &Engine, key: &ObjectKey, view: &View, path: &S3P
         Ok(true) => None,
         Ok(false) => Some(format!("the bucket {} does not exist", path.bucket())),
         // A convenience must not hold up what is in force.
-        Err(error) => Some(format!("the folder could not be marked: {}", crate::telemetry::chain(&error))),
+        Err(failure) => Some(format!("the folder could not be marked: {}", failure.message)),
     };
     if let Some(note) = &note {
         tracing::warn!(object = %key, note, "no folder marker");
     }
-    engine.state().markers.insert(view.seen.uid().to_owned(), note);
+    engine.state().markers.insert(view.seen.uid().to_owned(), (view.verdict.generation, note));
     Ok(())
 }
 

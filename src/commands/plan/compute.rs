@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::objects::Objects;
 use super::people;
 use super::report::{PlannedChange, Report, Unmanaged};
-use crate::controller::converge::decide_origin;
+use crate::controller::claim::decide_origin;
 use crate::controller::decode::decode_dynamic;
 use crate::controller::mirror::Mirror;
 use crate::iam::declared::Declared;
