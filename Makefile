@@ -82,7 +82,8 @@ test-servers: needs-cargo
 	@$(OWN_SERVERS)
 	$(STACK) tools > /dev/null
 	eval "$$($(STACK) env | grep '_BIN=')"
-	cargo test --locked
+	# Most of them wait for servers most of the time.
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-6} cargo test --locked
 
 # Twice, because a second run starts from what the first one left.
 .PHONY: test-demo

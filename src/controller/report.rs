@@ -17,6 +17,7 @@ use super::objects::Seen;
 use super::outcome::{Failure, Outcome, Retry};
 use super::queue::Urgency;
 use super::status::{self, Inputs};
+use super::watch::FirstLists;
 
 /// Most changes are in force within this time; before it a status "in progress" would only be written to be replaced.
 const GRACE: Duration = Duration::from_millis(30);
@@ -24,8 +25,9 @@ const GRACE: Duration = Duration::from_millis(30);
 /// The pause after a failed write.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Reports on objects from the queue for ever.
-pub async fn work(engine: Arc<Engine>) {
+/// Reports on objects from the queue for ever, once all of them are known: before, what they name would seem to be missing.
+pub async fn work(engine: Arc<Engine>, lists: FirstLists) {
+    lists.wait().await;
     loop {
         let (key, _) = engine.reports.next().await;
         if let Err(failure) = report(&engine, &key).await {

@@ -83,7 +83,7 @@ async fn start(config: ControllerConfig, stage: &Stage, client: Client, instance
         watch::watch_namespace(&mut tasks, &engine, &client, namespace, &lists);
     }
     spawn_many(&mut tasks, ADMITTERS, "admission", || watch::admit(engine.clone()));
-    spawn_many(&mut tasks, REPORTERS, "report", || report::work(engine.clone()));
+    spawn_many(&mut tasks, REPORTERS, "report", || report::work(engine.clone(), lists.clone()));
     spawn_many(&mut tasks, 1, "clock", || upkeep::keep_time(engine.clone()));
     spawn_many(&mut tasks, 1, "probe", || upkeep::probe(engine.clone()));
     spawn_many(&mut tasks, 1, "measurement", || measure(engine.clone()));
