@@ -47,8 +47,8 @@ pub async fn work(engine: Arc<Engine>, stop: CancellationToken) {
 pub async fn converge(engine: &Engine, subject: &Subject, urgency: Urgency) {
     let started = Instant::now();
     let failures = engine.state().outcomes.get(subject).map_or(0, |outcome| outcome.failures);
-    let (_, sequence) = engine.desired(subject);
-    let result = run(engine, subject, urgency).await;
+    let mut sequence = engine.state().index.seq();
+    let result = run(engine, subject, urgency, &mut sequence).await;
     engine.metrics.converged(subject, outcome_label(&result), started.elapsed());
     let failures = if result.is_ok() { 0 } else { failures.saturating_add(1) };
     if let Err(failure) = &result {
@@ -81,7 +81,8 @@ fn recover(engine: &Engine, subject: &Subject, failure: &Failure, failures: u32)
     }
 }
 
-async fn run(engine: &Engine, subject: &Subject, urgency: Urgency) -> Result<Report, Failure> {
+/// `sequence` becomes the number of the last change of the declarations that the run includes.
+async fn run(engine: &Engine, subject: &Subject, urgency: Urgency, sequence: &mut u64) -> Result<Report, Failure> {
     let owner = engine.state().index.object_of(subject).cloned();
     let (desired, _) = engine.desired(subject);
     let is_paused = owner.as_ref().is_some_and(|owner| owner.meta.paused);
@@ -95,7 +96,7 @@ async fn run(engine: &Engine, subject: &Subject, urgency: Urgency) -> Result<Rep
     if let Some(owner) = owner.as_ref().filter(|_| fate == Fate::Present) {
         claim(engine, subject, &desired, owner).await?;
     }
-    let (desired, plan) = decide(engine, subject).await?;
+    let (desired, plan) = decide(engine, subject, sequence).await?;
     let mut report = report_of(&plan);
     apply(engine, subject, &plan, urgency).await?;
     report.changes = plan.changes.len();
@@ -147,9 +148,10 @@ async fn foresee(
 
 /// What the server should hold, and how it gets there. What a policy on the server carries decides whether it may be
 /// attached, so that is known to the compiler first.
-async fn decide(engine: &Engine, subject: &Subject) -> Result<(Desired, Plan), Failure> {
+async fn decide(engine: &Engine, subject: &Subject, sequence: &mut u64) -> Result<(Desired, Plan), Failure> {
     learn_policies(engine, subject).await?;
-    let (desired, _) = engine.desired(subject);
+    let (desired, included) = engine.desired(subject);
+    *sequence = included;
     let holders = policy_holders(engine, &desired).await?;
     let plan = plan_for(engine, subject, &desired, holders).await?;
     Ok((desired, plan))

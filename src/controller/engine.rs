@@ -291,7 +291,7 @@ impl Engine {
                 index::Urgency::Revocation => Urgency::Urgent,
                 index::Urgency::Normal => Urgency::Normal,
             };
-            self.subjects.push(subject, urgency, Duration::ZERO);
+            self.subjects.push_change(subject, urgency);
         }
         for key in dirty.objects {
             self.reports.push(key, Urgency::Normal, Duration::ZERO);

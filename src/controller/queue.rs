@@ -21,18 +21,41 @@ pub enum Urgency {
     Urgent,
 }
 
+/// A change so soon after another one of the same key belongs to a burst, such as many objects applied at once.
+const BURST_GAP: Duration = Duration::from_millis(30);
+
+/// A burst is over when nothing has changed for so long.
+const QUIET: Duration = Duration::from_millis(150);
+
+/// A burst is not waited for any longer than this.
+const LONGEST_BURST: Duration = Duration::from_secs(5);
+
+/// Bursts are forgotten when more keys than this are remembered.
+const BURSTS_KEPT: usize = 4096;
+
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     due: Instant,
     urgency: Urgency,
     order: u64,
+    /// Whether it waits only for the end of a burst; then a further change lets it wait longer.
+    in_burst: bool,
+}
+
+/// The changes of a key that follow each other closely.
+#[derive(Clone, Copy, Debug)]
+struct Burst {
+    since: Instant,
+    last: Instant,
 }
 
 impl Entry {
     /// The earlier time and the higher urgency of both; the place in the line stays the older one.
     fn merge(self, other: Entry) -> Entry {
+        let in_burst = self.in_burst && other.in_burst;
         Entry {
-            due: self.due.min(other.due),
+            due: if in_burst { self.due.max(other.due) } else { self.due.min(other.due) },
+            in_burst,
             urgency: self.urgency.max(other.urgency),
             order: self.order.min(other.order),
         }
@@ -44,6 +67,7 @@ struct State<K> {
     delayed: BTreeSet<(Instant, u64, K)>,
     ready: BTreeMap<(std::cmp::Reverse<Urgency>, u64), K>,
     running: HashMap<K, Option<Entry>>,
+    bursts: HashMap<K, Burst>,
     next_order: u64,
 }
 
@@ -60,6 +84,7 @@ impl<K: Clone + Eq + Hash + Ord> Default for Queue<K> {
             delayed: BTreeSet::new(),
             ready: BTreeMap::new(),
             running: HashMap::new(),
+            bursts: HashMap::new(),
             next_order: 0,
         };
         Self { state: Mutex::new(state), changed: Notify::new() }
@@ -69,10 +94,25 @@ impl<K: Clone + Eq + Hash + Ord> Default for Queue<K> {
 impl<K: Clone + Eq + Hash + Ord> Queue<K> {
     /// Puts a key in, to be worked on after `delay`.
     pub fn push(&self, key: K, urgency: Urgency, delay: Duration) {
+        self.enter(key, urgency, |_, _| (Instant::now() + delay, false));
+    }
+
+    /// Puts a key in because something that concerns it has changed. A single change, and an urgent one, is due at once; a
+    /// burst of them becomes due when it is over, so that it costs one run and not one for every change.
+    pub fn push_change(&self, key: K, urgency: Urgency) {
+        self.enter(key, urgency, |state, key| {
+            let now = Instant::now();
+            let after_burst = state.after_burst(key, now).filter(|_| urgency == Urgency::Normal);
+            (after_burst.unwrap_or(now), after_burst.is_some())
+        });
+    }
+
+    fn enter(&self, key: K, urgency: Urgency, when: impl FnOnce(&mut State<K>, &K) -> (Instant, bool)) {
         let mut state = self.lock();
         let order = state.next_order;
         state.next_order += 1;
-        let entry = Entry { due: Instant::now() + delay, urgency, order };
+        let (due, in_burst) = when(&mut state, &key);
+        let entry = Entry { due, urgency, order, in_burst };
         match state.running.get_mut(&key) {
             Some(again) => *again = Some(again.map_or(entry, |held| held.merge(entry))),
             None => state.insert(key, entry),
@@ -153,6 +193,22 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
 }
 
 impl<K: Clone + Eq + Hash + Ord> State<K> {
+    /// Notes a change; when it belongs to a burst, says when that will be over.
+    fn after_burst(&mut self, key: &K, now: Instant) -> Option<Instant> {
+        if self.bursts.len() > BURSTS_KEPT {
+            self.bursts.retain(|_, burst| now - burst.last <= QUIET);
+        }
+        let burst = self.bursts.entry(key.clone()).or_insert(Burst { since: now, last: now - QUIET });
+        let gap = if burst.since < burst.last { QUIET } else { BURST_GAP };
+        let continues = now - burst.last <= gap && now - burst.since < LONGEST_BURST;
+        if !continues {
+            *burst = Burst { since: now, last: now };
+            return None;
+        }
+        burst.last = now;
+        Some((now + QUIET).min(burst.since + LONGEST_BURST))
+    }
+
     fn insert(&mut self, key: K, entry: Entry) {
         let entry = match self.waiting.get(&key).copied() {
             Some(held) => {
@@ -242,6 +298,45 @@ mod tests {
         queue.hurry();
         assert_eq!(queue.len(), 1);
         assert_eq!(next_within(&queue, Duration::from_millis(1)).await, Some(("b", Urgency::Normal)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_of_changes_is_worked_on_when_it_begins_and_when_it_is_over() {
+        let queue = Queue::default();
+        let start = Instant::now();
+        queue.push_change("a", Urgency::Normal);
+        assert_eq!(next_within(&queue, Duration::from_millis(1)).await, Some(("a", Urgency::Normal)));
+        for _ in 0..100 {
+            tokio::time::advance(Duration::from_millis(10)).await;
+            queue.push_change("a", Urgency::Normal);
+            queue.done(&"a");
+        }
+        assert_eq!(queue.next().await.0, "a");
+        assert_eq!(start.elapsed().as_millis() / 10, (1000 + QUIET.as_millis()) / 10);
+        queue.done(&"a");
+        assert!(queue.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_holds_up_neither_urgent_nor_single_changes_nor_for_ever() {
+        let queue = Queue::default();
+        queue.push_change("a", Urgency::Normal);
+        assert_eq!(queue.next().await.0, "a");
+        queue.done(&"a");
+        tokio::time::advance(BURST_GAP * 2).await;
+        queue.push_change("a", Urgency::Normal);
+        assert_eq!(next_within(&queue, Duration::from_millis(1)).await, Some(("a", Urgency::Normal)));
+        queue.done(&"a");
+        queue.push_change("a", Urgency::Normal);
+        assert_eq!(next_within(&queue, Duration::from_millis(1)).await, None);
+        queue.push_change("a", Urgency::Urgent);
+        assert_eq!(next_within(&queue, Duration::from_millis(1)).await, Some(("a", Urgency::Urgent)));
+        queue.done(&"a");
+        let start = Instant::now();
+        while next_within(&queue, Duration::from_millis(10)).await.is_none() {
+            queue.push_change("a", Urgency::Normal);
+        }
+        assert!(start.elapsed() <= LONGEST_BURST + QUIET, "{:?}", start.elapsed());
     }
 
     #[tokio::test(start_paused = true)]
