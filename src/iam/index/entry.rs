@@ -92,16 +92,25 @@ impl Entry {
         }
     }
 
+    /// Whether the thing on the server was created or adopted for the object. Before the origin is known it may be
+    /// somebody else's; nothing is written on the server before.
+    pub(super) fn is_claimed(&self) -> bool {
+        self.declared.meta.origin.is_some()
+    }
+
     /// What becomes of the thing on the server, if the object holds its name.
     pub(super) fn fate(&self) -> Fate {
-        if self.declared.meta.paused {
-            return Fate::Untouched;
+        match (self.declared.meta.paused, self.is_deleting()) {
+            (true, _) => Fate::Untouched,
+            (false, true) if self.ends_with_its_object() => Fate::Deleted,
+            (false, true) => Fate::Untouched,
+            (false, false) => Fate::Present,
         }
-        match (self.is_deleting(), self.declared.deletion_policy()) {
-            (false, _) => Fate::Present,
-            (true, DeletionPolicy::Delete) => Fate::Deleted,
-            (true, DeletionPolicy::Retain) => Fate::Untouched,
-        }
+    }
+
+    /// Whether the thing on the server goes when its object goes.
+    pub(super) fn ends_with_its_object(&self) -> bool {
+        self.is_claimed() && self.declared.deletion_policy() == DeletionPolicy::Delete
     }
 
     /// The account status of a user.

@@ -8,9 +8,7 @@ use super::claims::Claim;
 use super::entry::Entry;
 use super::grants::{GrantState, Quota};
 use super::{Index, Standing};
-use crate::api::{
-    DeletionPolicy, GrantCounts, PendingReason, PendingReference, ReferenceKind, SubjectKind, UserGrants,
-};
+use crate::api::{GrantCounts, PendingReason, PendingReference, ReferenceKind, SubjectKind, UserGrants};
 use crate::iam::check::Warning;
 use crate::iam::declared::{Body, GroupDecl, MembershipDecl, ShareDecl, Target, UserDecl};
 use crate::iam::names::BUILT_IN_POLICIES;
@@ -105,7 +103,7 @@ impl Index {
     /// A paused object that would take something off the server waits for the pause to end.
     fn waits_for_resume(&self, entry: &Entry) -> bool {
         let meta = &entry.declared.meta;
-        meta.paused && self.holds_names(entry) && entry.declared.deletion_policy() == DeletionPolicy::Delete
+        meta.paused && self.holds_names(entry) && entry.ends_with_its_object()
     }
 
     fn judge_share(&self, entry: &Entry, share: &ShareDecl, now: Timestamp, verdict: &mut Verdict) {

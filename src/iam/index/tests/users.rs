@@ -242,6 +242,28 @@ fn deletion_follows_policy_and_origin() {
 }
 
 #[test]
+fn what_was_never_claimed_is_not_deleted_with_its_object() {
+    let unclaimed = |object: Declared| object.with(|meta| (meta.origin, meta.finalizer) = (None, false)).deleting();
+    let insisting = user("alice").with_user(|user| user.deletion = Some(DeletionPolicy::Delete));
+    for object in [user("alice"), insisting] {
+        assert_eq!(fate(&index_of([unclaimed(object)]), "alice"), Fate::Untouched, "the account is somebody else's");
+    }
+    let index = index_of([unclaimed(group("kbase", &[], &[]))]);
+    assert_eq!(desired_group(&index, "kbase").fate, Fate::Untouched);
+
+    let mut index = index_of([unclaimed(policy("p1", "s3:GetObject")), user("alice").with_policies(&["p1"])]);
+    let Desired::Policy(p1) = index.desired(&Subject::Policy(policy_name("p1")), NOW) else { panic!() };
+    assert_eq!(p1.fate, Fate::Untouched);
+    assert_eq!(policies(&index, "alice"), ["group-policy-globalusers", "p1"], "nor is it taken off anybody");
+
+    let paused = unclaimed(user("bob")).with(|meta| meta.paused = true);
+    put(&mut index, paused.clone());
+    index.compared();
+    index.converged(&Subject::User(name("bob")), index.seq());
+    assert!(verdict(&index, &paused).may_finish, "there is nothing for which a pause would have to end");
+}
+
+#[test]
 fn deletion_finishes_when_the_subject_has_converged() {
     let mut index = index_of([user("alice")]);
     index.compared();
