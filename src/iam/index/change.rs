@@ -190,13 +190,17 @@ impl Index {
         let lost = present(before) && !present(after);
         let owner_changed = ownership(before) != ownership(after);
         let urgency = if present(before) { Urgency::Revocation } else { Urgency::Normal };
+        let member = |fact: Option<&Fact>| fact.is_some_and(|fact| fact.member);
         match claim {
             Claim::User(name) => {
-                if gained || lost {
+                if gained || lost || member(before) != member(after) {
+                    let urgency = if member(before) { Urgency::Revocation } else { Urgency::Normal };
                     let listing: Vec<ObjectKey> = self.refs.listing(name).cloned().collect();
                     for key in listing {
                         self.mark_own(&key, Some(urgency), dirty);
                     }
+                }
+                if gained || lost {
                     self.wait_for_arrival(&Target::User(name.clone()), dirty);
                 }
                 if owner_changed {
