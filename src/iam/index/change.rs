@@ -113,6 +113,8 @@ impl Index {
         let owners =
             [entry.as_ref(), self.entries.get(key)].into_iter().flatten().filter_map(|e| e.share()?.owner.clone());
         let owners: BTreeSet<Owner> = owners.collect();
+        // A status that comes back must not set off another look at all shares: each would come back with its status.
+        let quota_moved = entry.as_ref().and_then(Entry::quota_use) != self.entries.get(key).and_then(Entry::quota_use);
 
         let before = self.snapshot(key, &component, &owners);
         self.store(key, entry, names, &component);
@@ -133,7 +135,7 @@ impl Index {
                 self.cascade(claim, fact.as_ref(), now.as_ref(), dirty);
             }
         }
-        for owner in before.over_quota.union(&after.over_quota) {
+        for owner in before.over_quota.union(&after.over_quota).filter(|_| quota_moved) {
             self.mark_shares_of(owner, Urgency::Revocation, dirty);
         }
         if let Some(cause) = cause {
