@@ -187,9 +187,9 @@ fn learn_policies(engine: &Engine, desired: &Desired) {
     for name in referred {
         let Ok(policy) = PolicyName::parse(name.as_str()) else { continue };
         if state.mirror.has_policy(name) {
-            known.known.insert(policy.clone())
+            known.absent.remove(&policy)
         } else {
-            known.known.remove(&policy)
+            known.absent.insert(policy.clone())
         };
         if state.mirror.document(name).is_some_and(carries_admin_actions) {
             known.admin.insert(policy);

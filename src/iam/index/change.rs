@@ -86,13 +86,12 @@ impl Index {
 
     pub(super) fn see_policies(&mut self, seen: ServerPolicies, dirty: &mut Dirty) {
         let refers: Vec<PolicyName> = self.refs.referred_policies().cloned().collect();
-        let known =
-            |index: &Index, policy: &PolicyName| index.server_policies.as_ref().map(|seen| seen.known.contains(policy));
-        let before: Vec<_> = refers.iter().map(|policy| (self.is_admin(policy), known(self, policy))).collect();
-        self.server_policies = Some(seen);
-        for (policy, (admin, known_before)) in refers.into_iter().zip(before) {
+        let is_absent = |index: &Index, policy: &PolicyName| index.server_policies.absent.contains(policy);
+        let before: Vec<_> = refers.iter().map(|policy| (self.is_admin(policy), is_absent(self, policy))).collect();
+        self.server_policies = seen;
+        for (policy, (admin, absent)) in refers.into_iter().zip(before) {
             let admin_now = self.is_admin(&policy);
-            if admin_now == admin && known(self, &policy) == known_before {
+            if admin_now == admin && is_absent(self, &policy) == absent {
                 continue;
             }
             let urgency = if admin_now && !admin { Urgency::Revocation } else { Urgency::Normal };

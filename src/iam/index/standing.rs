@@ -222,7 +222,7 @@ impl Index {
     /// Whether a policy carries admin actions, as far as is known.
     pub(super) fn is_admin(&self, policy: &PolicyName) -> bool {
         is_built_in_admin(policy)
-            || self.server_policies.as_ref().is_some_and(|seen| seen.admin.contains(policy))
+            || self.server_policies.admin.contains(policy)
             || self
                 .holder(&Claim::Policy(policy.clone()))
                 .and_then(|entry| entry.document.as_ref())
