@@ -86,13 +86,12 @@ impl Index {
 
     pub(super) fn see_policies(&mut self, seen: ServerPolicies, dirty: &mut Dirty) {
         let refers: Vec<PolicyName> = self.refs.referred_policies().cloned().collect();
-        let known =
-            |index: &Index, policy: &PolicyName| index.server_policies.as_ref().map(|seen| seen.known.contains(policy));
-        let before: Vec<_> = refers.iter().map(|policy| (self.is_admin(policy), known(self, policy))).collect();
-        self.server_policies = Some(seen);
-        for (policy, (admin, known_before)) in refers.into_iter().zip(before) {
+        let is_absent = |index: &Index, policy: &PolicyName| index.server_policies.absent.contains(policy);
+        let before: Vec<_> = refers.iter().map(|policy| (self.is_admin(policy), is_absent(self, policy))).collect();
+        self.server_policies = seen;
+        for (policy, (admin, absent)) in refers.into_iter().zip(before) {
             let admin_now = self.is_admin(&policy);
-            if admin_now == admin && known(self, &policy) == known_before {
+            if admin_now == admin && is_absent(self, &policy) == absent {
                 continue;
             }
             let urgency = if admin_now && !admin { Urgency::Revocation } else { Urgency::Normal };
@@ -113,6 +112,8 @@ impl Index {
         let owners =
             [entry.as_ref(), self.entries.get(key)].into_iter().flatten().filter_map(|e| e.share()?.owner.clone());
         let owners: BTreeSet<Owner> = owners.collect();
+        // A status that comes back must not set off another look at all shares: each would come back with its status.
+        let quota_moved = entry.as_ref().and_then(Entry::quota_use) != self.entries.get(key).and_then(Entry::quota_use);
 
         let before = self.snapshot(key, &component, &owners);
         self.store(key, entry, names, &component);
@@ -133,7 +134,7 @@ impl Index {
                 self.cascade(claim, fact.as_ref(), now.as_ref(), dirty);
             }
         }
-        for owner in before.over_quota.union(&after.over_quota) {
+        for owner in before.over_quota.union(&after.over_quota).filter(|_| quota_moved) {
             self.mark_shares_of(owner, Urgency::Revocation, dirty);
         }
         if let Some(cause) = cause {
@@ -190,13 +191,17 @@ impl Index {
         let lost = present(before) && !present(after);
         let owner_changed = ownership(before) != ownership(after);
         let urgency = if present(before) { Urgency::Revocation } else { Urgency::Normal };
+        let member = |fact: Option<&Fact>| fact.is_some_and(|fact| fact.member);
         match claim {
             Claim::User(name) => {
-                if gained || lost {
+                if gained || lost || member(before) != member(after) {
+                    let urgency = if member(before) { Urgency::Revocation } else { Urgency::Normal };
                     let listing: Vec<ObjectKey> = self.refs.listing(name).cloned().collect();
                     for key in listing {
                         self.mark_own(&key, Some(urgency), dirty);
                     }
+                }
+                if gained || lost {
                     self.wait_for_arrival(&Target::User(name.clone()), dirty);
                 }
                 if owner_changed {

@@ -89,6 +89,15 @@ impl Index {
         self.holder(&Claim::Policy(name.clone())).map(|entry| &entry.declared)
     }
 
+    /// The policies that a user or a group refers to, also those that it may not have.
+    pub fn referred_policies(&self, subject: &Subject) -> BTreeSet<PolicyName> {
+        match self.object_of(subject).map(|declared| &declared.body) {
+            Some(Ok(Body::User(user))) => user.policies.names.clone(),
+            Some(Ok(Body::Group(group))) => group.policies.names.clone(),
+            _ => BTreeSet::new(),
+        }
+    }
+
     /// The group, and whether it is its twin, that a name on the server means.
     pub fn server_group(&self, name: &ServerGroup) -> Option<(&GroupName, bool)> {
         self.side(name).map(|side| (side.group, side.twin))

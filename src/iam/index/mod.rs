@@ -54,15 +54,16 @@ pub enum Event {
     },
     /// An object is there in a version that cannot be decoded. Its last good version stays in force.
     Undecodable(ObjectKey, String),
-    /// The canned policies of the server were read.
+    /// Canned policies of the server were read; this is all that is known of them now.
     Policies(ServerPolicies),
 }
 
-/// The canned policies of the server.
+/// What is known of the canned policies of the server. Nothing is said of those that are in neither set: they have not been
+/// read yet, or are there and ordinary.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerPolicies {
-    /// All of them.
-    pub known: BTreeSet<PolicyName>,
+    /// Those that are not there.
+    pub absent: BTreeSet<PolicyName>,
     /// Those that carry `admin:`, `kms:` or `sts:` actions.
     pub admin: BTreeSet<PolicyName>,
 }
@@ -141,7 +142,7 @@ pub struct Index {
     refs: refs::Refs,
     progress: progress::Progress,
     undecodable: BTreeMap<ObjectKey, String>,
-    server_policies: Option<ServerPolicies>,
+    server_policies: ServerPolicies,
     seq: u64,
     clock: Timestamp,
     compared: bool,
@@ -157,7 +158,7 @@ impl Index {
             refs: refs::Refs::default(),
             progress: progress::Progress::default(),
             undecodable: BTreeMap::new(),
-            server_policies: None,
+            server_policies: ServerPolicies::default(),
             seq: 0,
             clock: Timestamp::MIN,
             compared: false,

@@ -172,7 +172,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => kind().prop_flat_map(keys).prop_map(Step::Remove),
         2 => relist,
         1 => kind().prop_flat_map(keys).prop_map(Step::Unreadable),
-        1 => (seen(), seen()).prop_map(|(known, admin)| Step::Policies(known, admin)),
+        1 => (seen(), seen()).prop_map(|(absent, admin)| Step::Policies(absent, admin)),
         2 => select(vec![5, 10, 15, 20, 25, 30]).prop_map(Step::Pass),
         3 => (1..6_usize).prop_map(Step::Converge),
     ];
@@ -261,8 +261,8 @@ impl World {
                 self.unreadable.insert(key.clone());
                 Some(self.index.apply(Event::Undecodable(key, "unknown field".to_owned())))
             }
-            Step::Policies(known, admin) => {
-                let seen = ServerPolicies { known, admin };
+            Step::Policies(absent, admin) => {
+                let seen = ServerPolicies { absent, admin };
                 self.policies = Some(seen.clone());
                 Some(self.index.apply(Event::Policies(seen)))
             }

@@ -223,6 +223,41 @@ fn the_quota_cuts_the_newest_shares_first() {
 }
 
 #[test]
+fn a_status_written_back_does_not_set_off_the_shares_of_an_owner_above_its_quota() {
+    let mut index = Index::new(IndexConfig { grants_per_owner: 1, ..config() });
+    put_all(&mut index, [user("alice"), user("bob"), user("carol")]);
+    let of = |object: &str, created: i64, target: &str| {
+        let share = share(object, &format!("homes/alice/{object}"), &[(to_user(target), terms(READ))]);
+        share.owned_by("alice").with(|meta| meta.created = at(created))
+    };
+    let (old, new) = (of("old", -300, "bob"), of("new", -100, "carol"));
+    put_all(&mut index, [old.clone(), new.clone()]);
+    assert_eq!(pending(&index, &new), ["User carol QuotaExceeded"]);
+    let echo = |share: &Declared| {
+        share.clone().with(|meta| {
+            (meta.observed, meta.settled) = (true, true);
+            meta.bound_uid = Some("uid-alice".to_owned());
+        })
+    };
+    for share in [&old, &new] {
+        let dirty = put(&mut index, echo(share));
+        assert!(dirty.subjects.is_empty(), "{dirty:?}");
+        assert_eq!(dirty.objects, [share.key().clone()].into());
+    }
+
+    let dirty = put(&mut index, echo(&old).with_share(|share| share.suspended = true));
+    assert_eq!(urgencies(&dirty).keys().collect::<Vec<_>>(), ["user bob"], "what is suspended uses the quota");
+    let longer = echo(&old).with_share(|share| share.grants = [(to_user("bob"), until(READ, 9))].into());
+    assert!(
+        put(&mut index, longer).subjects.contains_key(&Subject::User(name("carol"))),
+        "the quota is free at the end"
+    );
+    let dirty = put(&mut index, echo(&old).deleting());
+    assert_eq!(urgencies(&dirty)["user carol"], Urgency::Revocation);
+    assert_eq!(grants_of(&index, "carol"), ["homes/alice/new Read"]);
+}
+
+#[test]
 fn expired_grants_do_not_use_up_the_quota() {
     let mut index = Index::new(IndexConfig { grants_per_owner: 1, ..config() });
     put_all(&mut index, [user("alice"), user("bob"), user("carol")]);
