@@ -12,10 +12,18 @@ pub const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 /// Why the server cannot be used, or nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
-    /// What the last failed call said; `None` while the server answers.
+    /// Whether the server has answered since the start.
+    pub greeted: bool,
+    /// What the last failed call said; `None` while nothing has failed.
     pub problem: Option<String>,
     /// Why nothing can begin although the server answers.
     pub obstacle: Option<String>,
+}
+
+impl State {
+    fn is_usable(&self) -> bool {
+        self.greeted && self.problem.is_none()
+    }
 }
 
 /// The shared knowledge.
@@ -25,15 +33,18 @@ pub struct Health {
 }
 
 impl Health {
-    /// The server counts as away until it has answered for the first time.
+    /// Nothing is known of the server: nobody uses it before it has answered for the first time.
     pub fn new() -> Self {
-        let problem = Some("the server has not answered yet".to_owned());
-        Self { state: watch::Sender::new(State { problem, obstacle: None }) }
+        Self { state: watch::Sender::new(State::default()) }
     }
 
     /// The server answered. Says whether that is news.
     pub fn is_up(&self) -> bool {
-        self.state.send_if_modified(|state| state.problem.take().is_some())
+        self.state.send_if_modified(|state| {
+            let news = state.problem.take().is_some() || !state.greeted;
+            state.greeted = true;
+            news
+        })
     }
 
     /// A call failed because the server cannot be reached. Says whether that is news.
@@ -60,13 +71,13 @@ impl Health {
     pub async fn wait_up(&self) {
         let mut state = self.state.subscribe();
         // The sender lives as long as `self`, so waiting cannot fail.
-        let _ = state.wait_for(|state| state.problem.is_none()).await;
+        let _ = state.wait_for(State::is_usable).await;
     }
 
     /// Waits until the server cannot be used.
     pub async fn wait_down(&self) {
         let mut state = self.state.subscribe();
-        let _ = state.wait_for(|state| state.problem.is_some()).await;
+        let _ = state.wait_for(|state| !state.is_usable()).await;
     }
 }
 
