@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
+use super::super::{claims::Claims, progress::Progress, refs::Refs};
 use super::*;
 use crate::iam::desired::Fate;
 
@@ -427,6 +428,17 @@ proptest! {
             let written = world.server.get(&subject);
             prop_assert!(written.is_none_or(|written| *written == desired), "{subject} was written late: {written:#?}");
         }
+
+        for key in world.objects.keys().chain(&world.unreadable).cloned().collect::<Vec<_>>() {
+            if let Some(dirty) = world.step(Step::Remove(key)) {
+                world.queue.extend(dirty.subjects.into_keys());
+            }
+        }
+        world.converge(usize::MAX);
+        let Index { entries, claims, refs, progress, undecodable, .. } = &world.index;
+        prop_assert!(entries.is_empty() && undecodable.is_empty());
+        let left = format!("{claims:?} {refs:?} {progress:?}");
+        prop_assert_eq!(left, format!("{:?} {:?} {:?}", Claims::default(), Refs::default(), Progress::default()));
     }
 
     #[test]
