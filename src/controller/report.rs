@@ -42,10 +42,10 @@ pub async fn work(engine: Arc<Engine>, lists: FirstLists) {
 async fn report_unreadable(engine: &Engine, key: &ObjectKey) -> Result<(), Failure> {
     let (seen, wanted) = {
         let state = engine.state();
-        let (Some(seen), Some(error)) = (state.seen.get(key), state.index.undecodable().get(key)) else {
+        let (Some(seen), Some(found)) = (state.seen.get(key), state.index.undecodable().get(key)) else {
             return Ok(());
         };
-        (seen.clone(), status::unreadable(seen, error, Timestamp::now()))
+        (seen.clone(), status::unreadable(seen, &found.error, Timestamp::now()))
     };
     engine.objects.write_status(key, &seen, &wanted).await?;
     Ok(())

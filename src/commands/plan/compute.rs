@@ -115,8 +115,8 @@ struct Planner<'a> {
 impl Planner<'_> {
     /// Says which objects do not hold.
     fn note_objects(&mut self) {
-        for (key, error) in self.index.undecodable() {
-            self.notes.insert(format!("{key} cannot be read: {error}"));
+        for (key, found) in self.index.undecodable() {
+            self.notes.insert(format!("{key} cannot be read: {}", found.error));
         }
         let keys: Vec<_> = self.index.objects().map(|declared| declared.meta.key.clone()).collect();
         for key in keys {

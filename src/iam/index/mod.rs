@@ -27,7 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::declared::{Declared, Invalid};
+use super::declared::{Declared, Invalid, Undecodable};
 use super::names::PolicyName;
 use super::subject::{Kind, ObjectKey, Subject};
 
@@ -49,11 +49,12 @@ pub enum Event {
         namespace: String,
         /// The objects that could be decoded.
         objects: Vec<Declared>,
-        /// Those that could not, each with the error.
-        undecodable: Vec<(ObjectKey, String)>,
+        /// Those that could not.
+        undecodable: Vec<Undecodable>,
     },
-    /// An object is there in a version that cannot be decoded. Its last good version stays in force.
-    Undecodable(ObjectKey, String),
+    /// An object is there in a version that cannot be decoded. Its last good version stays in force, unless the metadata
+    /// says otherwise: under deletion, locked.
+    Undecodable(Box<Undecodable>),
     /// Canned policies of the server were read; this is all that is known of them now.
     Policies(ServerPolicies),
 }
@@ -141,7 +142,7 @@ pub struct Index {
     claims: claims::Claims,
     refs: refs::Refs,
     progress: progress::Progress,
-    undecodable: BTreeMap<ObjectKey, String>,
+    undecodable: BTreeMap<ObjectKey, Undecodable>,
     server_policies: ServerPolicies,
     seq: u64,
     clock: Timestamp,
@@ -174,7 +175,7 @@ impl Index {
             Event::Relist { kind, namespace, objects, undecodable } => {
                 self.relist(kind, &namespace, objects, undecodable, &mut dirty);
             }
-            Event::Undecodable(key, error) => self.cannot_decode(key, error, &mut dirty),
+            Event::Undecodable(found) => self.cannot_decode(*found, &mut dirty),
             Event::Policies(seen) => self.see_policies(seen, &mut dirty),
         }
         dirty

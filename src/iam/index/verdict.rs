@@ -85,7 +85,7 @@ impl Index {
                 && !self.waits_for_resume(entry),
             outstanding,
             former_unknown: entry.former_unknown,
-            undecodable: self.undecodable.get(key).cloned(),
+            undecodable: self.undecodable.get(key).map(|found| found.error.clone()),
         };
         match &entry.declared.body {
             Ok(Body::Share(share)) => self.judge_share(entry, share, now, &mut verdict),
