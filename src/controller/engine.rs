@@ -373,7 +373,9 @@ impl Engine {
         }
         state.uncompared = None;
         tracing::info!("everything has been compared with the server");
-        state.index.compared()
+        let mut waited = state.index.compared();
+        waited.extend(state.index.undecodable().keys().cloned());
+        waited
     }
 
     /// Queues the subjects that waited for a policy or an account of this name to exist, or for somebody to give it up.

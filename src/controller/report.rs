@@ -38,16 +38,22 @@ pub async fn work(engine: Arc<Engine>, lists: FirstLists) {
     }
 }
 
-/// An object that could never be read has no declaration to judge, only a reason.
+/// An object that could never be read has no declaration to judge, only a reason. Under deletion it goes once nothing can be
+/// in force any more that it may have said before this process started.
 async fn report_unreadable(engine: &Engine, key: &ObjectKey) -> Result<(), Failure> {
-    let (seen, wanted) = {
+    let (seen, wanted, may_go) = {
         let state = engine.state();
         let (Some(seen), Some(found)) = (state.seen.get(key), state.index.undecodable().get(key)) else {
             return Ok(());
         };
-        (seen.clone(), status::unreadable(seen, &found.error, Timestamp::now()))
+        let may_go = seen.is_deleting() && seen.has_finalizer() && (state.index.is_compared() || seen.is_forced());
+        (seen.clone(), status::unreadable(seen, &found.error, Timestamp::now()), may_go)
     };
-    engine.objects.write_status(key, &seen, &wanted).await?;
+    if may_go && !engine.settings.observe {
+        engine.objects.remove_finalizer(key, &seen).await?;
+    } else {
+        engine.objects.write_status(key, &seen, &wanted).await?;
+    }
     Ok(())
 }
 
