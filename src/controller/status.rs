@@ -302,14 +302,12 @@ fn some_of(names: &[String]) -> String {
 
 fn remarks(inputs: &Inputs<'_>) -> Vec<Remark> {
     let mut remarks: Vec<Remark> = credentials_remark(inputs).into_iter().collect();
-    if let Some(report) = report(inputs) {
-        if let Some((count, bytes)) = report.documents.filter(|(count, _)| *count > DOCUMENTS_NOTICED) {
-            let message = format!(
-                "{count} documents of {bytes} bytes slow every request down; grant whole folders, or to groups"
-            );
-            let said = Said::new(condition::TOO_MANY_DOCUMENTS, message);
-            remarks.push(Remark { type_: condition::TOO_MANY_DOCUMENTS, said, holds: true });
-        }
+    let documents = report(inputs).and_then(|report| report.documents);
+    if let Some((count, bytes)) = documents.filter(|(count, _)| *count > DOCUMENTS_NOTICED) {
+        let message =
+            format!("{count} documents of {bytes} bytes slow every request down; grant whole folders, or to groups");
+        let said = Said::new(condition::TOO_MANY_DOCUMENTS, message);
+        remarks.push(Remark { type_: condition::TOO_MANY_DOCUMENTS, said, holds: true });
     }
     if inputs.declared.meta.origin == Some(Origin::Adopted)
         && matches!(&inputs.declared.body, Ok(Body::User(user)) if user.adopted_secret == crate::api::AdoptedSecret::Keep)
