@@ -23,6 +23,7 @@ use super::mirror::Mirror;
 use super::objects::{Objects, Seen};
 use super::outcome::{Failure, Outcome, Report, Retry, backoff};
 use super::queue::{Queue, Urgency};
+use super::report;
 use super::server::Server;
 
 /// What the controller was told to be.
@@ -286,6 +287,7 @@ impl Engine {
             let pending = state.pending.entry(key.clone()).or_insert(Pending { since: Instant::now(), revokes });
             pending.revokes |= revokes;
         }
+        let converges = !dirty.subjects.is_empty();
         for (subject, urgency) in dirty.subjects {
             let urgency = match urgency {
                 index::Urgency::Revocation => Urgency::Urgent,
@@ -293,8 +295,10 @@ impl Engine {
             };
             self.subjects.push_change(subject, urgency);
         }
+        // What converges is reported when it has; before, a report would only compete with it.
+        let delay = if converges { report::GRACE } else { Duration::ZERO };
         for key in dirty.objects {
-            self.reports.push(key, Urgency::Normal, Duration::ZERO);
+            self.reports.push(key, Urgency::Normal, delay);
         }
         self.expiry.notify_one();
     }

@@ -20,7 +20,7 @@ use super::status::{self, Inputs};
 use super::watch::FirstLists;
 
 /// Most changes are in force within this time; before it a status "in progress" would only be written to be replaced.
-const GRACE: Duration = Duration::from_millis(30);
+pub const GRACE: Duration = Duration::from_millis(30);
 
 /// The pause after a failed write.
 const RETRY: Duration = Duration::from_secs(1);
