@@ -70,6 +70,8 @@ pub struct State {
     pub laid_out: HashMap<Subject, bool>,
     /// Shares (by uid) whose folder marker has been seen to: for which generation, and what there is to say about it.
     pub markers: HashMap<String, (i64, Option<String>)>,
+    /// Subjects whose IAM is in force while their folders and keys are seen to.
+    pub settling: HashSet<Subject>,
     /// Subjects that wait for a policy or an account to exist, or for a policy to be given up, by name.
     pub waiting: HashMap<String, BTreeSet<Subject>>,
     /// Subjects that have not been compared with the server since the start; `None` once all have been.
@@ -146,6 +148,7 @@ impl Engine {
             pending: HashMap::new(),
             laid_out: HashMap::new(),
             markers: HashMap::new(),
+            settling: HashSet::new(),
             waiting: HashMap::new(),
             uncompared: None,
             policies: ServerPolicies::default(),
@@ -303,6 +306,19 @@ impl Engine {
         self.expiry.notify_one();
     }
 
+    /// The IAM of a subject is as the objects say up to `sequence`; its folders and keys may still be missing. Those who only
+    /// wait for the IAM need not wait for these.
+    pub fn in_force(&self, subject: &Subject, sequence: u64) {
+        let mut state = self.state();
+        let own = state.index.object_of(subject).map(|object| object.meta.key.clone());
+        let mut objects = state.index.converged(subject, sequence);
+        objects.extend(self.compare(&mut state, subject));
+        state.settling.insert(subject.clone());
+        for key in objects.into_iter().filter(|key| Some(key) != own.as_ref()) {
+            self.reports.push(key, Urgency::Normal, Duration::ZERO);
+        }
+    }
+
     /// Records what became of a convergence, and queues what follows from it.
     pub fn finish(&self, subject: &Subject, urgency: Urgency, outcome: Outcome) {
         let mut state = self.state();
@@ -327,7 +343,9 @@ impl Engine {
         if let Ok(report) = &outcome.result {
             self.wait_for(&mut state, subject, report);
         }
-        let compared = self.compare(&mut state, subject, &outcome);
+        state.settling.remove(subject);
+        let is_final = outcome.result.as_ref().err().is_none_or(|failure| failure.retry == Retry::OnChange);
+        let compared = if is_final { self.compare(&mut state, subject) } else { BTreeSet::new() };
         if *subject == Subject::Everyone || state.index.object_of(subject).is_some() {
             state.outcomes.insert(subject.clone(), outcome);
         } else {
@@ -365,12 +383,8 @@ impl Engine {
 
     /// Notes that a subject has been compared with the server since the start. After the last one nothing can be in force
     /// any more that this process has not seen; answers the objects that waited for that.
-    fn compare(&self, state: &mut State, subject: &Subject, outcome: &Outcome) -> BTreeSet<ObjectKey> {
-        let final_word = match &outcome.result {
-            Ok(_) => true,
-            Err(failure) => failure.retry == Retry::OnChange,
-        };
-        let Some(uncompared) = state.uncompared.as_mut().filter(|_| final_word) else { return BTreeSet::new() };
+    fn compare(&self, state: &mut State, subject: &Subject) -> BTreeSet<ObjectKey> {
+        let Some(uncompared) = state.uncompared.as_mut() else { return BTreeSet::new() };
         uncompared.remove(subject);
         if !uncompared.is_empty() {
             return BTreeSet::new();

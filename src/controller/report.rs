@@ -112,6 +112,7 @@ fn look(engine: &Engine, key: &ObjectKey) -> Option<View> {
         own,
         failure: failure.as_ref(),
         problem,
+        settling: own_subject.as_ref().is_some_and(|subject| state.settling.contains(subject)),
         observing: engine.settings.observe,
         twin,
         marker: state.markers.get(seen.uid()).and_then(|(_, note)| note.as_deref()),

@@ -45,6 +45,8 @@ pub struct Inputs<'a> {
     pub failure: Option<&'a Failure>,
     /// Why MinIO cannot be used.
     pub problem: Option<String>,
+    /// Whether its folders and keys are being seen to.
+    pub settling: bool,
     /// Whether nothing is written at all.
     pub observing: bool,
     /// The name of the group's twin, for groups.
@@ -232,8 +234,11 @@ fn facts(inputs: &Inputs<'_>) -> Facts {
             format!("this version cannot be read, so the last good one stays in force: {error}"),
         ));
     }
-    if let Some(failure) = report(inputs).and_then(|report| report.unfinished.as_ref()) {
+    let unfinished = report(inputs).and_then(|report| report.unfinished.as_ref());
+    if unfinished.is_some() || inputs.settling {
         facts.outstanding.push("its folders and its key".to_owned());
+    }
+    if let Some(failure) = unfinished {
         facts.failure.get_or_insert_with(|| failure.clone());
     }
     facts
