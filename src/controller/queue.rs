@@ -22,7 +22,7 @@ pub enum Urgency {
 }
 
 /// A change so soon after another one of the same key belongs to a burst, such as many objects applied at once.
-const BURST_GAP: Duration = Duration::from_millis(30);
+const BURST_GAP: Duration = Duration::from_millis(40);
 
 /// A burst is over when nothing has changed for so long.
 const QUIET: Duration = Duration::from_millis(150);
@@ -200,7 +200,9 @@ impl<K: Clone + Eq + Hash + Ord> State<K> {
         }
         let burst = self.bursts.entry(key.clone()).or_insert(Burst { since: now, last: now - QUIET });
         let gap = if burst.since < burst.last { QUIET } else { BURST_GAP };
-        let continues = now - burst.last <= gap && now - burst.since < LONGEST_BURST;
+        // A change that comes while the one before is being worked on is as close as can be, on however slow a machine.
+        let is_close = now - burst.last <= gap || self.running.contains_key(key);
+        let continues = is_close && now - burst.since < LONGEST_BURST;
         if !continues {
             *burst = Burst { since: now, last: now };
             return None;
