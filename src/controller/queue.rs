@@ -28,7 +28,7 @@ const BURST_GAP: Duration = Duration::from_millis(40);
 const QUIET: Duration = Duration::from_millis(150);
 
 /// A burst is not waited for any longer than this.
-const LONGEST_BURST: Duration = Duration::from_secs(5);
+const LONGEST_BURST: Duration = Duration::from_secs(10);
 
 /// Bursts are forgotten when more keys than this are remembered.
 const BURSTS_KEPT: usize = 4096;
@@ -50,15 +50,15 @@ struct Burst {
 }
 
 impl Entry {
-    /// The earlier time and the higher urgency of both; the place in the line stays the older one.
+    /// The earlier time and the higher urgency of both; the place in the line stays the older one. The end of a burst is the
+    /// later one of two.
     fn merge(self, other: Entry) -> Entry {
-        let in_burst = self.in_burst && other.in_burst;
-        Entry {
-            due: if in_burst { self.due.max(other.due) } else { self.due.min(other.due) },
-            in_burst,
-            urgency: self.urgency.max(other.urgency),
-            order: self.order.min(other.order),
-        }
+        let (due, in_burst) = match (self.in_burst, other.in_burst) {
+            (true, true) => (self.due.max(other.due), true),
+            _ if self.due <= other.due => (self.due, self.in_burst),
+            _ => (other.due, other.in_burst),
+        };
+        Entry { due, in_burst, urgency: self.urgency.max(other.urgency), order: self.order.min(other.order) }
     }
 }
 
@@ -308,6 +308,7 @@ mod tests {
         let start = Instant::now();
         queue.push_change("a", Urgency::Normal);
         assert_eq!(next_within(&queue, Duration::from_millis(1)).await, Some(("a", Urgency::Normal)));
+        queue.push("a", Urgency::Normal, Duration::from_secs(86_400));
         for _ in 0..100 {
             tokio::time::advance(Duration::from_millis(10)).await;
             queue.push_change("a", Urgency::Normal);
