@@ -102,7 +102,7 @@ async fn run(engine: &Engine, subject: &Subject, urgency: Urgency, sequence: &mu
     report.changes = plan.changes.len();
     report.documents = Some(measure(engine, &desired));
     if let Some(owner) = owner.as_ref().filter(|_| !report.held_back) {
-        if !is_deleting(owner) {
+        if !is_deleting(owner) && !engine.state().awaits(&report) {
             engine.in_force(subject, *sequence);
         }
         settle(engine, subject, &desired, owner, &mut report).await?;

@@ -11,8 +11,9 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
 use crate::controller::credentials::{Issuer, SecretCache};
-use crate::iam::desired::Desired;
+use crate::iam::desired::{Desired, Fate};
 use crate::iam::index::{self, Dirty, Event, Index, ServerPolicies};
+use crate::iam::names::{DocumentName, PolicyName};
 use crate::iam::observed::Surroundings;
 use crate::iam::subject::{Kind, ObjectKey, Subject};
 use crate::telemetry::Metrics;
@@ -83,6 +84,19 @@ pub struct State {
 }
 
 impl State {
+    /// Whether something is missing that is about to be made: a declared policy, or the account of a member.
+    pub fn awaits(&self, report: &Report) -> bool {
+        let now = Timestamp::now();
+        let is_coming = |name: &DocumentName| {
+            let policy = PolicyName::parse(name.as_str()).map(Subject::Policy);
+            matches!(
+                policy.map(|policy| self.index.desired(&policy, now)),
+                Ok(Desired::Policy(policy)) if policy.fate == Fate::Present && policy.document.is_some()
+            )
+        };
+        !report.missing_users.is_empty() || report.missing_policies.iter().any(is_coming)
+    }
+
     /// Forgets what was known of the server; the declarations stay.
     pub fn forget_server(&mut self) {
         self.mirror.forget_all();
@@ -323,8 +337,8 @@ impl Engine {
     pub fn finish(&self, subject: &Subject, urgency: Urgency, outcome: Outcome) {
         let mut state = self.state();
         let objects = match &outcome.result {
-            // What was left undone on purpose is not in force.
-            Ok(report) if report.held_back => state.index.waiting_for(subject),
+            // What was left undone, on purpose or until something else is there, is not in force.
+            Ok(report) if report.held_back || state.awaits(report) => state.index.waiting_for(subject),
             Ok(_) => state.index.converged(subject, outcome.sequence),
             Err(failure) => {
                 let waiting = state.index.waiting_for(subject);
