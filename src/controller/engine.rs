@@ -11,9 +11,10 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
 use crate::controller::credentials::{Issuer, SecretCache};
+use crate::iam::declared::{Body, Target};
 use crate::iam::desired::{Desired, Fate};
 use crate::iam::index::{self, Dirty, Event, Index, ServerPolicies};
-use crate::iam::names::{DocumentName, PolicyName};
+use crate::iam::names::{DocumentName, PolicyName, ServerGroup};
 use crate::iam::observed::Surroundings;
 use crate::iam::subject::{Kind, ObjectKey, Subject};
 use crate::telemetry::Metrics;
@@ -26,6 +27,9 @@ use super::outcome::{Failure, Outcome, Report, Retry, backoff};
 use super::queue::{Queue, Urgency};
 use super::report;
 use super::server::Server;
+
+/// How many of the objects that wait for their finalizer are looked at to tell a burst.
+const HELD_LOOKED_AT: usize = 256;
 
 /// What the controller was told to be.
 #[derive(Clone, Debug)]
@@ -273,6 +277,11 @@ impl Engine {
         still
     }
 
+    /// Whether objects that act through the subject wait for their finalizer at this moment.
+    fn more_is_coming(&self, subject: &Subject, index: &Index) -> bool {
+        self.held().values().take(HELD_LOOKED_AT).any(|object| acts_through(object, subject, index))
+    }
+
     /// Whether no object waits for its finalizer.
     pub fn all_admitted(&self) -> bool {
         self.held().is_empty()
@@ -310,7 +319,8 @@ impl Engine {
                 index::Urgency::Revocation => Urgency::Urgent,
                 index::Urgency::Normal => Urgency::Normal,
             };
-            self.subjects.push_change(subject, urgency);
+            let more_to_come = urgency == Urgency::Normal && self.more_is_coming(&subject, &state.index);
+            self.subjects.push_change(subject, urgency, more_to_come);
         }
         // What converges is reported when it has; before, a report would only compete with it.
         let delay = if converges { report::GRACE } else { Duration::ZERO };
@@ -482,6 +492,21 @@ impl Engine {
         super::status::publish_counts(&self.metrics, &counts);
         self.metrics.set_documents_bytes(bytes as u64);
         self.metrics.set_queue_depth(self.subjects.len());
+    }
+}
+
+/// Whether a share or membership gives something through the subject.
+fn acts_through(object: &Decoded, subject: &Subject, index: &Index) -> bool {
+    let Event::Upsert(declared) = &object.event else { return false };
+    match (&declared.body, subject) {
+        (Ok(Body::Share(share)), Subject::Everyone) => share.everyone,
+        (Ok(Body::Share(share)), Subject::User(user)) => share.grants.contains_key(&Target::User(user.clone())),
+        (Ok(Body::Share(share)), Subject::Group(group)) => {
+            let sides = [ServerGroup::from(group), index.config().layout.twin(group)];
+            sides.into_iter().any(|side| share.grants.contains_key(&Target::Group(side)))
+        }
+        (Ok(Body::Membership(membership)), Subject::Group(group)) => membership.group == *group,
+        _ => false,
     }
 }
 

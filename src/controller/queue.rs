@@ -98,11 +98,12 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
     }
 
     /// Puts a key in because something that concerns it has changed. A single change, and an urgent one, is due at once; a
-    /// burst of them becomes due when it is over, so that it costs one run and not one for every change.
-    pub fn push_change(&self, key: K, urgency: Urgency) {
+    /// burst of them becomes due when it is over, so that it costs one run and not one for every change. `more_to_come` says
+    /// that the burst is known to go on.
+    pub fn push_change(&self, key: K, urgency: Urgency, more_to_come: bool) {
         self.enter(key, urgency, |state, key| {
             let now = Instant::now();
-            let after_burst = state.after_burst(key, now).filter(|_| urgency == Urgency::Normal);
+            let after_burst = state.after_burst(key, now, more_to_come).filter(|_| urgency == Urgency::Normal);
             (after_burst.unwrap_or(now), after_burst.is_some())
         });
     }
@@ -194,19 +195,20 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
 
 impl<K: Clone + Eq + Hash + Ord> State<K> {
     /// Notes a change; when it belongs to a burst, says when that will be over.
-    fn after_burst(&mut self, key: &K, now: Instant) -> Option<Instant> {
+    fn after_burst(&mut self, key: &K, now: Instant, more_to_come: bool) -> Option<Instant> {
         if self.bursts.len() > BURSTS_KEPT {
             self.bursts.retain(|_, burst| now - burst.last <= QUIET);
         }
-        let burst = self.bursts.entry(key.clone()).or_insert(Burst { since: now, last: now - QUIET });
-        let gap = if burst.since < burst.last { QUIET } else { BURST_GAP };
         // A change that comes while the one before is being worked on is as close as can be, on however slow a machine.
-        let is_close = now - burst.last <= gap || self.running.contains_key(key);
-        let continues = is_close && now - burst.since < LONGEST_BURST;
-        if !continues {
-            *burst = Burst { since: now, last: now };
+        let is_close = more_to_come || self.running.contains_key(key);
+        let burst = self.bursts.get_mut(key).filter(|burst| {
+            let gap = if burst.since < burst.last { QUIET } else { BURST_GAP };
+            (is_close || now - burst.last <= gap) && now - burst.since < LONGEST_BURST
+        });
+        let Some(burst) = burst else {
+            self.bursts.insert(key.clone(), Burst { since: now, last: now });
             return None;
-        }
+        };
         burst.last = now;
         Some((now + QUIET).min(burst.since + LONGEST_BURST))
     }
@@ -306,12 +308,12 @@ mod tests {
     async fn a_burst_of_changes_is_worked_on_when_it_begins_and_when_it_is_over() {
         let queue = Queue::default();
         let start = Instant::now();
-        queue.push_change("a", Urgency::Normal);
+        queue.push_change("a", Urgency::Normal, false);
         assert_eq!(next_within(&queue, Duration::from_millis(1)).await, Some(("a", Urgency::Normal)));
         queue.push("a", Urgency::Normal, Duration::from_secs(86_400));
         for _ in 0..100 {
             tokio::time::advance(Duration::from_millis(10)).await;
-            queue.push_change("a", Urgency::Normal);
+            queue.push_change("a", Urgency::Normal, false);
             queue.done(&"a");
         }
         assert_eq!(queue.next().await.0, "a");
@@ -323,21 +325,34 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_burst_holds_up_neither_urgent_nor_single_changes_nor_for_ever() {
         let queue = Queue::default();
-        queue.push_change("a", Urgency::Normal);
+        queue.push_change("a", Urgency::Normal, false);
         assert_eq!(queue.next().await.0, "a");
         queue.done(&"a");
         tokio::time::advance(BURST_GAP * 2).await;
-        queue.push_change("a", Urgency::Normal);
+        queue.push_change("a", Urgency::Normal, false);
         assert_eq!(next_within(&queue, Duration::from_millis(1)).await, Some(("a", Urgency::Normal)));
         queue.done(&"a");
-        queue.push_change("a", Urgency::Normal);
+        queue.push_change("a", Urgency::Normal, false);
         assert_eq!(next_within(&queue, Duration::from_millis(1)).await, None);
-        queue.push_change("a", Urgency::Urgent);
+        queue.push_change("a", Urgency::Urgent, false);
         assert_eq!(next_within(&queue, Duration::from_millis(1)).await, Some(("a", Urgency::Urgent)));
+        queue.done(&"a");
+        tokio::time::advance(BURST_GAP * 2).await;
+        queue.push_change("a", Urgency::Normal, true);
+        assert_eq!(next_within(&queue, Duration::from_millis(1)).await, None, "more is known to come");
+        tokio::time::advance(LONGEST_BURST).await;
+        assert_eq!(queue.next().await.0, "a");
+        queue.done(&"a");
+        queue.push_change("a", Urgency::Normal, true);
+        assert_eq!(
+            next_within(&queue, Duration::from_millis(1)).await,
+            Some(("a", Urgency::Normal)),
+            "a new burst begins"
+        );
         queue.done(&"a");
         let start = Instant::now();
         while next_within(&queue, Duration::from_millis(10)).await.is_none() {
-            queue.push_change("a", Urgency::Normal);
+            queue.push_change("a", Urgency::Normal, false);
         }
         assert!(start.elapsed() <= LONGEST_BURST + QUIET, "{:?}", start.elapsed());
     }
