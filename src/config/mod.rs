@@ -387,7 +387,9 @@ impl ControllerConfig {
     /// # Errors
     /// Credentials in a file that cannot be read.
     pub fn index(&self) -> Result<IndexConfig, ConfigError> {
-        Ok(self.instance.index(self.minio.credentials.load()?.access_key, self.issuing.expiry_warning))
+        let identity = self.minio.credentials.load()?.access_key;
+        let index = self.instance.index(identity, self.issuing.expiry_warning);
+        Ok(IndexConfig { origin_required: self.converge.mode != Mode::Observe, ..index })
     }
 }
 

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::api;
-use crate::iam::declared::Declared;
+use crate::iam::declared::{Declared, Undecodable};
 use crate::iam::index::Event;
 use crate::iam::subject::{Kind, ObjectKey};
 
@@ -71,14 +71,11 @@ pub fn decode<K: Watched>(object: DeserializeGuard<K>) -> Decoded {
     match object.0 {
         Ok(object) => decode_valid(&object),
         Err(invalid) => {
-            let key = ObjectKey {
-                kind: K::KIND,
-                namespace: invalid.metadata.namespace.clone().unwrap_or_default(),
-                name: invalid.metadata.name.clone().unwrap_or_default(),
-            };
-            tracing::warn!(object = %key, error = invalid.error, "object cannot be decoded; its last good version stays in force");
             let seen = Seen::new(&invalid.metadata, None);
-            Decoded { event: Event::Undecodable(key.clone(), invalid.error), key, seen }
+            let found = Undecodable::new(K::KIND, invalid.metadata, invalid.error);
+            let key = found.key.clone();
+            tracing::warn!(object = %key, error = found.error, "object cannot be decoded; its last good version stays in force");
+            Decoded { event: Event::Undecodable(Box::new(found)), key, seen }
         }
     }
 }

@@ -12,18 +12,18 @@ use tokio::sync::Notify;
 
 use crate::controller::credentials::{Issuer, SecretCache};
 use crate::iam::declared::{Body, Target};
-use crate::iam::desired::Desired;
+use crate::iam::desired::{Desired, Fate};
 use crate::iam::index::{self, Dirty, Event, Index, ServerPolicies};
+use crate::iam::names::{DocumentName, PolicyName, ServerGroup};
 use crate::iam::observed::Surroundings;
 use crate::iam::subject::{Kind, ObjectKey, Subject};
-use crate::minio;
 use crate::telemetry::Metrics;
 
 use super::decode::Decoded;
 use super::health::Health;
 use super::mirror::Mirror;
 use super::objects::{Objects, Seen};
-use super::outcome::{Outcome, Report, Retry, backoff};
+use super::outcome::{Failure, Outcome, Report, Retry, backoff};
 use super::queue::{Queue, Urgency};
 use super::report;
 use super::server::Server;
@@ -71,10 +71,12 @@ pub struct State {
     pub outcomes: HashMap<Subject, Outcome>,
     /// Objects that wait for convergence.
     pub pending: HashMap<ObjectKey, Pending>,
-    /// Subjects whose folders have been laid out by this process.
-    pub laid_out: HashSet<Subject>,
-    /// Shares (by uid) whose folder marker has been seen to, and what there is to say about it.
-    pub markers: HashMap<String, Option<String>>,
+    /// Subjects whose folders this process has seen to, and whether they have any.
+    pub laid_out: HashMap<Subject, bool>,
+    /// Shares (by uid) whose folder marker has been seen to: for which generation, and what there is to say about it.
+    pub markers: HashMap<String, (i64, Option<String>)>,
+    /// Subjects whose IAM is in force while their folders and keys are seen to.
+    pub settling: HashSet<Subject>,
     /// Subjects that wait for a policy or an account to exist, or for a policy to be given up, by name.
     pub waiting: HashMap<String, BTreeSet<Subject>>,
     /// Subjects that have not been compared with the server since the start; `None` once all have been.
@@ -86,9 +88,22 @@ pub struct State {
 }
 
 impl State {
+    /// Whether something is missing that is about to be made: a declared policy, or the account of a member.
+    pub fn awaits(&self, report: &Report) -> bool {
+        let now = Timestamp::now();
+        let is_coming = |name: &DocumentName| {
+            let policy = PolicyName::parse(name.as_str()).map(Subject::Policy);
+            matches!(
+                policy.map(|policy| self.index.desired(&policy, now)),
+                Ok(Desired::Policy(policy)) if policy.fate == Fate::Present && policy.document.is_some()
+            )
+        };
+        !report.missing_users.is_empty() || report.missing_policies.iter().any(is_coming)
+    }
+
     /// Forgets what was known of the server; the declarations stay.
     pub fn forget_server(&mut self) {
-        self.mirror = Mirror::default();
+        self.mirror.forget_all();
         self.laid_out.clear();
         self.proven.clear();
     }
@@ -149,8 +164,9 @@ impl Engine {
             seen: HashMap::new(),
             outcomes: HashMap::new(),
             pending: HashMap::new(),
-            laid_out: HashSet::new(),
+            laid_out: HashMap::new(),
             markers: HashMap::new(),
+            settling: HashSet::new(),
             waiting: HashMap::new(),
             uncompared: None,
             policies: ServerPolicies::default(),
@@ -158,7 +174,7 @@ impl Engine {
         };
         Self {
             state: Mutex::new(state),
-            subjects: Queue::gathering(),
+            subjects: Queue::default(),
             reports: Queue::default(),
             admissions: Queue::default(),
             objects: parts.objects,
@@ -184,12 +200,21 @@ impl Engine {
             self.hold(object);
             return;
         }
-        self.release(&object.key);
         let mut state = self.state();
         if is_stale(&state, &object) {
             return;
         }
-        let Decoded { key, seen, event } = object;
+        let Decoded { key, mut seen, event } = object;
+        if let Some(held) = state.seen.get(&key) {
+            if matches!(event, Event::Undecodable(..)) {
+                seen.status.clone_from(&held.status);
+            }
+            let (was, is) = (held.uid().to_owned(), seen.uid());
+            if was != is {
+                state.markers.remove(&was);
+                state.proven.remove(&was);
+            }
+        }
         state.seen.insert(key.clone(), seen);
         let dirty = state.index.apply(event);
         self.spread(&mut state, dirty, Some(&key));
@@ -201,6 +226,7 @@ impl Engine {
         let mut state = self.state();
         if let Some(seen) = state.seen.remove(key) {
             state.markers.remove(seen.uid());
+            state.proven.remove(seen.uid());
         }
         state.pending.remove(key);
         let dirty = state.index.apply(Event::Delete(key.clone()));
@@ -241,14 +267,32 @@ impl Engine {
         self.held().get(key).cloned()
     }
 
-    /// The object under this key waits no longer.
-    pub fn release(&self, key: &ObjectKey) {
-        self.held().remove(key);
+    /// The object with this uid waits no longer. Says whether it still did.
+    pub fn release(&self, key: &ObjectKey, uid: &str) -> bool {
+        let mut held = self.held();
+        let still = held.get(key).is_some_and(|object| object.seen.uid() == uid);
+        if still {
+            held.remove(key);
+        }
+        still
     }
 
     /// Whether objects that act through the subject wait for their finalizer at this moment.
-    fn more_is_coming(&self, subject: &Subject) -> bool {
-        self.held().values().take(HELD_LOOKED_AT).any(|object| acts_through(object, subject))
+    fn more_is_coming(&self, subject: &Subject, index: &Index) -> bool {
+        self.held().values().take(HELD_LOOKED_AT).any(|object| acts_through(object, subject, index))
+    }
+
+    /// Whether no object waits for its finalizer.
+    pub fn all_admitted(&self) -> bool {
+        self.held().is_empty()
+    }
+
+    /// Takes in the answer to a write of ours, unless the object went away meanwhile.
+    pub fn answer(&self, object: Decoded) {
+        let is_known = self.state().seen.get(&object.key).is_some_and(|seen| seen.uid() == object.seen.uid());
+        if is_known {
+            self.upsert(object);
+        }
     }
 
     fn held(&self) -> MutexGuard<'_, HashMap<ObjectKey, Decoded>> {
@@ -266,7 +310,8 @@ impl Engine {
     pub fn spread(&self, state: &mut State, dirty: Dirty, cause: Option<&ObjectKey>) {
         if let Some(key) = cause.filter(|_| !dirty.subjects.is_empty()) {
             let revokes = dirty.subjects.values().any(|urgency| *urgency == index::Urgency::Revocation);
-            state.pending.entry(key.clone()).or_insert(Pending { since: Instant::now(), revokes });
+            let pending = state.pending.entry(key.clone()).or_insert(Pending { since: Instant::now(), revokes });
+            pending.revokes |= revokes;
         }
         let converges = !dirty.subjects.is_empty();
         for (subject, urgency) in dirty.subjects {
@@ -274,11 +319,8 @@ impl Engine {
                 index::Urgency::Revocation => Urgency::Urgent,
                 index::Urgency::Normal => Urgency::Normal,
             };
-            if urgency == Urgency::Normal && self.more_is_coming(&subject) {
-                self.subjects.push_in_a_burst(subject);
-            } else {
-                self.subjects.push(subject, urgency, Duration::ZERO);
-            }
+            let more_to_come = urgency == Urgency::Normal && self.more_is_coming(&subject, &state.index);
+            self.subjects.push_change(subject, urgency, more_to_come);
         }
         // What converges is reported when it has; before, a report would only compete with it.
         let delay = if converges { report::GRACE } else { Duration::ZERO };
@@ -288,10 +330,25 @@ impl Engine {
         self.expiry.notify_one();
     }
 
+    /// The IAM of a subject is as the objects say up to `sequence`; its folders and keys may still be missing. Those who only
+    /// wait for the IAM need not wait for these.
+    pub fn in_force(&self, subject: &Subject, sequence: u64) {
+        let mut state = self.state();
+        let own = state.index.object_of(subject).map(|object| object.meta.key.clone());
+        let mut objects = state.index.converged(subject, sequence);
+        objects.extend(self.compare(&mut state, subject));
+        state.settling.insert(subject.clone());
+        for key in objects.into_iter().filter(|key| Some(key) != own.as_ref()) {
+            self.reports.push(key, Urgency::Normal, Duration::ZERO);
+        }
+    }
+
     /// Records what became of a convergence, and queues what follows from it.
     pub fn finish(&self, subject: &Subject, urgency: Urgency, outcome: Outcome) {
         let mut state = self.state();
         let objects = match &outcome.result {
+            // What was left undone, on purpose or until something else is there, is not in force.
+            Ok(report) if report.held_back || state.awaits(report) => state.index.waiting_for(subject),
             Ok(_) => state.index.converged(subject, outcome.sequence),
             Err(failure) => {
                 let waiting = state.index.waiting_for(subject);
@@ -310,8 +367,17 @@ impl Engine {
         if let Ok(report) = &outcome.result {
             self.wait_for(&mut state, subject, report);
         }
-        let compared = self.compare(&mut state, subject, &outcome);
-        state.outcomes.insert(subject.clone(), outcome);
+        state.settling.remove(subject);
+        let is_final = outcome.result.as_ref().err().is_none_or(|failure| failure.retry == Retry::OnChange);
+        let compared = if is_final { self.compare(&mut state, subject) } else { BTreeSet::new() };
+        if *subject == Subject::Everyone || state.index.object_of(subject).is_some() {
+            state.outcomes.insert(subject.clone(), outcome);
+        } else {
+            // Nobody declares it any more, so nobody will ask again.
+            let desired = state.index.desired(subject, Timestamp::now());
+            state.outcomes.remove(subject);
+            state.mirror.forget(&desired);
+        }
         // Its own object tells of more than what it waited for: keys, documents, what is missing.
         let own = state.index.object_of(subject).map(|object| object.meta.key.clone());
         for key in objects.into_iter().chain(compared).chain(own) {
@@ -327,16 +393,12 @@ impl Engine {
         if missing.iter().any(|(_, is_there)| *is_there) {
             self.subjects.push(subject.clone(), Urgency::Normal, Duration::ZERO);
         }
-        if !missing.is_empty() || !report.holders.is_empty() {
+        let is_stuck = !report.holders.is_empty() || !report.stale_members.is_empty();
+        if !missing.is_empty() || is_stuck {
             self.subjects.push(subject.clone(), Urgency::Normal, self.settings.recheck);
         }
         for name in &report.missing_policies {
             state.mirror.unlearn_document(name);
-        }
-        if let Subject::Policy(name) = subject.clone()
-            && !report.holders.is_empty()
-        {
-            state.waiting.entry(name.to_string()).or_default().insert(subject.clone());
         }
         for (name, _) in missing {
             state.waiting.entry(name).or_default().insert(subject.clone());
@@ -345,19 +407,17 @@ impl Engine {
 
     /// Notes that a subject has been compared with the server since the start. After the last one nothing can be in force
     /// any more that this process has not seen; answers the objects that waited for that.
-    fn compare(&self, state: &mut State, subject: &Subject, outcome: &Outcome) -> BTreeSet<ObjectKey> {
-        let final_word = match &outcome.result {
-            Ok(_) => true,
-            Err(failure) => failure.retry == Retry::OnChange,
-        };
-        let Some(uncompared) = state.uncompared.as_mut().filter(|_| final_word) else { return BTreeSet::new() };
+    fn compare(&self, state: &mut State, subject: &Subject) -> BTreeSet<ObjectKey> {
+        let Some(uncompared) = state.uncompared.as_mut() else { return BTreeSet::new() };
         uncompared.remove(subject);
         if !uncompared.is_empty() {
             return BTreeSet::new();
         }
         state.uncompared = None;
         tracing::info!("everything has been compared with the server");
-        state.index.compared()
+        let mut waited = state.index.compared();
+        waited.extend(state.index.undecodable().keys().cloned());
+        waited
     }
 
     /// Queues the subjects that waited for a policy or an account of this name to exist, or for somebody to give it up.
@@ -395,10 +455,14 @@ impl Engine {
     /// Reads all accounts in one request, which also proves that the server has loaded its IAM.
     ///
     /// # Errors
-    /// The classified answer of the server.
-    pub async fn learn_accounts(&self) -> Result<(), minio::Error> {
+    /// The answer of the server, or that something was forgotten meanwhile.
+    pub async fn learn_accounts(&self) -> Result<(), Failure> {
+        let epoch = self.state().mirror.epoch();
         let facts = self.server.read_accounts().await?;
         let mut state = self.state();
+        if state.mirror.epoch() != epoch {
+            return Err(Failure::transient("MinIO failed while its accounts were read"));
+        }
         for fact in facts {
             fact.enter(&mut state.mirror);
         }
@@ -421,7 +485,8 @@ impl Engine {
             .outcomes
             .values()
             .filter_map(|outcome| outcome.result.as_ref().ok())
-            .map(|report| report.documents.1)
+            .filter_map(|report| report.documents)
+            .map(|(_, bytes)| bytes)
             .sum();
         drop(state);
         super::status::publish_counts(&self.metrics, &counts);
@@ -431,16 +496,15 @@ impl Engine {
 }
 
 /// Whether a share or membership gives something through the subject.
-fn acts_through(object: &Decoded, subject: &Subject) -> bool {
+fn acts_through(object: &Decoded, subject: &Subject, index: &Index) -> bool {
     let Event::Upsert(declared) = &object.event else { return false };
     match (&declared.body, subject) {
         (Ok(Body::Share(share)), Subject::Everyone) => share.everyone,
-        (Ok(Body::Share(share)), _) => share.grants.keys().any(|target| match (target, subject) {
-            (Target::User(name), Subject::User(user)) => name == user,
-            // Or its twin, whose name is longer.
-            (Target::Group(name), Subject::Group(group)) => name.as_str().starts_with(group.as_str()),
-            _ => false,
-        }),
+        (Ok(Body::Share(share)), Subject::User(user)) => share.grants.contains_key(&Target::User(user.clone())),
+        (Ok(Body::Share(share)), Subject::Group(group)) => {
+            let sides = [ServerGroup::from(group), index.config().layout.twin(group)];
+            sides.into_iter().any(|side| share.grants.contains_key(&Target::Group(side)))
+        }
         (Ok(Body::Membership(membership)), Subject::Group(group)) => membership.group == *group,
         _ => false,
     }

@@ -1,5 +1,7 @@
 //! Which key a user's object wants, handed to the issuer.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::CredentialsSpec;
@@ -8,23 +10,26 @@ use crate::iam::declared::{Body, Declared, UserDecl};
 use crate::iam::desired::Desired;
 use crate::iam::desired::DesiredUser;
 use crate::iam::document::{Document, Effect, Statement};
-use crate::iam::names::DocumentName;
 use crate::iam::observed::{Observed, Surroundings};
 use crate::minio::Urgency;
 
 use crate::config::duration as parse_duration;
 
 use super::credentials::{Check, Issued, KeyOwner, Recorded, default_secret_name};
-use super::engine::{Engine, Settings};
+use super::engine::{Engine, Settings, State};
+use super::observe::read_until_known;
 use super::outcome::Failure;
 
 /// Sees to it that the user's Secret holds a working key; `None` for a disabled user without one.
 pub async fn ensure(engine: &Engine, owner: &Declared, user: &DesiredUser) -> Result<Option<Issued>, Failure> {
+    learn_attachments(engine, user).await?;
     let Some(key_owner) = key_owner(engine, owner, Some(user))? else { return Ok(None) };
     // A restart trusts no memory: the first look at every key is a real one.
     let check = if engine.state().proven.contains(&owner.meta.uid) { Check::Watched } else { Check::Proven };
     let issued = engine.issuer.ensure(&key_owner, check, Urgency::Routine, Timestamp::now()).await?;
-    engine.state().proven.insert(owner.meta.uid.clone());
+    if issued.is_some() {
+        engine.state().proven.insert(owner.meta.uid.clone());
+    }
     if let Some(issued) = issued.as_ref().filter(|issued| issued.changed) {
         tracing::info!(user = %user.name, secret = issued.secret_name, expires = %issued.expires_at, "key published");
     }
@@ -79,11 +84,20 @@ fn standing(engine: &Engine, user: &DesiredUser) -> (bool, Option<Document>) {
     let state = engine.state();
     let Observed::User(observed) = state.mirror.observed(&Desired::User(user.clone())) else { return (false, None) };
     let Some(account) = observed.account else { return (false, None) };
-    let admin = |name: &DocumentName| state.mirror.document(name).is_some_and(carries_admin_actions);
-    let groups = state.index.groups_of(&user.name, Timestamp::now());
-    let through_groups = || groups.keys().filter_map(|group| state.mirror.group_attachments(group.as_str())).flatten();
-    let confined = account.attached.iter().any(admin) || through_groups().any(admin);
+    let groups = groups_of(&state, user);
+    let mut attachments = state.mirror.attachments(user.name.as_str(), &groups);
+    let confined = attachments.any(|name| state.mirror.may_carry(name, carries_admin_actions));
     (account.enabled, confined.then(s3_only))
+}
+
+fn groups_of(state: &State, user: &DesiredUser) -> BTreeSet<String> {
+    state.index.groups_of(&user.name, Timestamp::now()).keys().map(ToString::to_string).collect()
+}
+
+/// Whether some attachment carries admin actions must be known before a key is issued.
+async fn learn_attachments(engine: &Engine, user: &DesiredUser) -> Result<(), Failure> {
+    let needs = |state: &State| state.mirror.needs_of_attachments(user.name.as_str(), &groups_of(state, user));
+    read_until_known(engine, needs, |_| ()).await
 }
 
 /// What keeps a key of a user with admin rights from using them.

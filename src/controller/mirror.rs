@@ -34,25 +34,38 @@ type Content = Option<Document>;
 /// Knowledge of the server by name; a name that is in no map is unknown.
 #[derive(Debug, Default)]
 pub struct Mirror {
+    /// Grows whenever something is forgotten: what was read before that is of no use any more.
+    epoch: u64,
     accounts: HashMap<String, Known<Account>>,
     groups: HashMap<String, Known<GroupState>>,
     documents: BTreeMap<DocumentName, Known<Content>>,
 }
 
 impl Mirror {
-    /// Takes in what was read of an account.
+    /// The present epoch, to be asked before reading.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Takes in what was read of an account. What is known already came from a write of ours since, and stays.
     pub fn learn_account(&mut self, name: &str, account: Option<Account>) {
-        self.accounts.insert(name.to_owned(), account);
+        if account.is_none() {
+            // The server drops the memberships of a user that goes.
+            for group in self.groups.values_mut().flatten() {
+                group.members.remove(name);
+            }
+        }
+        self.accounts.entry(name.to_owned()).or_insert(account);
     }
 
-    /// Takes in what was read of a group.
+    /// Takes in what was read of a group, unless it is known already.
     pub fn learn_group(&mut self, name: &str, group: Option<GroupState>) {
-        self.groups.insert(name.to_owned(), group);
+        self.groups.entry(name.to_owned()).or_insert(group);
     }
 
-    /// Takes in what was read of a document.
+    /// Takes in what was read of a document, unless it is known already.
     pub fn learn_document(&mut self, name: DocumentName, document: Option<Content>) {
-        self.documents.insert(name, document);
+        self.documents.entry(name).or_insert(document);
     }
 
     /// What must still be read before `desired` can be planned. Attachments reveal further documents, so ask again after
@@ -60,7 +73,8 @@ impl Mirror {
     pub fn needs(&self, desired: &Desired, thorough: bool) -> BTreeSet<Need> {
         let mut needs = BTreeSet::new();
         match desired {
-            Desired::Everyone(family) => self.need_family(&mut needs, &family.base, None, thorough),
+            // Nobody may be attached to a further document that was left over, so it is always looked for.
+            Desired::Everyone(family) => self.need_family(&mut needs, &family.base, None, true),
             Desired::Policy(policy) => self.need_document(&mut needs, &DocumentName::from(&policy.name)),
             Desired::User(user) => {
                 let account = self.accounts.get(user.name.as_str());
@@ -85,10 +99,11 @@ impl Mirror {
                     for policy in side.policies.iter().chain(staying(attached, group.extras)) {
                         self.need_document(&mut needs, policy);
                     }
-                    for member in &side.members {
-                        if !self.accounts.contains_key(member.as_str()) {
-                            needs.insert(Need::Account(member.to_string()));
-                        }
+                    // A name in a group may be no user any more; then the server refuses to take it out.
+                    let held = state.and_then(Option::as_ref).into_iter().flat_map(|state| &state.members);
+                    let members = side.members.iter().map(|member| member.as_str()).chain(held.map(String::as_str));
+                    for member in members.filter(|member| !self.accounts.contains_key(*member)) {
+                        needs.insert(Need::Account(member.to_owned()));
                     }
                 }
             }
@@ -165,14 +180,47 @@ impl Mirror {
         }
     }
 
-    /// A document that is known to exist and was understood.
-    pub fn document(&self, name: &DocumentName) -> Option<&Document> {
-        self.documents.get(name)?.as_ref()?.as_ref()
+    /// Whether a policy may carry admin actions, as `carries` tells of a document. One that is not understood may.
+    pub fn may_carry(&self, name: &DocumentName, carries: impl Fn(&Document) -> bool) -> bool {
+        match self.documents.get(name) {
+            Some(Some(content)) => content.as_ref().is_none_or(carries),
+            Some(None) | None => false,
+        }
     }
 
-    /// The policies attached to a group, where it is known.
-    pub fn group_attachments(&self, group: &str) -> Option<&BTreeSet<DocumentName>> {
-        Some(&self.groups.get(group)?.as_ref()?.attached)
+    /// What must still be read to know what a user gets from its attachments and those of its groups.
+    pub fn needs_of_attachments(&self, user: &str, groups: &BTreeSet<String>) -> BTreeSet<Need> {
+        let unknown_groups = groups.iter().filter(|group| !self.groups.contains_key(*group)).cloned();
+        let mut needs: BTreeSet<Need> = unknown_groups.map(Need::Group).collect();
+        for name in self.attachments(user, groups) {
+            self.need_document(&mut needs, name);
+        }
+        needs
+    }
+
+    /// What must still be read to know whether these documents exist and what they say.
+    pub fn needs_of_documents(&self, names: &[DocumentName]) -> BTreeSet<Need> {
+        let mut needs = BTreeSet::new();
+        for name in names {
+            self.need_document(&mut needs, name);
+        }
+        needs
+    }
+
+    /// The members of a group, as far as they are known.
+    pub fn members(&self, group: &str) -> BTreeSet<String> {
+        self.groups.get(group).and_then(Option::as_ref).map(|state| state.members.clone()).unwrap_or_default()
+    }
+
+    /// The policies attached to a user and to groups, as far as they are known.
+    pub fn attachments<'a>(
+        &'a self,
+        user: &str,
+        groups: &'a BTreeSet<String>,
+    ) -> impl Iterator<Item = &'a DocumentName> {
+        let own = self.accounts.get(user).and_then(Option::as_ref).map(|account| &account.attached);
+        let through = groups.iter().filter_map(|group| self.groups.get(group)?.as_ref()).map(|state| &state.attached);
+        own.into_iter().chain(through).flatten()
     }
 
     /// Takes in a change that the server has carried out.
@@ -236,17 +284,25 @@ impl Mirror {
 
     /// Forgets everything about the subject of `desired`; it is read again before the next plan.
     pub fn forget(&mut self, desired: &Desired) {
+        self.epoch += 1;
         let bases: Vec<DocumentName> = match desired {
             Desired::Everyone(family) => vec![family.base.clone()],
             Desired::Policy(policy) => vec![DocumentName::from(&policy.name)],
             Desired::User(user) => {
                 self.accounts.remove(user.name.as_str());
+                // One that somebody deleted fails the whole call.
+                for policy in &user.policies {
+                    self.documents.remove(policy);
+                }
                 vec![user.home.base.clone(), user.system.base.clone()]
             }
             Desired::Group(group) => [&group.main, &group.twin]
                 .into_iter()
                 .map(|side| {
                     self.groups.remove(side.group.as_str());
+                    for policy in &side.policies {
+                        self.documents.remove(policy);
+                    }
                     // A member that the server does not know fails the whole call.
                     for member in &side.members {
                         self.accounts.remove(member.as_str());
@@ -261,6 +317,11 @@ impl Mirror {
                 self.documents.remove(&name);
             }
         }
+    }
+
+    /// Forgets everything, such as after the server was away.
+    pub fn forget_all(&mut self) {
+        *self = Self { epoch: self.epoch + 1, ..Self::default() };
     }
 
     /// Forgets a document that was absent, so that it is looked for again.

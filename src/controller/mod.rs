@@ -6,6 +6,7 @@
 //!                        report <── conditions <── outcome <──┘
 //! ```
 
+pub mod claim;
 pub mod conditions;
 pub mod converge;
 pub mod credentials;
@@ -16,12 +17,14 @@ pub mod instance;
 pub mod keys;
 pub mod mirror;
 pub mod objects;
+pub mod observe;
 pub mod outcome;
 pub mod queue;
 pub mod report;
 pub mod run;
 pub mod server;
 pub mod status;
+pub mod upkeep;
 pub mod watch;
 pub mod workspace;
 

@@ -10,7 +10,7 @@ use kube::{Api, Client, Resource};
 use serde_json::{Map, Value, json};
 
 use crate::api;
-use crate::api::meta::{FINALIZER, field_manager};
+use crate::api::meta::{FINALIZER, annotation, field_manager};
 use crate::iam::subject::{Kind, ObjectKey};
 
 /// How long one call to the API server may take.
@@ -33,6 +33,12 @@ pub enum Error {
         #[source]
         source: Box<kube::Error>,
     },
+    /// Somebody else keeps writing the object.
+    #[error("{object} keeps changing while it is written")]
+    Contended {
+        /// Which object.
+        object: String,
+    },
     /// No answer in time.
     #[error("the Kubernetes API did not {action} {object} within {} s", CALL_DEADLINE.as_secs())]
     Timeout {
@@ -51,7 +57,7 @@ impl Error {
                 kube::Error::Api(status) => Some(status.code),
                 _ => None,
             },
-            Error::Timeout { .. } => None,
+            Error::Timeout { .. } | Error::Contended { .. } => None,
         }
     }
 }
@@ -97,6 +103,12 @@ impl Seen {
     /// Whether the object is being deleted.
     pub fn is_deleting(&self) -> bool {
         self.meta.deletion_timestamp.is_some()
+    }
+
+    /// Whether somebody insists that the object goes, whatever is left of it.
+    pub fn is_forced(&self) -> bool {
+        let annotations = self.meta.annotations.as_ref();
+        annotations.and_then(|held| held.get(annotation::FORCE_DELETE)).is_some_and(|value| value == annotation::TRUE)
     }
 
     /// `metadata.uid`.
@@ -199,7 +211,7 @@ impl Objects {
                 Err(error) => return Err(error),
             }
         }
-        Ok(None)
+        Err(Error::Contended { object: key.to_string() })
     }
 
     /// Writes what differs between the status last seen and `wanted`; answers whether anything was written.

@@ -93,14 +93,20 @@ pub struct Report {
     pub missing_users: BTreeSet<UserName>,
     /// Who still holds a policy that shall go.
     pub holders: BTreeSet<String>,
+    /// Names in groups that are no users any more, in words; the server refuses to take them out.
+    pub stale_members: Vec<String>,
     /// Attachments and members that no object declares and that were kept.
     pub kept: Vec<String>,
-    /// How many documents the subject has, and their size in bytes.
-    pub documents: (usize, usize),
+    /// How many documents the subject has, and their size in bytes; `None` where nothing was done.
+    pub documents: Option<(usize, usize)>,
     /// The published key, for users.
     pub credentials: Option<credentials::Issued>,
-    /// Why there is no proven key although everything else is in force.
-    pub credentials_failure: Option<Failure>,
+    /// Why folders or keys are not ready although the rest is in force.
+    pub unfinished: Option<Failure>,
+    /// How often in a row folders or keys were tried in vain.
+    pub tries: u32,
+    /// Whether something that the objects say was left undone on purpose: paused, observed, an unreadable object.
+    pub held_back: bool,
     /// How many changes were made.
     pub changes: usize,
     /// What would be changed, in observe mode or while paused.

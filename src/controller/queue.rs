@@ -3,10 +3,6 @@
 //! A key is handed out to one worker at a time. Pushed again while it runs, it is handed out once more afterwards, so no
 //! change is lost and none is worked on twice at once. The queue holds each key once: its size is bounded by the number of
 //! keys, not by the number of events.
-//!
-//! In a queue that gathers, a key that was pushed while it ran is in a burst: more is likely to follow, and one run for all of
-//! it costs the server less than one for each. The key is handed out when nothing has come for a moment, or has come for too
-//! long. What is urgent never waits for that, and neither does a change that comes after the last one was worked on.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
@@ -15,18 +11,6 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
-
-/// For how long nothing must come before a burst is over.
-const QUIET: Duration = Duration::from_millis(20);
-
-/// The same where it is known that more is coming.
-const QUIET_AMID: Duration = Duration::from_millis(250);
-
-/// For how long after a run a burst may go on.
-const AFTERMATH: Duration = Duration::from_millis(300);
-
-/// How long a burst is gathered at most.
-const GATHER_LIMIT: Duration = Duration::from_secs(1);
 
 /// Which of two keys that are due goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,38 +21,44 @@ pub enum Urgency {
     Urgent,
 }
 
+/// A change so soon after another one of the same key belongs to a burst, such as many objects applied at once.
+const BURST_GAP: Duration = Duration::from_millis(40);
+
+/// A burst is over when nothing has changed for so long.
+const QUIET: Duration = Duration::from_millis(150);
+
+/// A burst is not waited for any longer than this.
+const LONGEST_BURST: Duration = Duration::from_secs(10);
+
+/// Bursts are forgotten when more keys than this are remembered.
+const BURSTS_KEPT: usize = 4096;
+
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     due: Instant,
     urgency: Urgency,
     order: u64,
-    /// Until when a burst is gathered.
-    gathers_until: Option<Instant>,
+    /// Whether it waits only for the end of a burst; then a further change lets it wait longer.
+    in_burst: bool,
+}
+
+/// The changes of a key that follow each other closely.
+#[derive(Clone, Copy, Debug)]
+struct Burst {
+    since: Instant,
+    last: Instant,
 }
 
 impl Entry {
-    /// The earlier time and the higher urgency of both; the place in the line stays the older one.
-    fn merge(self, other: Entry, now: Instant) -> Entry {
-        let urgency = self.urgency.max(other.urgency);
-        let earlier = self.due.min(other.due);
-        let (due, gathers_until) = match (self.gathers_until, other.gathers_until) {
-            _ if urgency == Urgency::Urgent => (earlier, None),
-            (Some(limit), Some(_)) => (limit.min(other.due), Some(limit)),
-            (Some(limit), None) if other.due <= now => (limit.min(now + QUIET), Some(limit)),
-            (Some(limit), None) => (earlier, Some(limit)),
-            // What is only scheduled has no part in the burst.
-            (None, Some(limit)) if self.due > now => (earlier, Some(limit)),
-            (None, _) => (earlier, None),
+    /// The earlier time and the higher urgency of both; the place in the line stays the older one. The end of a burst is the
+    /// later one of two.
+    fn merge(self, other: Entry) -> Entry {
+        let (due, in_burst) = match (self.in_burst, other.in_burst) {
+            (true, true) => (self.due.max(other.due), true),
+            _ if self.due <= other.due => (self.due, self.in_burst),
+            _ => (other.due, other.in_burst),
         };
-        Entry { due, urgency, order: self.order.min(other.order), gathers_until }
-    }
-
-    /// The entry of a key that more is likely to come for within `quiet`.
-    fn in_a_burst(self, now: Instant, quiet: Duration) -> Entry {
-        if self.urgency == Urgency::Urgent || self.due > now || self.gathers_until.is_some() {
-            return self;
-        }
-        Entry { due: now + quiet, gathers_until: Some(now + GATHER_LIMIT), ..self }
+        Entry { due, in_burst, urgency: self.urgency.max(other.urgency), order: self.order.min(other.order) }
     }
 }
 
@@ -77,15 +67,12 @@ struct State<K> {
     delayed: BTreeSet<(Instant, u64, K)>,
     ready: BTreeMap<(std::cmp::Reverse<Urgency>, u64), K>,
     running: HashMap<K, Option<Entry>>,
-    /// Until when keys whose burst was worked on are taken to be in it still.
-    bursts: HashMap<K, Instant>,
+    bursts: HashMap<K, Burst>,
     next_order: u64,
 }
 
 /// The queue; shared between who pushes and who works.
 pub struct Queue<K> {
-    /// Whether one run is wanted for a whole burst.
-    gathers: bool,
     state: Mutex<State<K>>,
     changed: Notify,
 }
@@ -100,41 +87,35 @@ impl<K: Clone + Eq + Hash + Ord> Default for Queue<K> {
             bursts: HashMap::new(),
             next_order: 0,
         };
-        Self { gathers: false, state: Mutex::new(state), changed: Notify::new() }
+        Self { state: Mutex::new(state), changed: Notify::new() }
     }
 }
 
 impl<K: Clone + Eq + Hash + Ord> Queue<K> {
-    /// A queue that gathers bursts.
-    pub fn gathering() -> Self {
-        Self { gathers: true, ..Self::default() }
-    }
-
     /// Puts a key in, to be worked on after `delay`.
     pub fn push(&self, key: K, urgency: Urgency, delay: Duration) {
-        let mut state = self.lock();
-        let order = state.next_order;
-        state.next_order += 1;
-        let now = Instant::now();
-        let entry = Entry { due: now + delay, urgency, order, gathers_until: None };
-        match state.running.get_mut(&key) {
-            Some(again) => *again = Some(again.map_or(entry, |held| held.merge(entry, now))),
-            None => state.insert(key, entry),
-        }
-        drop(state);
-        self.changed.notify_one();
+        self.enter(key, urgency, |_, _| (Instant::now() + delay, false));
     }
 
-    /// As [`Queue::push`], of a change that is known not to be the last of several that come together.
-    pub fn push_in_a_burst(&self, key: K) {
+    /// Puts a key in because something that concerns it has changed. A single change, and an urgent one, is due at once; a
+    /// burst of them becomes due when it is over, so that it costs one run and not one for every change. `more_to_come` says
+    /// that the burst is known to go on.
+    pub fn push_change(&self, key: K, urgency: Urgency, more_to_come: bool) {
+        self.enter(key, urgency, |state, key| {
+            let now = Instant::now();
+            let after_burst = state.after_burst(key, now, more_to_come).filter(|_| urgency == Urgency::Normal);
+            (after_burst.unwrap_or(now), after_burst.is_some())
+        });
+    }
+
+    fn enter(&self, key: K, urgency: Urgency, when: impl FnOnce(&mut State<K>, &K) -> (Instant, bool)) {
         let mut state = self.lock();
         let order = state.next_order;
         state.next_order += 1;
-        let now = Instant::now();
-        let entry =
-            Entry { due: now, urgency: Urgency::Normal, order, gathers_until: None }.in_a_burst(now, QUIET_AMID);
+        let (due, in_burst) = when(&mut state, &key);
+        let entry = Entry { due, urgency, order, in_burst };
         match state.running.get_mut(&key) {
-            Some(again) => *again = Some(again.map_or(entry, |held| held.merge(entry, now))),
+            Some(again) => *again = Some(again.map_or(entry, |held| held.merge(entry))),
             None => state.insert(key, entry),
         }
         drop(state);
@@ -174,7 +155,6 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
     pub fn done(&self, key: &K) {
         let mut state = self.lock();
         if let Some((key, Some(again))) = state.running.remove_entry(key) {
-            let again = if self.gathers { again.in_a_burst(Instant::now(), QUIET) } else { again };
             state.insert(key, again);
             drop(state);
             self.changed.notify_one();
@@ -188,8 +168,7 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
         let delayed: Vec<K> = state.delayed.iter().map(|(_, _, key)| key.clone()).collect();
         for key in delayed {
             if let Some(entry) = state.waiting.get(&key).copied() {
-                state.remove(&key, entry);
-                state.insert(key, Entry { due: now, gathers_until: None, ..entry });
+                state.insert(key, Entry { due: now, ..entry });
             }
         }
         drop(state);
@@ -215,36 +194,40 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
 }
 
 impl<K: Clone + Eq + Hash + Ord> State<K> {
+    /// Notes a change; when it belongs to a burst, says when that will be over.
+    fn after_burst(&mut self, key: &K, now: Instant, more_to_come: bool) -> Option<Instant> {
+        if self.bursts.len() > BURSTS_KEPT {
+            self.bursts.retain(|_, burst| now - burst.last <= QUIET);
+        }
+        // A change that comes while the one before is being worked on is as close as can be, on however slow a machine.
+        let is_close = more_to_come || self.running.contains_key(key);
+        let burst = self.bursts.get_mut(key).filter(|burst| {
+            let gap = if burst.since < burst.last { QUIET } else { BURST_GAP };
+            (is_close || now - burst.last <= gap) && now - burst.since < LONGEST_BURST
+        });
+        let Some(burst) = burst else {
+            self.bursts.insert(key.clone(), Burst { since: now, last: now });
+            return None;
+        };
+        burst.last = now;
+        Some((now + QUIET).min(burst.since + LONGEST_BURST))
+    }
+
     fn insert(&mut self, key: K, entry: Entry) {
-        let now = Instant::now();
-        let entry = if self.is_in_a_burst(&key, now) { entry.in_a_burst(now, QUIET) } else { entry };
         let entry = match self.waiting.get(&key).copied() {
             Some(held) => {
-                self.remove(&key, held);
-                held.merge(entry, now)
+                self.delayed.remove(&(held.due, held.order, key.clone()));
+                self.ready.remove(&(std::cmp::Reverse(held.urgency), held.order));
+                held.merge(entry)
             }
             None => entry,
         };
         self.waiting.insert(key.clone(), entry);
-        if entry.due <= now {
+        if entry.due <= Instant::now() {
             self.ready.insert((std::cmp::Reverse(entry.urgency), entry.order), key);
         } else {
             self.delayed.insert((entry.due, entry.order, key));
         }
-    }
-
-    fn remove(&mut self, key: &K, held: Entry) {
-        self.waiting.remove(key);
-        self.delayed.remove(&(held.due, held.order, key.clone()));
-        self.ready.remove(&(std::cmp::Reverse(held.urgency), held.order));
-    }
-
-    fn is_in_a_burst(&mut self, key: &K, now: Instant) -> bool {
-        let lasts = self.bursts.get(key).is_some_and(|until| *until > now);
-        if !lasts {
-            self.bursts.remove(key);
-        }
-        lasts
     }
 
     fn promote(&mut self, now: Instant) {
@@ -261,10 +244,7 @@ impl<K: Clone + Eq + Hash + Ord> State<K> {
 
     fn take(&mut self) -> Option<(K, Urgency)> {
         let ((std::cmp::Reverse(urgency), _), key) = self.ready.pop_first()?;
-        let entry = self.waiting.remove(&key);
-        if entry.is_some_and(|entry| entry.gathers_until.is_some()) {
-            self.bursts.insert(key.clone(), Instant::now() + AFTERMATH);
-        }
+        self.waiting.remove(&key);
         self.running.insert(key.clone(), None);
         Some((key, urgency))
     }
@@ -308,62 +288,6 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_burst_is_gathered_and_what_is_urgent_ends_that() {
-        let queue = Queue::gathering();
-        let start = Instant::now();
-        queue.push("a", Urgency::Normal, NOW);
-        assert_eq!(next_within(&queue, NOW).await, Some(("a", Urgency::Normal)), "the first is not kept waiting");
-        queue.push("a", Urgency::Normal, NOW);
-        queue.done(&"a");
-        for _ in 0..10 {
-            assert_eq!(next_within(&queue, QUIET / 2).await, None);
-            queue.push("a", Urgency::Normal, NOW);
-        }
-        assert_eq!(next_within(&queue, QUIET * 2).await, Some(("a", Urgency::Normal)), "it is quiet");
-        assert_eq!(start.elapsed(), QUIET / 2 * 10 + QUIET);
-        // One that never ends.
-        queue.push("a", Urgency::Normal, NOW);
-        queue.done(&"a");
-        let start = Instant::now();
-        while next_within(&queue, QUIET / 2).await.is_none() {
-            queue.push("a", Urgency::Normal, NOW);
-        }
-        assert_eq!(start.elapsed(), GATHER_LIMIT);
-        queue.push("a", Urgency::Normal, NOW);
-        queue.done(&"a");
-        queue.push("a", Urgency::Urgent, NOW);
-        assert_eq!(next_within(&queue, NOW).await, Some(("a", Urgency::Urgent)));
-        queue.done(&"a");
-        queue.push("a", Urgency::Normal, NOW);
-        assert_eq!(next_within(&queue, QUIET / 2).await, None, "it may go on");
-        assert_eq!(next_within(&queue, QUIET).await, Some(("a", Urgency::Normal)));
-        queue.done(&"a");
-        tokio::time::sleep(AFTERMATH * 2).await;
-        queue.push("a", Urgency::Normal, NOW);
-        assert_eq!(next_within(&queue, NOW).await, Some(("a", Urgency::Normal)), "it is over");
-        queue.done(&"a");
-        // After the end everything is as before.
-        queue.push("b", Urgency::Normal, NOW);
-        queue.push_in_a_burst("b");
-        assert_eq!(next_within(&queue, NOW).await, Some(("b", Urgency::Normal)), "the first is not kept waiting");
-        queue.push_in_a_burst("b");
-        queue.done(&"b");
-        assert_eq!(next_within(&queue, QUIET_AMID / 2).await, None);
-        queue.push("b", Urgency::Normal, NOW);
-        assert_eq!(next_within(&queue, QUIET * 2).await, Some(("b", Urgency::Normal)), "that was the last");
-        queue.done(&"b");
-        tokio::time::sleep(AFTERMATH * 2).await;
-        queue.push("b", Urgency::Normal, Duration::from_secs(3600));
-        queue.push_in_a_burst("b");
-        tokio::time::sleep(QUIET_AMID / 2).await;
-        queue.push_in_a_burst("b");
-        assert_eq!(next_within(&queue, QUIET_AMID - QUIET).await, None, "what is scheduled changes nothing");
-        assert_eq!(next_within(&queue, QUIET * 2).await, Some(("b", Urgency::Normal)));
-        queue.push("a", Urgency::Normal, NOW);
-        assert_eq!(next_within(&queue, NOW).await, Some(("a", Urgency::Normal)));
-    }
-
-    #[tokio::test(start_paused = true)]
     async fn delays_are_kept_and_shortened_but_never_lengthened() {
         let queue = Queue::default();
         let start = Instant::now();
@@ -378,6 +302,59 @@ mod tests {
         queue.hurry();
         assert_eq!(queue.len(), 1);
         assert_eq!(next_within(&queue, Duration::from_millis(1)).await, Some(("b", Urgency::Normal)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_of_changes_is_worked_on_when_it_begins_and_when_it_is_over() {
+        let queue = Queue::default();
+        let start = Instant::now();
+        queue.push_change("a", Urgency::Normal, false);
+        assert_eq!(next_within(&queue, Duration::from_millis(1)).await, Some(("a", Urgency::Normal)));
+        queue.push("a", Urgency::Normal, Duration::from_secs(86_400));
+        for _ in 0..100 {
+            tokio::time::advance(Duration::from_millis(10)).await;
+            queue.push_change("a", Urgency::Normal, false);
+            queue.done(&"a");
+        }
+        assert_eq!(queue.next().await.0, "a");
+        assert_eq!(start.elapsed().as_millis() / 10, (1000 + QUIET.as_millis()) / 10);
+        queue.done(&"a");
+        assert!(queue.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_holds_up_neither_urgent_nor_single_changes_nor_for_ever() {
+        let queue = Queue::default();
+        queue.push_change("a", Urgency::Normal, false);
+        assert_eq!(queue.next().await.0, "a");
+        queue.done(&"a");
+        tokio::time::advance(BURST_GAP * 2).await;
+        queue.push_change("a", Urgency::Normal, false);
+        assert_eq!(next_within(&queue, Duration::from_millis(1)).await, Some(("a", Urgency::Normal)));
+        queue.done(&"a");
+        queue.push_change("a", Urgency::Normal, false);
+        assert_eq!(next_within(&queue, Duration::from_millis(1)).await, None);
+        queue.push_change("a", Urgency::Urgent, false);
+        assert_eq!(next_within(&queue, Duration::from_millis(1)).await, Some(("a", Urgency::Urgent)));
+        queue.done(&"a");
+        tokio::time::advance(BURST_GAP * 2).await;
+        queue.push_change("a", Urgency::Normal, true);
+        assert_eq!(next_within(&queue, Duration::from_millis(1)).await, None, "more is known to come");
+        tokio::time::advance(LONGEST_BURST).await;
+        assert_eq!(queue.next().await.0, "a");
+        queue.done(&"a");
+        queue.push_change("a", Urgency::Normal, true);
+        assert_eq!(
+            next_within(&queue, Duration::from_millis(1)).await,
+            Some(("a", Urgency::Normal)),
+            "a new burst begins"
+        );
+        queue.done(&"a");
+        let start = Instant::now();
+        while next_within(&queue, Duration::from_millis(10)).await.is_none() {
+            queue.push_change("a", Urgency::Normal, false);
+        }
+        assert!(start.elapsed() <= LONGEST_BURST + QUIET, "{:?}", start.elapsed());
     }
 
     #[tokio::test(start_paused = true)]

@@ -38,16 +38,22 @@ pub async fn work(engine: Arc<Engine>, lists: FirstLists) {
     }
 }
 
-/// An object that could never be read has no declaration to judge, only a reason.
+/// An object that could never be read has no declaration to judge, only a reason. Under deletion it goes once nothing can be
+/// in force any more that it may have said before this process started.
 async fn report_unreadable(engine: &Engine, key: &ObjectKey) -> Result<(), Failure> {
-    let (seen, wanted) = {
+    let (seen, wanted, may_go) = {
         let state = engine.state();
-        let (Some(seen), Some(error)) = (state.seen.get(key), state.index.undecodable().get(key)) else {
+        let (Some(seen), Some(found)) = (state.seen.get(key), state.index.undecodable().get(key)) else {
             return Ok(());
         };
-        (seen.clone(), status::unreadable(seen, error, Timestamp::now()))
+        let may_go = seen.is_deleting() && seen.has_finalizer() && (state.index.is_compared() || seen.is_forced());
+        (seen.clone(), status::unreadable(seen, &found.error, Timestamp::now()), may_go)
     };
-    engine.objects.write_status(key, &seen, &wanted).await?;
+    if may_go && !engine.settings.observe {
+        engine.objects.remove_finalizer(key, &seen).await?;
+    } else {
+        engine.objects.write_status(key, &seen, &wanted).await?;
+    }
     Ok(())
 }
 
@@ -59,6 +65,8 @@ struct View {
     pending: Option<Pending>,
     /// Whether a subject that it waits for could not be converged.
     failing: bool,
+    /// Whether the deletion waits for somebody who still holds what shall go.
+    is_stuck: bool,
     wanted: Map<String, Value>,
 }
 
@@ -104,13 +112,16 @@ fn look(engine: &Engine, key: &ObjectKey) -> Option<View> {
         own,
         failure: failure.as_ref(),
         problem,
+        settling: own_subject.as_ref().is_some_and(|subject| state.settling.contains(subject)),
         observing: engine.settings.observe,
         twin,
-        marker: state.markers.get(seen.uid()).and_then(Option::as_deref),
+        marker: state.markers.get(seen.uid()).and_then(|(_, note)| note.as_deref()),
         now,
     });
     let pending = state.pending.get(key).copied();
-    Some(View { seen, declared, verdict, pending, failing: failure.is_some(), wanted })
+    let done = own.and_then(|outcome| outcome.result.as_ref().ok());
+    let is_stuck = done.is_some_and(|report| !report.holders.is_empty() || !report.stale_members.is_empty());
+    Some(View { seen, declared, verdict, pending, failing: failure.is_some(), is_stuck, wanted })
 }
 
 fn own_subject(declared: &Declared) -> Option<Subject> {
@@ -137,12 +148,7 @@ fn may_let_go(engine: &Engine, view: &View) -> bool {
     if !view.seen.has_finalizer() || engine.settings.observe {
         return false;
     }
-    let waits_for_holders = own_subject(&view.declared).is_some_and(|subject| {
-        let state = engine.state();
-        let report = state.outcomes.get(&subject).and_then(|outcome| outcome.result.as_ref().ok());
-        report.is_some_and(|report| !report.holders.is_empty())
-    });
-    view.declared.meta.force_delete || (view.verdict.may_finish && !waits_for_holders)
+    view.declared.meta.force_delete || (view.verdict.may_finish && !view.is_stuck)
 }
 
 async fn let_go(engine: &Engine, key: &ObjectKey, view: &View) -> Result<(), Failure> {
@@ -157,7 +163,9 @@ fn wants_marker(engine: &Engine, view: &View) -> Option<S3Path> {
     let Ok(Body::Share(share)) = &view.declared.body else { return None };
     let writes = share.grants.values().any(|terms| terms.access == Access::ReadWrite);
     let in_force = view.verdict.standing.is_in_force() && view.verdict.is_settled() && view.verdict.counts.active > 0;
-    let seen_to = status::is_ready(&view.seen.status) || engine.state().markers.contains_key(view.seen.uid());
+    let generation = view.verdict.generation;
+    let seen_to = status::is_ready_at(&view.seen.status, generation)
+        || engine.state().markers.get(view.seen.uid()).is_some_and(|(seen_to, _)| *seen_to == generation);
     let up = engine.health.problem().is_none() && !engine.settings.observe;
     (writes && in_force && !seen_to && up).then(|| share.path.clone())
 }
@@ -167,12 +175,12 @@ async fn see_to_marker(engine: &Engine, key: &ObjectKey, view: &View, path: &S3P
         Ok(true) => None,
         Ok(false) => Some(format!("the bucket {} does not exist", path.bucket())),
         // A convenience must not hold up what is in force.
-        Err(error) => Some(format!("the folder could not be marked: {}", crate::telemetry::chain(&error))),
+        Err(failure) => Some(format!("the folder could not be marked: {}", failure.message)),
     };
     if let Some(note) = &note {
         tracing::warn!(object = %key, note, "no folder marker");
     }
-    engine.state().markers.insert(view.seen.uid().to_owned(), note);
+    engine.state().markers.insert(view.seen.uid().to_owned(), (view.verdict.generation, note));
     Ok(())
 }
 

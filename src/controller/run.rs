@@ -16,15 +16,19 @@ use crate::minio::{self, Pacer};
 
 use super::credentials::{Issuer, SecretCache, Template};
 use super::engine::{Engine, Parts, Settings};
-use super::health::PROBE_INTERVAL;
 use super::objects::{self, Objects};
+use super::outcome::{Failure, backoff};
 use super::queue::Urgency;
 use super::server::Server;
 use super::watch::{self, FirstLists};
-use super::{converge, instance, report};
+use super::{converge, instance, report, upkeep};
 
 /// How many subjects are converged at once. MinIO takes one write at a time, so this only overlaps reads and Secrets.
 const WORKERS: usize = 8;
+
+/// How long the first plan waits for objects to be given their finalizer, and how often it looks.
+const ADMISSION_LIMIT: Duration = Duration::from_secs(30);
+const ADMISSION_CHECK: Duration = Duration::from_millis(20);
 
 /// How many objects are given their finalizer at once.
 const ADMITTERS: usize = 8;
@@ -73,12 +77,15 @@ async fn start(config: ControllerConfig, stage: &Stage, client: Client, instance
     let lists = FirstLists::new();
     let mut tasks = JoinSet::new();
     for namespace in &config.instance.watch_namespaces {
+        lists.expect_all(namespace);
+    }
+    for namespace in &config.instance.watch_namespaces {
         watch::watch_namespace(&mut tasks, &engine, &client, namespace, &lists);
     }
     spawn_many(&mut tasks, ADMITTERS, "admission", || watch::admit(engine.clone()));
     spawn_many(&mut tasks, REPORTERS, "report", || report::work(engine.clone(), lists.clone()));
-    spawn_many(&mut tasks, 1, "clock", || converge::keep_time(engine.clone()));
-    spawn_many(&mut tasks, 1, "probe", || converge::probe(engine.clone()));
+    spawn_many(&mut tasks, 1, "clock", || upkeep::keep_time(engine.clone()));
+    spawn_many(&mut tasks, 1, "probe", || upkeep::probe(engine.clone()));
     spawn_many(&mut tasks, 1, "measurement", || measure(engine.clone()));
     spawn_many(&mut tasks, 1, "instance report", || instance::keep(engine.clone(), client.clone()));
     spawn_credentials_watch(&mut tasks, &engine, config.minio.credentials);
@@ -98,26 +105,37 @@ async fn start(config: ControllerConfig, stage: &Stage, client: Client, instance
 async fn begin(engine: Arc<Engine>, stage: Stage, lists: FirstLists) {
     lists.wait().await;
     stage.readiness.set_ready();
+    all_admitted(&engine).await;
     engine.metrics.set_queue_depth(engine.subjects.len());
     tracing::info!(objects = engine.state().seen.len(), "all objects are known");
+    let mut failures = 0;
     loop {
         engine.health.wait_up().await;
-        match prepare(&engine).await {
-            Ok(()) => break,
-            Err(error) => {
-                let problem = format!("MinIO: {}", crate::telemetry::chain(&error));
-                tracing::warn!(problem, "MinIO cannot be prepared; it is tried again");
-                engine.health.is_down(problem);
-                tokio::time::sleep(PROBE_INTERVAL).await;
-            }
-        }
+        let Err(failure) = prepare(&engine).await else { break };
+        failures += 1;
+        tracing::warn!(message = failure.message, "MinIO cannot be prepared; it is tried again");
+        engine.health.set_obstacle(Some(failure.message));
+        tokio::time::sleep(backoff(failures)).await;
     }
+    engine.health.set_obstacle(None);
     converge::converge(&engine, &Subject::Everyone, Urgency::Urgent).await;
     engine.converge_all();
 }
 
-async fn prepare(engine: &Engine) -> Result<(), minio::Error> {
-    engine.learn_accounts().await?;
+/// Shares and memberships count once they carry our finalizer. Planning without those that only lack it would take away
+/// what they give; but one that cannot be written must not hold up all others.
+async fn all_admitted(engine: &Engine) {
+    let admitted = async {
+        while !engine.all_admitted() {
+            tokio::time::sleep(ADMISSION_CHECK).await;
+        }
+    };
+    if tokio::time::timeout(ADMISSION_LIMIT, admitted).await.is_err() {
+        tracing::warn!("some objects cannot be given their finalizer; they do not count yet");
+    }
+}
+
+async fn prepare(engine: &Engine) -> Result<(), Failure> {
     if engine.settings.observe {
         return Ok(());
     }

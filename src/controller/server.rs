@@ -128,10 +128,12 @@ impl Server {
     /// The classified answer of the server; what is there already, or gone already, is fine. A lease that ends too soon.
     pub async fn apply(&self, change: &Change, urgency: Urgency) -> Result<(), Failure> {
         let _turn = self.pacer.acquire(urgency).await;
-        if !(self.fence)(MUTATION_DEADLINE) {
-            return Err(Failure::fenced());
-        }
+        self.may_write()?;
         Ok(self.send(change).await?)
+    }
+
+    fn may_write(&self) -> Result<(), Failure> {
+        if (self.fence)(MUTATION_DEADLINE) { Ok(()) } else { Err(Failure::fenced()) }
     }
 
     async fn send(&self, change: &Change) -> Result<(), minio::Error> {
@@ -164,9 +166,13 @@ impl Server {
     ///
     /// # Errors
     /// The classified answer of the server.
-    pub async fn ensure_buckets<'a>(&self, buckets: impl IntoIterator<Item = &'a str>) -> Result<(), minio::Error> {
+    pub async fn ensure_buckets<'a>(&self, buckets: impl IntoIterator<Item = &'a str>) -> Result<(), Failure> {
         for bucket in buckets {
-            if !self.client.bucket_exists(bucket).await? && self.client.create_bucket(bucket).await? {
+            if self.client.bucket_exists(bucket).await? {
+                continue;
+            }
+            self.may_write()?;
+            if self.client.create_bucket(bucket).await? {
                 tracing::info!(bucket, "bucket created");
             }
         }
@@ -177,9 +183,21 @@ impl Server {
     ///
     /// # Errors
     /// The classified answer of the server.
-    pub async fn ensure_objects(&self, objects: &[SeedObject]) -> Result<(), minio::Error> {
+    pub async fn ensure_objects(&self, objects: &[SeedObject]) -> Result<(), Failure> {
         for object in objects {
-            self.client.put_object(object.bucket.as_str(), &object.key, object.body.clone(), true).await?;
+            self.may_write()?;
+            let bucket = object.bucket.as_str();
+            let put = || self.client.put_object(bucket, &object.key, object.body.clone(), true);
+            match put().await {
+                // Somebody deleted a bucket of the layout.
+                Err(error) if error.is_absent() => {
+                    self.ensure_buckets([bucket]).await?;
+                    put().await?;
+                }
+                written => {
+                    written?;
+                }
+            }
         }
         Ok(())
     }
@@ -189,7 +207,7 @@ impl Server {
     ///
     /// # Errors
     /// The classified answer of the server.
-    pub async fn ensure_marker(&self, path: &S3Path) -> Result<bool, minio::Error> {
+    pub async fn ensure_marker(&self, path: &S3Path) -> Result<bool, Failure> {
         let bucket = path.bucket().as_str();
         if !self.client.bucket_exists(bucket).await? {
             return Ok(false);
@@ -197,6 +215,7 @@ impl Server {
         let folder = format!("{}/", path.key());
         if !self.client.any_object_below(bucket, &folder).await? && !self.client.head_object(bucket, path.key()).await?
         {
+            self.may_write()?;
             self.client.put_object(bucket, &folder, "", true).await?;
         }
         Ok(true)
@@ -218,6 +237,7 @@ impl Server {
             if page.objects.is_empty() {
                 return Ok(deleted);
             }
+            self.may_write()?;
             let keys: Vec<String> = page.objects.into_iter().map(|object| object.key).collect();
             let failures = self.client.delete_objects(bucket, &keys).await?;
             if let Some(failure) = failures.first() {

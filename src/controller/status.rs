@@ -45,6 +45,8 @@ pub struct Inputs<'a> {
     pub failure: Option<&'a Failure>,
     /// Why MinIO cannot be used.
     pub problem: Option<String>,
+    /// Whether its folders and keys are being seen to.
+    pub settling: bool,
     /// Whether nothing is written at all.
     pub observing: bool,
     /// The name of the group's twin, for groups.
@@ -150,7 +152,9 @@ fn report<'a>(inputs: &Inputs<'a>) -> Option<&'a Report> {
 }
 
 fn documents(inputs: &Inputs<'_>) -> Option<DocumentSummary> {
-    let (count, bytes) = report(inputs)?.documents;
+    let Some((count, bytes)) = report(inputs).and_then(|report| report.documents) else {
+        return inputs.seen.status.get("documents").and_then(|held| serde_json::from_value(held.clone()).ok());
+    };
     Some(DocumentSummary { count: i64::try_from(count).ok()?, bytes: i64::try_from(bytes).ok()? })
 }
 
@@ -230,8 +234,12 @@ fn facts(inputs: &Inputs<'_>) -> Facts {
             format!("this version cannot be read, so the last good one stays in force: {error}"),
         ));
     }
-    if let Some(failure) = report(inputs).and_then(|report| report.credentials_failure.as_ref()) {
-        facts.stalled.get_or_insert_with(|| Said::new(failure.reason, failure.message.clone()));
+    let unfinished = report(inputs).and_then(|report| report.unfinished.as_ref());
+    if unfinished.is_some() || inputs.settling {
+        facts.outstanding.push("its folders and its key".to_owned());
+    }
+    if let Some(failure) = unfinished {
+        facts.failure.get_or_insert_with(|| failure.clone());
     }
     facts
 }
@@ -257,6 +265,11 @@ fn outstanding(inputs: &Inputs<'_>) -> Vec<String> {
     if let Some(report) = report(inputs).filter(|report| !report.holders.is_empty()) {
         let holders: Vec<String> = report.holders.iter().cloned().collect();
         waits.push(format!("those who still hold the policy to give it up: {}", some_of(&holders)));
+    }
+    if inputs.seen.is_deleting()
+        && let Some(report) = report(inputs).filter(|report| !report.stale_members.is_empty())
+    {
+        waits.push(format!("MinIO to forget members that are no users any more: {}", some_of(&report.stale_members)));
     }
     waits
 }
@@ -293,24 +306,13 @@ fn some_of(names: &[String]) -> String {
 }
 
 fn remarks(inputs: &Inputs<'_>) -> Vec<Remark> {
-    let mut remarks = Vec::new();
-    if let Some(report) = report(inputs) {
-        if let Some(failure) = &report.credentials_failure {
-            let said = Said::new(failure.reason, failure.message.clone());
-            remarks.push(Remark { type_: condition::CREDENTIALS_READY, said, holds: false });
-        } else if let Some(issued) = &report.credentials {
-            let message = format!("Secret {} holds a proven key", issued.secret_name);
-            let said = Said::new(reason::CONVERGED, message);
-            remarks.push(Remark { type_: condition::CREDENTIALS_READY, said, holds: true });
-        }
-        if report.documents.0 > DOCUMENTS_NOTICED {
-            let message = format!(
-                "{} documents of {} bytes slow every request down; grant whole folders, or to groups",
-                report.documents.0, report.documents.1
-            );
-            let said = Said::new(condition::TOO_MANY_DOCUMENTS, message);
-            remarks.push(Remark { type_: condition::TOO_MANY_DOCUMENTS, said, holds: true });
-        }
+    let mut remarks: Vec<Remark> = credentials_remark(inputs).into_iter().collect();
+    let documents = report(inputs).and_then(|report| report.documents);
+    if let Some((count, bytes)) = documents.filter(|(count, _)| *count > DOCUMENTS_NOTICED) {
+        let message =
+            format!("{count} documents of {bytes} bytes slow every request down; grant whole folders, or to groups");
+        let said = Said::new(condition::TOO_MANY_DOCUMENTS, message);
+        remarks.push(Remark { type_: condition::TOO_MANY_DOCUMENTS, said, holds: true });
     }
     if inputs.declared.meta.origin == Some(Origin::Adopted)
         && matches!(&inputs.declared.body, Ok(Body::User(user)) if user.adopted_secret == crate::api::AdoptedSecret::Keep)
@@ -331,6 +333,27 @@ fn remarks(inputs: &Inputs<'_>) -> Vec<Remark> {
         holds: true,
     }));
     remarks
+}
+
+/// Whether the Secret holds a proven key; what was said last holds until there is news.
+fn credentials_remark(inputs: &Inputs<'_>) -> Option<Remark> {
+    if inputs.declared.meta.key.kind != Kind::MinioUser {
+        return None;
+    }
+    let remark = |said, holds| Some(Remark { type_: condition::CREDENTIALS_READY, said, holds });
+    if let Some(report) = report(inputs) {
+        if let Some(failure) = &report.unfinished {
+            return remark(Said::new(failure.reason, failure.message.clone()), false);
+        }
+        if let Some(issued) = &report.credentials {
+            let message = format!("Secret {} holds a proven key", issued.secret_name);
+            return remark(Said::new(reason::CONVERGED, message), true);
+        }
+    }
+    let held = previous(inputs.seen).into_iter().find(|held| held.type_ == condition::CREDENTIALS_READY)?;
+    let is_ready = held.status == "True";
+    let reason = if is_ready { reason::CONVERGED } else { reason::PROGRESSING };
+    remark(Said::new(reason, held.message), is_ready)
 }
 
 /// The condition that tells of a warning.
@@ -365,6 +388,11 @@ pub fn ready_and_reason(status: &Map<String, Value>) -> (Ready, String) {
 /// Whether the condition Ready is True.
 pub fn is_ready(status: &Map<String, Value>) -> bool {
     ready_and_reason(status).0 == Ready::True
+}
+
+/// Whether the condition Ready is True for this generation.
+pub fn is_ready_at(status: &Map<String, Value>, generation: i64) -> bool {
+    is_ready(status) && status.get("observedGeneration").and_then(Value::as_i64) == Some(generation)
 }
 
 /// The sentence of the condition Ready.

@@ -41,8 +41,12 @@ impl FirstLists {
         Self { missing: Arc::default(), complete: watch::Sender::new(false) }
     }
 
-    fn expect(&self, what: &'static str, namespace: &str) {
-        self.missing.lock().unwrap_or_else(PoisonError::into_inner).insert((what, namespace.to_owned()));
+    /// The lists of a namespace belong to the first ones. To be said of every namespace before the first watch starts.
+    pub fn expect_all(&self, namespace: &str) {
+        let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        let kinds = [Kind::MinioUser, Kind::MinioGroup, Kind::GroupMembership, Kind::PathShare, Kind::MinioPolicy];
+        missing.extend(kinds.map(|kind| (kind_name(kind), namespace.to_owned())));
+        missing.insert((SECRET, namespace.to_owned()));
     }
 
     fn arrived(&self, what: &'static str, namespace: &str) {
@@ -152,7 +156,6 @@ pub fn watch_namespace(
 ) {
     macro_rules! watch {
         ($($kind:ident),*) => {$({
-            lists.expect(kind_name(Kind::$kind), namespace);
             let task = watch_kind::<crate::api::$kind>(engine.clone(), client.clone(), namespace.to_owned(), lists.clone());
             tasks.spawn(async move {
                 task.await;
@@ -161,7 +164,6 @@ pub fn watch_namespace(
         })*};
     }
     watch!(MinioUser, MinioGroup, GroupMembership, PathShare, MinioPolicy);
-    lists.expect(SECRET, namespace);
     let task = watch_secrets(engine.clone(), client.clone(), namespace.to_owned(), lists.clone());
     tasks.spawn(async move {
         task.await;
@@ -184,14 +186,13 @@ pub async fn admit(engine: Arc<Engine>) {
 async fn admit_one(engine: &Engine, key: &ObjectKey) -> Option<String> {
     let held = engine.held_object(key)?;
     match engine.objects.add_finalizer(key, &held.seen).await {
-        Ok(Some(object)) => {
-            engine.release(key);
+        Ok(Some(object)) if engine.release(key, held.seen.uid()) => {
             engine.upsert(super::decode::decode_dynamic(key.kind, object));
             None
         }
-        // Gone or going: it never counted, and the watch says so.
-        Ok(None) => {
-            engine.release(key);
+        // Gone or going: it never counted, and the watch says so. Another of the same name has its own turn.
+        Ok(_) => {
+            engine.release(key, held.seen.uid());
             None
         }
         Err(error) => Some(crate::telemetry::chain(&error)),

@@ -11,22 +11,26 @@ use super::engine::Engine;
 use super::outcome::Failure;
 use super::status;
 
-/// Writes the markers and texts of the workspace that are absent. What was ready before was laid out before: people may have
-/// deleted a text since, and it is theirs to delete.
+/// Writes the markers and texts of the workspace that are absent, once. What was ready before this process started was laid
+/// out then: people may have deleted a text since, and it is theirs to delete.
 pub async fn lay_out(engine: &Engine, subject: &Subject, owner: &Declared) -> Result<(), Failure> {
     let objects = {
         let mut state = engine.state();
-        let was_ready = state.seen.get(&owner.meta.key).is_some_and(|seen| status::is_ready(&seen.status));
-        if was_ready || !state.laid_out.insert(subject.clone()) {
-            return Ok(());
+        let objects = folders(&state.index, owner);
+        let has_any = !objects.is_empty();
+        let seen = state.seen.get(&owner.meta.key);
+        let was_ready = seen.is_some_and(|seen| status::is_ready_at(&seen.status, owner.meta.generation));
+        match state.laid_out.insert(subject.clone(), has_any) {
+            Some(before) if before == has_any => return Ok(()),
+            None if was_ready => return Ok(()),
+            _ => objects,
         }
-        folders(&state.index, owner)
     };
     let written = engine.server.ensure_objects(&objects).await;
     if written.is_err() {
         engine.state().laid_out.remove(subject);
     }
-    Ok(written?)
+    written
 }
 
 fn folders(index: &crate::iam::index::Index, owner: &Declared) -> Vec<SeedObject> {

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use kube::ResourceExt;
+use kube::core::{DynamicObject, PartialObjectMeta, PartialObjectMetaExt};
 
 use super::check::{CheckOptions, Checked, check};
 use super::names::{GroupName, NameError, PolicyName, ServerGroup, UserName};
@@ -117,6 +119,60 @@ pub struct Meta {
     pub force_delete: bool,
     /// The uid to which the status has bound it: of a share's owner, of a membership's group.
     pub bound_uid: Option<String>,
+}
+
+/// An object that cannot be decoded. Its metadata can be read nevertheless: it may be under deletion, or locked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undecodable {
+    /// Kind, namespace and name.
+    pub key: ObjectKey,
+    /// Why it cannot be decoded.
+    pub error: String,
+    /// `metadata.uid`
+    pub uid: String,
+    /// `metadata.deletionTimestamp`
+    pub deleting: Option<Timestamp>,
+    /// Whether our finalizer is set.
+    pub finalizer: bool,
+    /// The reason of the lock annotation.
+    pub lock: Option<String>,
+    /// Whether the reconcile annotation says `paused`.
+    pub paused: bool,
+    /// Whether the force-delete annotation is set.
+    pub force_delete: bool,
+}
+
+impl Undecodable {
+    /// What the metadata of an object says that cannot be decoded because of `error`.
+    pub fn new(kind: Kind, metadata: ObjectMeta, error: impl Into<String>) -> Self {
+        let object: PartialObjectMeta<DynamicObject> = metadata.into_response_partial();
+        Self {
+            key: ObjectKey { kind, namespace: object.namespace().unwrap_or_default(), name: object.name_any() },
+            error: error.into(),
+            uid: object.uid().unwrap_or_default(),
+            deleting: object.metadata.deletion_timestamp.as_ref().map(|time| time.0),
+            finalizer: object.has_finalizer(),
+            lock: object.lock().map(str::to_owned),
+            paused: object.is_paused(),
+            force_delete: object.is_force_delete(),
+        }
+    }
+
+    /// The last version that could be read, under the present metadata; `None` where that was of another object of the name.
+    pub fn over(&self, last: &Declared) -> Option<Declared> {
+        if last.meta.uid != self.uid {
+            return None;
+        }
+        let mut declared = last.clone();
+        let meta = &mut declared.meta;
+        meta.deleting = self.deleting;
+        meta.finalizer = self.finalizer;
+        meta.incumbent &= self.finalizer;
+        meta.lock.clone_from(&self.lock);
+        meta.paused = self.paused;
+        meta.force_delete = self.force_delete;
+        Some(declared)
+    }
 }
 
 /// What an object declares.
@@ -578,6 +634,30 @@ status:
         assert_eq!(body.name.as_str(), "alice.b");
         assert_eq!(body.policies.names.len(), 1);
         assert_eq!(body.policies.refused.as_ref().map(|refused| refused.reason), Some(StallReason::Reserved));
+    }
+
+    #[test]
+    fn the_metadata_of_an_undecodable_object_lies_over_its_last_version() {
+        let last = user(
+            "metadata: {name: alice, namespace: lake, uid: u-1, finalizers: [minio-manager.io/finalizer]}\n\
+             spec: {policies: [p1]}\nstatus: {username: alice, origin: Created}",
+        );
+        let undecodable = |uid: &str| {
+            let metadata = yaml(&format!(
+                "name: alice\nnamespace: lake\nuid: {uid}\ndeletionTimestamp: 2026-02-02T03:04:05Z\n\
+                 finalizers: [other]\nannotations: {{minio-manager.io/lock: leak, \
+                 minio-manager.io/reconcile: paused, minio-manager.io/force-delete: 'true'}}"
+            ));
+            Undecodable::new(Kind::MinioUser, metadata, "spec.policies: invalid type")
+        };
+        let same = undecodable("u-1");
+        assert_eq!((&same.key, same.error.as_str()), (last.key(), "spec.policies: invalid type"));
+        let now = same.over(&last).unwrap();
+        assert_eq!(now.body, last.body);
+        assert!(now.meta.deleting.is_some() && now.meta.force_delete && now.meta.paused);
+        assert_eq!((now.meta.lock.as_deref(), now.meta.origin), (Some("leak"), Some(Origin::Created)));
+        assert!(last.meta.finalizer && last.meta.incumbent && !now.meta.finalizer && !now.meta.incumbent);
+        assert_eq!(undecodable("u-2").over(&last), None, "another object says nothing of this one");
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub(super) fn of(version: Option<&str>) -> Vec<Finding> {
         "weakness conditions",
         "callers can spoof condition keys (s3:prefix, aws:SourceIp, aws:CurrentTime) with headers and query: names of \
          objects are not secret from holders of any grant in the bucket; reads and writes stay confined",
-        "put the proxy of deploy/ in front of MinIO, and rely on Resource, not on Condition, in MinioPolicy documents",
+        "rely on Resource, not on Condition, in MinioPolicy documents, or put a proxy in front of MinIO that drops such headers and repeated query parameters",
     );
     mended.chain(unmended).chain([conditions]).collect()
 }

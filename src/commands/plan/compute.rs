@@ -1,13 +1,13 @@
 //! From objects and a reading of the server to the report, without asking anybody.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
 use super::objects::Objects;
 use super::people;
 use super::report::{PlannedChange, Report, Unmanaged};
-use crate::controller::converge::decide_origin;
+use crate::controller::claim::decide_origin;
 use crate::controller::decode::decode_dynamic;
 use crate::controller::mirror::Mirror;
 use crate::iam::declared::Declared;
@@ -41,16 +41,17 @@ impl Server {
         labels.find_map(|sid| sid?.strip_prefix(&prefix))
     }
 
-    fn policies(&self) -> ServerPolicies {
-        let mut policies = ServerPolicies::default();
-        for (name, document) in &self.documents {
-            let Ok(name) = PolicyName::parse(name.as_str()) else { continue };
-            if document.as_ref().is_some_and(crate::iam::check::carries_admin_actions) {
-                policies.admin.insert(name.clone());
-            }
-            policies.known.insert(name);
+    /// What is known of the policies that objects refer to.
+    fn policies(&self, referred: BTreeSet<PolicyName>) -> ServerPolicies {
+        let documents: BTreeMap<&str, _> =
+            self.documents.iter().map(|(name, document)| (name.as_str(), document.as_ref())).collect();
+        let is_admin = |policy: &&PolicyName| {
+            documents.get(policy.as_str()).copied().flatten().is_some_and(crate::iam::check::carries_admin_actions)
+        };
+        ServerPolicies {
+            admin: referred.iter().filter(is_admin).cloned().collect(),
+            absent: referred.into_iter().filter(|policy| !documents.contains_key(policy.as_str())).collect(),
         }
-        policies
     }
 
     fn mirror(&self) -> Mirror {
@@ -85,10 +86,12 @@ pub(super) fn compute(
         report: Report::default(),
         notes: BTreeSet::new(),
     };
-    planner.index.apply(Event::Policies(server.policies()));
     for (key, object) in objects {
         planner.index.apply(decode_dynamic(key.kind, object).event);
     }
+    let subjects = planner.index.subjects();
+    let referred = subjects.iter().flat_map(|subject| planner.index.referred_policies(subject)).collect();
+    planner.index.apply(Event::Policies(server.policies(referred)));
     planner.index.tick(now);
     planner.note_objects();
     planner.claim_all();
@@ -112,8 +115,8 @@ struct Planner<'a> {
 impl Planner<'_> {
     /// Says which objects do not hold.
     fn note_objects(&mut self) {
-        for (key, error) in self.index.undecodable() {
-            self.notes.insert(format!("{key} cannot be read: {error}"));
+        for (key, found) in self.index.undecodable() {
+            self.notes.insert(format!("{key} cannot be read: {}", found.error));
         }
         let keys: Vec<_> = self.index.objects().map(|declared| declared.meta.key.clone()).collect();
         for key in keys {

@@ -298,15 +298,12 @@ impl Run<'_> {
     }
 
     async fn create_key(&mut self) -> Result<(), Error> {
-        let Some(pair) = &mut self.pair else {
+        let Some(pair) = &self.pair else {
             self.situation.progress = Progress::Spoilt;
             return Ok(());
         };
         self.situation.progress = match self.calls.create_key(pair).await? {
-            Created::Now(expires_at) => {
-                pair.expires_at = expires_at;
-                Progress::Created
-            }
+            Created::Now => Progress::Created,
             Created::Taken => Progress::Taken,
         };
         Ok(())
@@ -377,8 +374,8 @@ impl Run<'_> {
 
 /// What came of creating a key.
 enum Created {
-    /// It exists from now on, until this time.
-    Now(Timestamp),
+    /// It exists from now on.
+    Now,
     /// Its id existed before.
     Taken,
 }
@@ -499,7 +496,7 @@ impl Calls<'_> {
         };
         let _turn = self.turn().await?;
         match self.issuer.minio.add_access_key(&key).await {
-            Ok(expiration) => Ok(Created::Now(expiration.map_or(pair.expires_at, steps::whole_seconds))),
+            Ok(()) => Ok(Created::Now),
             Err(error) if error.class() == Class::Conflict => Ok(Created::Taken),
             Err(error) => Err(self.minio("create a key", error)),
         }

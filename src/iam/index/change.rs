@@ -9,7 +9,7 @@ use super::effects::{Effects, Fact, differences, group_of, subject_of};
 use super::entry::Entry;
 use super::refs::Timer;
 use super::{Dirty, Index, ServerPolicies, Urgency};
-use crate::iam::declared::{Declared, Owner, Target};
+use crate::iam::declared::{Declared, Owner, Target, Undecodable};
 use crate::iam::names::{GroupName, PolicyName};
 use crate::iam::subject::{Kind, ObjectKey, Subject};
 
@@ -46,11 +46,11 @@ impl Index {
         kind: Kind,
         namespace: &str,
         objects: Vec<Declared>,
-        undecodable: Vec<(ObjectKey, String)>,
+        undecodable: Vec<Undecodable>,
         dirty: &mut Dirty,
     ) {
         let mut listed: BTreeSet<&ObjectKey> = objects.iter().map(Declared::key).collect();
-        listed.extend(undecodable.iter().map(|(key, _)| key));
+        listed.extend(undecodable.iter().map(|found| &found.key));
         let known = self.entries.keys().chain(self.undecodable.keys());
         let in_scope = |key: &&ObjectKey| key.kind == kind && key.namespace == namespace;
         let gone: BTreeSet<ObjectKey> = known.filter(in_scope).filter(|key| !listed.contains(key)).cloned().collect();
@@ -60,39 +60,61 @@ impl Index {
         for declared in objects {
             self.upsert(declared, dirty);
         }
-        for (key, error) in undecodable {
-            self.cannot_decode(key, error, dirty);
+        for found in undecodable {
+            self.cannot_decode(found, dirty);
         }
     }
 
-    pub(super) fn cannot_decode(&mut self, key: ObjectKey, error: String, dirty: &mut Dirty) {
+    pub(super) fn cannot_decode(&mut self, found: Undecodable, dirty: &mut Dirty) {
+        let key = found.key.clone();
         dirty.objects.insert(key.clone());
-        self.undecodable.insert(key, error);
+        if let Some(former) = self.entries.get(&key) {
+            let now = found.over(&former.declared);
+            if now.as_ref() != Some(&former.declared) {
+                let entry = now.map(|declared| Entry::new(declared, &self.config, Some(former), self.compared));
+                self.replace(&key, entry, dirty);
+            }
+        }
+        let held_back = self.holds_back(&key);
+        self.undecodable.insert(key.clone(), found);
+        if held_back && !self.holds_back(&key) {
+            for subject in self.touchable(key.kind) {
+                self.progress.wait(&key, &subject, dirty.seq);
+                self.mark(&subject, Urgency::Normal, dirty);
+            }
+        }
     }
 
     /// The object is readable, or gone: what was only widened because of it may be narrowed again.
     fn decoded(&mut self, key: &ObjectKey, dirty: &mut Dirty) {
+        let held_back = self.holds_back(key);
         if self.undecodable.remove(key).is_none() {
             return;
         }
         dirty.objects.insert(key.clone());
-        if self.entries.contains_key(key) {
-            return;
-        }
-        for subject in self.subjects().into_iter().filter(|subject| super::could_touch(key.kind, subject)) {
+        for subject in self.touchable(key.kind).into_iter().filter(|_| held_back) {
             self.mark(&subject, Urgency::Normal, dirty);
         }
     }
 
+    /// Whether nothing may be taken away because nobody knows what this object gives.
+    pub(super) fn holds_back(&self, key: &ObjectKey) -> bool {
+        let unread = self.undecodable.get(key).filter(|_| !self.entries.contains_key(key));
+        unread.is_some_and(|found| found.deleting.is_none())
+    }
+
+    fn touchable(&self, kind: Kind) -> Vec<Subject> {
+        self.subjects().into_iter().filter(|subject| super::could_touch(kind, subject)).collect()
+    }
+
     pub(super) fn see_policies(&mut self, seen: ServerPolicies, dirty: &mut Dirty) {
         let refers: Vec<PolicyName> = self.refs.referred_policies().cloned().collect();
-        let known =
-            |index: &Index, policy: &PolicyName| index.server_policies.as_ref().map(|seen| seen.known.contains(policy));
-        let before: Vec<_> = refers.iter().map(|policy| (self.is_admin(policy), known(self, policy))).collect();
-        self.server_policies = Some(seen);
-        for (policy, (admin, known_before)) in refers.into_iter().zip(before) {
+        let is_absent = |index: &Index, policy: &PolicyName| index.server_policies.absent.contains(policy);
+        let before: Vec<_> = refers.iter().map(|policy| (self.is_admin(policy), is_absent(self, policy))).collect();
+        self.server_policies = seen;
+        for (policy, (admin, absent)) in refers.into_iter().zip(before) {
             let admin_now = self.is_admin(&policy);
-            if admin_now == admin && known(self, &policy) == known_before {
+            if admin_now == admin && is_absent(self, &policy) == absent {
                 continue;
             }
             let urgency = if admin_now && !admin { Urgency::Revocation } else { Urgency::Normal };
@@ -113,6 +135,8 @@ impl Index {
         let owners =
             [entry.as_ref(), self.entries.get(key)].into_iter().flatten().filter_map(|e| e.share()?.owner.clone());
         let owners: BTreeSet<Owner> = owners.collect();
+        // A status that comes back must not set off another look at all shares: each would come back with its status.
+        let quota_moved = entry.as_ref().and_then(Entry::quota_use) != self.entries.get(key).and_then(Entry::quota_use);
 
         let before = self.snapshot(key, &component, &owners);
         self.store(key, entry, names, &component);
@@ -133,7 +157,7 @@ impl Index {
                 self.cascade(claim, fact.as_ref(), now.as_ref(), dirty);
             }
         }
-        for owner in before.over_quota.union(&after.over_quota) {
+        for owner in before.over_quota.union(&after.over_quota).filter(|_| quota_moved) {
             self.mark_shares_of(owner, Urgency::Revocation, dirty);
         }
         if let Some(cause) = cause {
@@ -190,13 +214,17 @@ impl Index {
         let lost = present(before) && !present(after);
         let owner_changed = ownership(before) != ownership(after);
         let urgency = if present(before) { Urgency::Revocation } else { Urgency::Normal };
+        let member = |fact: Option<&Fact>| fact.is_some_and(|fact| fact.member);
         match claim {
             Claim::User(name) => {
-                if gained || lost {
+                if gained || lost || member(before) != member(after) {
+                    let urgency = if member(before) { Urgency::Revocation } else { Urgency::Normal };
                     let listing: Vec<ObjectKey> = self.refs.listing(name).cloned().collect();
                     for key in listing {
                         self.mark_own(&key, Some(urgency), dirty);
                     }
+                }
+                if gained || lost {
                     self.wait_for_arrival(&Target::User(name.clone()), dirty);
                 }
                 if owner_changed {

@@ -29,6 +29,9 @@ pub struct IndexConfig {
     pub reserved_users: BTreeSet<String>,
     /// What to do with attachments and members that adopted users and groups came with.
     pub adopted_extras: Extras,
+    /// Whether users are put into groups only once their object has an origin. Not so where nobody writes origins (observe
+    /// mode): there everything that is declared counts.
+    pub origin_required: bool,
 }
 
 impl IndexConfig {
@@ -43,6 +46,7 @@ impl IndexConfig {
             expiry_warning: SignedDuration::from_hours(24),
             reserved_users: BTreeSet::new(),
             adopted_extras: Extras::Keep,
+            origin_required: true,
         }
     }
 

@@ -86,6 +86,8 @@ pub(super) struct Fact {
     holder: ObjectKey,
     pub(super) uid: String,
     pub(super) present: bool,
+    /// Of a user that is present: whether it may be in groups.
+    pub(super) member: bool,
     pub(super) workspace: bool,
     pub(super) twin_side: bool,
     twin_enabled: bool,
@@ -103,6 +105,7 @@ impl Index {
             holder: meta.key.clone(),
             uid: meta.uid.clone(),
             present: !entry.is_deleting(),
+            member: entry.user().is_some() && !entry.is_deleting() && self.is_managed(entry),
             workspace: entry.has_workspace(),
             twin_side: group.is_some() && !own_name(claim),
             twin_enabled: group.is_some_and(|group| group.twin),

@@ -1,10 +1,14 @@
 //! One object in the index: what it declares, and what can be said of it without looking at others.
 
+use jiff::Timestamp;
+
 use super::IndexConfig;
 use super::claims::Claim;
 use crate::api::{DeletionPolicy, Origin, Workspace};
 use crate::iam::check::Checked;
-use crate::iam::declared::{Body, Declared, GroupDecl, Invalid, Owner, PolicyDecl, ShareDecl, StallReason, UserDecl};
+use crate::iam::declared::{
+    Body, Declared, GroupDecl, Invalid, Owner, PolicyDecl, ShareDecl, StallReason, Target, UserDecl,
+};
 use crate::iam::desired::{Extras, Fate};
 use crate::iam::document::Document;
 use crate::iam::names::{PolicyName, RESERVED_GROUPS, ServerGroup};
@@ -22,6 +26,15 @@ pub(super) struct Entry {
     pub(super) document_refused: Option<Invalid>,
     /// Whether an older version, which this index has not seen, may still be in force.
     pub(super) former_unknown: bool,
+}
+
+/// What one share takes of the quota of its owner.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct QuotaUse<'a> {
+    owner: &'a Owner,
+    created: Timestamp,
+    uid: &'a str,
+    grants: Vec<(&'a Target, Option<Timestamp>)>,
 }
 
 impl Entry {
@@ -69,6 +82,18 @@ impl Entry {
         }
     }
 
+    /// What the quota of a share's owner is counted by: whose grants come first, and which there are for how long.
+    pub(super) fn quota_use(&self) -> Option<QuotaUse<'_>> {
+        let share = self.share().filter(|_| self.is_live())?;
+        let meta = &self.declared.meta;
+        Some(QuotaUse {
+            owner: share.owner.as_ref()?,
+            created: meta.created,
+            uid: &meta.uid,
+            grants: share.grants.iter().map(|(target, terms)| (target, terms.expires_at)).collect(),
+        })
+    }
+
     pub(super) fn policy(&self) -> Option<&PolicyDecl> {
         match &self.declared.body {
             Ok(Body::Policy(policy)) => Some(policy),
@@ -92,16 +117,25 @@ impl Entry {
         }
     }
 
+    /// Whether the thing on the server was created or adopted for the object. Before the origin is known it may be
+    /// somebody else's; nothing is written on the server before.
+    pub(super) fn is_claimed(&self) -> bool {
+        self.declared.meta.origin.is_some()
+    }
+
     /// What becomes of the thing on the server, if the object holds its name.
     pub(super) fn fate(&self) -> Fate {
-        if self.declared.meta.paused {
-            return Fate::Untouched;
+        match (self.declared.meta.paused, self.is_deleting()) {
+            (true, _) => Fate::Untouched,
+            (false, true) if self.ends_with_its_object() => Fate::Deleted,
+            (false, true) => Fate::Untouched,
+            (false, false) => Fate::Present,
         }
-        match (self.is_deleting(), self.declared.deletion_policy()) {
-            (false, _) => Fate::Present,
-            (true, DeletionPolicy::Delete) => Fate::Deleted,
-            (true, DeletionPolicy::Retain) => Fate::Untouched,
-        }
+    }
+
+    /// Whether the thing on the server goes when its object goes.
+    pub(super) fn ends_with_its_object(&self) -> bool {
+        self.is_claimed() && self.declared.deletion_policy() == DeletionPolicy::Delete
     }
 
     /// The account status of a user.

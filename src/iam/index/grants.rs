@@ -136,17 +136,17 @@ impl Index {
 
     /// The members of a group in force.
     pub(super) fn roster(&self, group: &GroupDecl, now: Timestamp) -> Roster {
-        let present = |name: &&UserName| self.present_user(name).is_some();
+        let managed = |name: &&UserName| self.may_be_member(name);
         let mut roster = Roster {
-            write: group.members.iter().filter(present).cloned().collect(),
-            read: group.read_only_members.iter().filter(present).cloned().collect(),
+            write: group.members.iter().filter(managed).cloned().collect(),
+            read: group.read_only_members.iter().filter(managed).cloned().collect(),
             both: BTreeSet::new(),
         };
         for key in self.refs.memberships(&group.name) {
             let Some(entry) = self.entry(key).filter(|entry| self.standing(entry).is_in_force()) else { continue };
             let Ok(Body::Membership(membership)) = &entry.declared.body else { continue };
             for (name, terms) in &membership.members {
-                if self.member_state(&group.name, name, terms, now).is_ok() {
+                if self.may_be_member(name) && self.member_state(&group.name, name, terms, now).is_ok() {
                     let side = if terms.access == Access::ReadWrite { &mut roster.write } else { &mut roster.read };
                     side.insert(name.clone());
                 }

@@ -8,7 +8,7 @@ use super::claims::Claim;
 use super::effects::group_of;
 use super::entry::Entry;
 use super::{Index, Standing, could_touch};
-use crate::iam::declared::{Body, Declared, Owner, ShareDecl, Target, Terms};
+use crate::iam::declared::{Body, Declared, Owner, ShareDecl, Target, Terms, Undecodable};
 use crate::iam::names::{GroupName, PolicyName, ServerGroup, UserName};
 use crate::iam::path::S3Path;
 use crate::iam::subject::{Cause, Kind, ObjectKey, Subject};
@@ -87,6 +87,15 @@ impl Index {
     /// The object that holds a policy name, also while it is under deletion.
     pub fn policy(&self, name: &PolicyName) -> Option<&Declared> {
         self.holder(&Claim::Policy(name.clone())).map(|entry| &entry.declared)
+    }
+
+    /// The policies that a user or a group refers to, also those that it may not have.
+    pub fn referred_policies(&self, subject: &Subject) -> BTreeSet<PolicyName> {
+        match self.object_of(subject).map(|declared| &declared.body) {
+            Some(Ok(Body::User(user))) => user.policies.names.clone(),
+            Some(Ok(Body::Group(group))) => group.policies.names.clone(),
+            _ => BTreeSet::new(),
+        }
     }
 
     /// The group, and whether it is its twin, that a name on the server means.
@@ -170,14 +179,24 @@ impl Index {
         own || self.config.permissions(namespace).key_for(user)
     }
 
-    /// Objects whose present version cannot be read, with the error.
-    pub fn undecodable(&self) -> &BTreeMap<ObjectKey, String> {
+    /// Objects whose present version cannot be read.
+    pub fn undecodable(&self) -> &BTreeMap<ObjectKey, Undecodable> {
         &self.undecodable
     }
 
-    /// Whether a subject may only be widened, because an object that could touch it has never been readable.
+    /// Whether a subject may only be widened, because an object that could touch it has never been readable and is not
+    /// under deletion.
     pub fn widen_only(&self, subject: &Subject) -> bool {
-        let never_read = self.undecodable.keys().filter(|key| !self.entries.contains_key(*key));
-        never_read.into_iter().any(|key| could_touch(key.kind, subject))
+        let mut unread = self.undecodable.keys().filter(|key| could_touch(key.kind, subject));
+        unread.any(|key| self.holds_back(key))
+    }
+
+    /// Whether an object that has never been readable is under deletion and nothing that it may have given is left in
+    /// force (its finalizer may go). Accounts, groups and policies stay: nobody knows whether they shall go. For objects
+    /// that were readable once, [`Verdict::may_finish`](super::Verdict::may_finish) tells.
+    pub fn may_finish_unread(&self, key: &ObjectKey) -> bool {
+        let unread = self.undecodable.get(key).filter(|_| !self.entries.contains_key(key));
+        let deleting = unread.is_some_and(|found| found.deleting.is_some());
+        deleting && self.compared && self.progress.outstanding(key).is_empty()
     }
 }

@@ -27,7 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::declared::{Declared, Invalid};
+use super::declared::{Declared, Invalid, Undecodable};
 use super::names::PolicyName;
 use super::subject::{Kind, ObjectKey, Subject};
 
@@ -49,20 +49,22 @@ pub enum Event {
         namespace: String,
         /// The objects that could be decoded.
         objects: Vec<Declared>,
-        /// Those that could not, each with the error.
-        undecodable: Vec<(ObjectKey, String)>,
+        /// Those that could not.
+        undecodable: Vec<Undecodable>,
     },
-    /// An object is there in a version that cannot be decoded. Its last good version stays in force.
-    Undecodable(ObjectKey, String),
-    /// The canned policies of the server were read.
+    /// An object is there in a version that cannot be decoded. Its last good version stays in force, unless the metadata
+    /// says otherwise: under deletion, locked.
+    Undecodable(Box<Undecodable>),
+    /// Canned policies of the server were read; this is all that is known of them now.
     Policies(ServerPolicies),
 }
 
-/// The canned policies of the server.
+/// What is known of the canned policies of the server. Nothing is said of those that are in neither set: they have not been
+/// read yet, or are there and ordinary.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerPolicies {
-    /// All of them.
-    pub known: BTreeSet<PolicyName>,
+    /// Those that are not there.
+    pub absent: BTreeSet<PolicyName>,
     /// Those that carry `admin:`, `kms:` or `sts:` actions.
     pub admin: BTreeSet<PolicyName>,
 }
@@ -140,8 +142,8 @@ pub struct Index {
     claims: claims::Claims,
     refs: refs::Refs,
     progress: progress::Progress,
-    undecodable: BTreeMap<ObjectKey, String>,
-    server_policies: Option<ServerPolicies>,
+    undecodable: BTreeMap<ObjectKey, Undecodable>,
+    server_policies: ServerPolicies,
     seq: u64,
     clock: Timestamp,
     compared: bool,
@@ -157,7 +159,7 @@ impl Index {
             refs: refs::Refs::default(),
             progress: progress::Progress::default(),
             undecodable: BTreeMap::new(),
-            server_policies: None,
+            server_policies: ServerPolicies::default(),
             seq: 0,
             clock: Timestamp::MIN,
             compared: false,
@@ -173,7 +175,7 @@ impl Index {
             Event::Relist { kind, namespace, objects, undecodable } => {
                 self.relist(kind, &namespace, objects, undecodable, &mut dirty);
             }
-            Event::Undecodable(key, error) => self.cannot_decode(key, error, &mut dirty),
+            Event::Undecodable(found) => self.cannot_decode(*found, &mut dirty),
             Event::Policies(seen) => self.see_policies(seen, &mut dirty),
         }
         dirty

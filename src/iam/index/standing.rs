@@ -42,6 +42,16 @@ impl Index {
         self.holder(&Claim::User(name.clone())).filter(|entry| !entry.is_deleting())
     }
 
+    /// Whether a user may be in groups: the account that has its name must be that of its object, not somebody else's.
+    pub(super) fn may_be_member(&self, name: &UserName) -> bool {
+        self.present_user(name).is_some_and(|entry| self.is_managed(entry))
+    }
+
+    /// Whether what has the object's name on the server is that of the object.
+    pub(super) fn is_managed(&self, entry: &Entry) -> bool {
+        entry.is_claimed() || !self.config.origin_required
+    }
+
     /// The side of a managed group that has this name on the server.
     pub(super) fn side(&self, name: &ServerGroup) -> Option<Side<'_>> {
         let entry = self.holder(&Claim::Group(name.clone()))?;
@@ -212,7 +222,7 @@ impl Index {
     /// Whether a policy carries admin actions, as far as is known.
     pub(super) fn is_admin(&self, policy: &PolicyName) -> bool {
         is_built_in_admin(policy)
-            || self.server_policies.as_ref().is_some_and(|seen| seen.admin.contains(policy))
+            || self.server_policies.admin.contains(policy)
             || self
                 .holder(&Claim::Policy(policy.clone()))
                 .and_then(|entry| entry.document.as_ref())

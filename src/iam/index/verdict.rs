@@ -8,9 +8,7 @@ use super::claims::Claim;
 use super::entry::Entry;
 use super::grants::{GrantState, Quota};
 use super::{Index, Standing};
-use crate::api::{
-    DeletionPolicy, GrantCounts, PendingReason, PendingReference, ReferenceKind, SubjectKind, UserGrants,
-};
+use crate::api::{GrantCounts, PendingReason, PendingReference, ReferenceKind, SubjectKind, UserGrants};
 use crate::iam::check::Warning;
 use crate::iam::declared::{Body, GroupDecl, MembershipDecl, ShareDecl, Target, UserDecl};
 use crate::iam::names::BUILT_IN_POLICIES;
@@ -87,7 +85,7 @@ impl Index {
                 && !self.waits_for_resume(entry),
             outstanding,
             former_unknown: entry.former_unknown,
-            undecodable: self.undecodable.get(key).cloned(),
+            undecodable: self.undecodable.get(key).map(|found| found.error.clone()),
         };
         match &entry.declared.body {
             Ok(Body::Share(share)) => self.judge_share(entry, share, now, &mut verdict),
@@ -105,7 +103,7 @@ impl Index {
     /// A paused object that would take something off the server waits for the pause to end.
     fn waits_for_resume(&self, entry: &Entry) -> bool {
         let meta = &entry.declared.meta;
-        meta.paused && self.holds_names(entry) && entry.declared.deletion_policy() == DeletionPolicy::Delete
+        meta.paused && self.holds_names(entry) && entry.ends_with_its_object()
     }
 
     fn judge_share(&self, entry: &Entry, share: &ShareDecl, now: Timestamp, verdict: &mut Verdict) {
@@ -203,13 +201,12 @@ impl Index {
         self.judge_policies(entry, &group.policies.names, verdict);
     }
 
-    /// Policies that are neither declared nor on the server, once that has been read.
+    /// Policies that are going, or neither declared nor on the server as far as that has been read.
     fn judge_policies(&self, entry: &Entry, policies: &BTreeSet<crate::iam::names::PolicyName>, verdict: &mut Verdict) {
-        let Some(seen) = &self.server_policies else { return };
         for policy in policies.iter().filter(|policy| self.may_refer(entry, policy)) {
             let declared = self.holder(&Claim::Policy(policy.clone())).is_some_and(|entry| !entry.is_deleting());
-            let there = declared || seen.known.contains(policy) || BUILT_IN_POLICIES.contains(&policy.as_str());
-            if !there || self.is_going(policy) {
+            let there = declared || BUILT_IN_POLICIES.contains(&policy.as_str());
+            if (!there && self.server_policies.absent.contains(policy)) || self.is_going(policy) {
                 verdict.wait_for(ReferenceKind::Policy, policy.as_str(), PendingReason::PolicyNotFound);
             }
         }

@@ -39,6 +39,8 @@ pub struct Plan {
     pub waiting: Waiting,
     /// What no object declares and stays nevertheless.
     pub kept: Kept,
+    /// Whether more would have been done, had that been allowed.
+    pub withheld: bool,
     /// What somebody loses by this plan.
     pub losses: BTreeSet<Loss>,
     /// The documents of the subject's families as they will be.

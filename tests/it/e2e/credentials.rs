@@ -140,10 +140,12 @@ async fn a_renamed_secret_is_written_before_the_old_one_goes() {
 }
 
 #[tokio::test]
-async fn a_key_that_was_deleted_on_the_server_is_replaced() {
-    let world = World::own(Setup::default().with(&["--audit-interval", "1s", "--full-audit-interval", "2s"])).await;
+async fn a_key_that_was_deleted_on_the_server_is_replaced_at_the_next_start() {
+    let world = World::own(Setup::default()).await;
     let alice = world.user("alice").await;
+    world.product().kill();
     assert!(world.minio().delete_access_key(&alice.credentials().access_key).await.unwrap());
+    world.product().launch();
     let old = alice.credentials().access_key.as_str();
     world.observed("MinioUser", &alice.name, "it has another key", |v| v.status("/credentials/accessKey") != old).await;
     let again = world.person(&alice.name).await;

@@ -84,6 +84,7 @@ async fn a_refused_edit_leaves_the_last_good_document_in_force() {
     let path = format!("other-bucket/{name}/file");
     world.seed(&[&path]).await;
     world.apply(&policy(&name, "'s3:GetObject'", &name)).await;
+    world.ready("MinioPolicy", &name).await;
     world.apply(&user(&holder, &format!("policies: [{name}]"))).await;
     let holder = world.person(&holder).await;
     world.apply(&policy(&name, "'s3:GetObjekt'", &name)).await;

@@ -54,6 +54,36 @@ fn members_come_and_go_with_their_users() {
 }
 
 #[test]
+fn somebody_elses_account_is_no_member_until_it_is_claimed() {
+    let unclaimed = |name: &str| user(name).with(|meta| meta.origin = None);
+    let kbase = group("kbase", &["bob"], &[]);
+    let more = membership("m1", "kbase", &[("carol", terms(READ))]);
+    let mut index = index_of([unclaimed("bob"), unclaimed("carol"), kbase.clone(), more.clone()]);
+    let subject = Subject::Group(group_name("kbase"));
+    index.converged(&subject, index.seq());
+    assert_eq!(members(&index, "kbase"), (vec![], vec![]));
+    assert!(index.groups_of(&name("bob"), NOW).is_empty());
+    assert_eq!((pending(&index, &kbase).len(), pending(&index, &more).len()), (0, 0), "the users are declared");
+    assert_eq!(verdict(&index, &kbase).members, Some(Members { read_write: 0, read_only: 0 }));
+
+    let dirty = put(&mut index, user("bob"));
+    assert_eq!(urgencies(&dirty)["group kbase"], Urgency::Normal);
+    assert_eq!(index.outstanding(kbase.key()), [subject.clone()].into(), "the group waits for its new member");
+    let dirty = put(&mut index, user("carol").with(|meta| meta.origin = Some(Origin::Adopted)));
+    assert_eq!(urgencies(&dirty)["group kbase"], Urgency::Normal);
+    assert!(index.outstanding(more.key()).contains(&subject));
+    assert_eq!(members(&index, "kbase"), (vec!["bob".into()], vec!["carol".into()]));
+
+    let dirty = put(&mut index, unclaimed("bob"));
+    assert_eq!(urgencies(&dirty)["group kbase"], Urgency::Revocation);
+    assert_eq!(members(&index, "kbase"), (vec![], vec!["carol".into()]));
+
+    let mut observing = Index::new(IndexConfig { origin_required: false, ..config() });
+    put_all(&mut observing, [unclaimed("bob"), kbase]);
+    assert_eq!(members(&observing, "kbase").0, ["bob"], "nobody writes origins");
+}
+
+#[test]
 fn memberships_add_up_and_write_wins() {
     let kbase = group("kbase", &["alice"], &["alice", "bob"]);
     let more = membership("m1", "kbase", &[("bob", terms(WRITE)), ("carol", terms(READ))]);

@@ -16,7 +16,7 @@ use crate::api::{AdoptedSecret, AdoptionPolicy, CredentialsSpec, DataDeletionPol
 use crate::iam::check::{CheckOptions, check};
 use crate::iam::declared::{
     Body, GroupDecl, Invalid, MembershipDecl, Meta, Owner, PolicyDecl, PolicyRefs, ShareDecl, StallReason, Target,
-    Terms, UserDecl,
+    Terms, Undecodable, UserDecl,
 };
 use crate::iam::desired::{Desired, DesiredGroup, DesiredUser, Family};
 use crate::iam::layout::{BerdlParameters, Layout, LayoutSpec};
@@ -226,6 +226,25 @@ fn put_all(index: &mut Index, objects: impl IntoIterator<Item = Declared>) {
 
 fn put(index: &mut Index, object: Declared) -> Dirty {
     index.apply(Event::Upsert(Box::new(object)))
+}
+
+/// The object in a version that cannot be decoded.
+fn broken(object: &Declared) -> Undecodable {
+    let meta = object.meta.clone();
+    Undecodable {
+        key: meta.key,
+        error: "unknown field".to_owned(),
+        uid: meta.uid,
+        deleting: meta.deleting,
+        finalizer: meta.finalizer,
+        lock: meta.lock,
+        paused: meta.paused,
+        force_delete: meta.force_delete,
+    }
+}
+
+fn break_off(index: &mut Index, object: &Declared) -> Dirty {
+    index.apply(Event::Undecodable(Box::new(broken(object))))
 }
 
 fn remove(index: &mut Index, object: &Declared) -> Dirty {

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
+use super::super::{claims::Claims, progress::Progress, refs::Refs};
 use super::*;
 use crate::iam::desired::Fate;
 
@@ -11,7 +12,8 @@ enum Step {
     Put(Box<Declared>),
     Remove(ObjectKey),
     Relist(Kind, String, Vec<Declared>, bool),
-    Unreadable(ObjectKey),
+    /// Whether it is under deletion from now on.
+    Unreadable(ObjectKey, bool),
     Policies(BTreeSet<PolicyName>, BTreeSet<PolicyName>),
     Pass(i64),
     /// The first so many dirty subjects converge.
@@ -171,8 +173,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         12 => put,
         3 => kind().prop_flat_map(keys).prop_map(Step::Remove),
         2 => relist,
-        1 => kind().prop_flat_map(keys).prop_map(Step::Unreadable),
-        1 => (seen(), seen()).prop_map(|(known, admin)| Step::Policies(known, admin)),
+        2 => (kind().prop_flat_map(keys), prop::bool::weighted(0.3)).prop_map(|(key, dying)| Step::Unreadable(key, dying)),
+        1 => (seen(), seen()).prop_map(|(absent, admin)| Step::Policies(absent, admin)),
         2 => select(vec![5, 10, 15, 20, 25, 30]).prop_map(Step::Pass),
         3 => (1..6_usize).prop_map(Step::Converge),
     ];
@@ -257,12 +259,21 @@ impl World {
             Step::Relist(kind, namespace, objects, unreadable) => {
                 Some(self.relist(kind, namespace, objects, unreadable))
             }
-            Step::Unreadable(key) => {
+            Step::Unreadable(key, dying) => {
                 self.unreadable.insert(key.clone());
-                Some(self.index.apply(Event::Undecodable(key, "unknown field".to_owned())))
+                let dies = |meta: &mut Meta| meta.deleting = meta.deleting.or(dying.then(|| at(-1)));
+                let unknown = Declared { meta: Meta { key: key.clone(), ..meta(key.kind, "x") }, ..user("amy") };
+                let found = match self.objects.get_mut(&key) {
+                    Some(known) => {
+                        dies(&mut known.meta);
+                        broken(known)
+                    }
+                    None => broken(&unknown.with(dies)),
+                };
+                Some(self.index.apply(Event::Undecodable(Box::new(found))))
             }
-            Step::Policies(known, admin) => {
-                let seen = ServerPolicies { known, admin };
+            Step::Policies(absent, admin) => {
+                let seen = ServerPolicies { absent, admin };
                 self.policies = Some(seen.clone());
                 Some(self.index.apply(Event::Policies(seen)))
             }
@@ -287,16 +298,12 @@ impl World {
         let former: Vec<ObjectKey> =
             self.objects.keys().filter(|key| scope(key) && !objects.contains_key(*key)).cloned().collect();
         let unreadable: Vec<ObjectKey> = if unreadable { former.into_iter().take(1).collect() } else { Vec::new() };
+        let undecodable = unreadable.iter().filter_map(|key| self.objects.get(key)).map(broken).collect();
         self.objects.retain(|key, _| !scope(key) || unreadable.contains(key));
         self.unreadable.retain(|key| !scope(key));
         self.unreadable.extend(unreadable.iter().cloned());
         self.objects.extend(objects.clone());
-        self.index.apply(Event::Relist {
-            kind,
-            namespace,
-            objects: objects.into_values().collect(),
-            undecodable: unreadable.into_iter().map(|key| (key, "unknown field".to_owned())).collect(),
-        })
+        self.index.apply(Event::Relist { kind, namespace, objects: objects.into_values().collect(), undecodable })
     }
 
     fn converge(&mut self, number: usize) {
@@ -421,6 +428,17 @@ proptest! {
             let written = world.server.get(&subject);
             prop_assert!(written.is_none_or(|written| *written == desired), "{subject} was written late: {written:#?}");
         }
+
+        for key in world.objects.keys().chain(&world.unreadable).cloned().collect::<Vec<_>>() {
+            if let Some(dirty) = world.step(Step::Remove(key)) {
+                world.queue.extend(dirty.subjects.into_keys());
+            }
+        }
+        world.converge(usize::MAX);
+        let Index { entries, claims, refs, progress, undecodable, .. } = &world.index;
+        prop_assert!(entries.is_empty() && undecodable.is_empty());
+        let left = format!("{claims:?} {refs:?} {progress:?}");
+        prop_assert_eq!(left, format!("{:?} {:?} {:?}", Claims::default(), Refs::default(), Progress::default()));
     }
 
     #[test]

@@ -223,6 +223,41 @@ fn the_quota_cuts_the_newest_shares_first() {
 }
 
 #[test]
+fn a_status_written_back_does_not_set_off_the_shares_of_an_owner_above_its_quota() {
+    let mut index = Index::new(IndexConfig { grants_per_owner: 1, ..config() });
+    put_all(&mut index, [user("alice"), user("bob"), user("carol")]);
+    let of = |object: &str, created: i64, target: &str| {
+        let share = share(object, &format!("homes/alice/{object}"), &[(to_user(target), terms(READ))]);
+        share.owned_by("alice").with(|meta| meta.created = at(created))
+    };
+    let (old, new) = (of("old", -300, "bob"), of("new", -100, "carol"));
+    put_all(&mut index, [old.clone(), new.clone()]);
+    assert_eq!(pending(&index, &new), ["User carol QuotaExceeded"]);
+    let echo = |share: &Declared| {
+        share.clone().with(|meta| {
+            (meta.observed, meta.settled) = (true, true);
+            meta.bound_uid = Some("uid-alice".to_owned());
+        })
+    };
+    for share in [&old, &new] {
+        let dirty = put(&mut index, echo(share));
+        assert!(dirty.subjects.is_empty(), "{dirty:?}");
+        assert_eq!(dirty.objects, [share.key().clone()].into());
+    }
+
+    let dirty = put(&mut index, echo(&old).with_share(|share| share.suspended = true));
+    assert_eq!(urgencies(&dirty).keys().collect::<Vec<_>>(), ["user bob"], "what is suspended uses the quota");
+    let longer = echo(&old).with_share(|share| share.grants = [(to_user("bob"), until(READ, 9))].into());
+    assert!(
+        put(&mut index, longer).subjects.contains_key(&Subject::User(name("carol"))),
+        "the quota is free at the end"
+    );
+    let dirty = put(&mut index, echo(&old).deleting());
+    assert_eq!(urgencies(&dirty)["user carol"], Urgency::Revocation);
+    assert_eq!(grants_of(&index, "carol"), ["homes/alice/new Read"]);
+}
+
+#[test]
 fn expired_grants_do_not_use_up_the_quota() {
     let mut index = Index::new(IndexConfig { grants_per_owner: 1, ..config() });
     put_all(&mut index, [user("alice"), user("bob"), user("carol")]);
@@ -311,16 +346,13 @@ fn after_a_start_former_versions_are_unknown_until_all_was_compared() {
 fn an_unreadable_version_keeps_the_last_one_and_an_unknown_object_only_widens() {
     let mut index = index_of([user("alice"), user("bob"), exp1()]);
     let bob = Subject::User(name("bob"));
-    let unreadable = |index: &mut Index, object: &Declared| {
-        index.apply(Event::Undecodable(object.key().clone(), "spec.grants: broken".into()))
-    };
-    unreadable(&mut index, &exp1());
+    break_off(&mut index, &exp1());
     assert_eq!(grants_of(&index, "bob"), ["homes/alice/exp1 Read"]);
-    assert_eq!(verdict(&index, &exp1()).undecodable.as_deref(), Some("spec.grants: broken"));
+    assert_eq!(verdict(&index, &exp1()).undecodable.as_deref(), Some("unknown field"));
     assert!(!index.widen_only(&bob));
 
     let unknown = share("unknown", "data", &[]);
-    unreadable(&mut index, &unknown);
+    break_off(&mut index, &unknown);
     assert!(index.widen_only(&bob) && index.widen_only(&Subject::Everyone));
     assert!(!index.widen_only(&Subject::Policy(policy_name("p1"))));
     assert_eq!(index.undecodable().len(), 2);
@@ -331,7 +363,7 @@ fn an_unreadable_version_keeps_the_last_one_and_an_unknown_object_only_widens() 
         kind: Kind::PathShare,
         namespace: HOME.into(),
         objects: vec![],
-        undecodable: vec![(exp1().key().clone(), "still broken".into())],
+        undecodable: vec![broken(&exp1())],
     });
     assert!(seen.objects.contains(exp1().key()));
     assert_eq!(grants_of(&index, "bob"), ["homes/alice/exp1 Read"], "unreadable is not gone");
@@ -343,6 +375,63 @@ fn an_unreadable_version_keeps_the_last_one_and_an_unknown_object_only_widens() 
     });
     assert_eq!(urgencies(&seen)["user bob"], Urgency::Revocation);
     assert!(grants_of(&index, "bob").is_empty() && index.undecodable().is_empty());
+}
+
+#[test]
+fn an_unreadable_share_under_deletion_is_gone_all_the_same() {
+    let mut index = index_of([user("alice"), user("bob"), exp1()]);
+    index.compared();
+    let bob = Subject::User(name("bob"));
+    index.converged(&bob, index.seq());
+    break_off(&mut index, &exp1());
+    let dying = exp1().deleting().with(|meta| meta.force_delete = true);
+    let dirty = break_off(&mut index, &dying);
+    assert_eq!(urgencies(&dirty)["user bob"], Urgency::Revocation);
+    assert!(grants_of(&index, "bob").is_empty());
+    assert_eq!(verdict(&index, &dying).standing, Standing::Deleting);
+    assert!(index.get(dying.key()).unwrap().meta.force_delete && !verdict(&index, &dying).may_finish);
+    index.converged(&bob, dirty.seq);
+    assert!(verdict(&index, &dying).may_finish);
+    assert!(break_off(&mut index, &dying).subjects.is_empty(), "nothing new");
+}
+
+#[test]
+fn an_unreadable_share_can_be_locked_and_speaks_for_no_other_of_its_name() {
+    let mut index = index_of([user("alice"), user("bob"), exp1()]);
+    let dirty = break_off(&mut index, &exp1().with(|meta| meta.lock = Some("leak".to_owned())));
+    assert_eq!(urgencies(&dirty)["user bob"], Urgency::Revocation);
+    assert_eq!(reason(&index, &exp1()), "Locked");
+
+    put(&mut index, exp1());
+    let dirty = break_off(&mut index, &exp1().with(|meta| meta.uid = "uid-another".to_owned()));
+    assert_eq!(urgencies(&dirty)["user bob"], Urgency::Revocation);
+    assert!(grants_of(&index, "bob").is_empty(), "the share that could be read is gone");
+    assert!(index.widen_only(&Subject::User(name("bob"))), "and nobody knows what the other gives");
+}
+
+#[test]
+fn an_object_that_was_never_readable_holds_nothing_back_under_deletion() {
+    let mut index = index_of([user("bob")]);
+    let bob = Subject::User(name("bob"));
+    let unknown = share("unknown", "data", &[]);
+    break_off(&mut index, &unknown);
+    assert!(index.widen_only(&bob) && !index.may_finish_unread(unknown.key()));
+    let dying = unknown.deleting();
+    let dirty = break_off(&mut index, &dying);
+    assert!(!index.widen_only(&bob) && dirty.subjects.contains_key(&bob), "what was held back is due now");
+    index.compared();
+    assert!(!index.may_finish_unread(dying.key()), "what it gave may be in force");
+    for subject in dirty.subjects.keys() {
+        index.converged(subject, dirty.seq);
+    }
+    assert!(index.may_finish_unread(dying.key()));
+    assert!(remove(&mut index, &dying).subjects.is_empty(), "that was seen to");
+
+    let mut started = index_of([user("bob")]);
+    break_off(&mut started, &dying);
+    assert!(!started.widen_only(&bob) && !started.may_finish_unread(dying.key()));
+    started.compared();
+    assert!(started.may_finish_unread(dying.key()));
 }
 
 #[test]

@@ -171,8 +171,7 @@ fn a_policy_with_admin_actions_stalls_and_the_rest_converges() {
     assert!(message(&index, &alice).contains("consoleAdmin"));
 
     // What the server says of a policy that nobody declares counts too.
-    let seen =
-        ServerPolicies { known: [policy_name("secret-admin")].into(), admin: [policy_name("secret-admin")].into() };
+    let seen = ServerPolicies { absent: BTreeSet::new(), admin: [policy_name("secret-admin")].into() };
     let dirty = index.apply(Event::Policies(seen));
     assert_eq!(urgencies(&dirty)["user alice"], Urgency::Revocation);
     assert_eq!(policies(&index, "alice"), ["group-policy-globalusers", "readonly"]);
@@ -184,14 +183,36 @@ fn a_policy_with_admin_actions_stalls_and_the_rest_converges() {
 }
 
 #[test]
-fn unknown_policies_are_pending_once_the_server_was_read() {
+fn policies_are_pending_once_the_server_was_asked_for_them() {
     let alice = user("alice").with_policies(&["declared", "missing", "readonly", "there"]);
-    let mut index = index_of([alice.clone(), policy("declared", "s3:GetObject")]);
+    let bob = user("bob").with_policies(&["missing-too"]);
+    let mut index = index_of([alice.clone(), bob.clone(), policy("declared", "s3:GetObject")]);
     assert!(pending(&index, &alice).is_empty());
-    let dirty =
-        index.apply(Event::Policies(ServerPolicies { known: [policy_name("there")].into(), admin: BTreeSet::new() }));
-    assert!(dirty.objects.contains(alice.key()));
+    let absent = |names: &[&str]| {
+        let absent = names.iter().map(|name| policy_name(name)).collect();
+        Event::Policies(ServerPolicies { absent, admin: BTreeSet::new() })
+    };
+    let dirty = index.apply(absent(&["missing", "declared", "readonly"]));
     assert_eq!(pending(&index, &alice), ["Policy missing PolicyNotFound"]);
+    assert!(pending(&index, &bob).is_empty(), "nobody has looked for its policy");
+    assert!(dirty.objects.contains(alice.key()) && !dirty.objects.contains(bob.key()));
+    let dirty = index.apply(absent(&["missing-too"]));
+    assert!(dirty.objects.contains(alice.key()) && dirty.objects.contains(bob.key()));
+    assert!(pending(&index, &alice).is_empty());
+}
+
+#[test]
+fn what_a_subject_refers_to_is_known_also_where_it_may_not_have_it() {
+    let mut index = index_of([user("alice").with_policies(&["p1", "p2"]), group("kbase", &[], &[])]);
+    let alice = Subject::User(name("alice"));
+    let seen = ServerPolicies { absent: BTreeSet::new(), admin: [policy_name("p1")].into() };
+    index.apply(Event::Policies(seen));
+    assert_eq!(policies(&index, "alice"), ["group-policy-globalusers", "p2"]);
+    assert_eq!(index.referred_policies(&alice), [policy_name("p1"), policy_name("p2")].into());
+    put(&mut index, group("kbase", &[], &[]).with_policies(&["p3"]));
+    assert_eq!(index.referred_policies(&Subject::Group(group_name("kbase"))), [policy_name("p3")].into());
+    assert!(index.referred_policies(&Subject::Everyone).is_empty());
+    assert!(index.referred_policies(&Subject::User(name("nobody"))).is_empty());
 }
 
 #[test]
@@ -239,6 +260,28 @@ fn deletion_follows_policy_and_origin() {
     let paused = user("alice").deleting().with(|meta| meta.paused = true);
     let index = index_of([paused.clone()]);
     assert_eq!(fate(&index, "alice"), Fate::Untouched);
+}
+
+#[test]
+fn what_was_never_claimed_is_not_deleted_with_its_object() {
+    let unclaimed = |object: Declared| object.with(|meta| (meta.origin, meta.finalizer) = (None, false)).deleting();
+    let insisting = user("alice").with_user(|user| user.deletion = Some(DeletionPolicy::Delete));
+    for object in [user("alice"), insisting] {
+        assert_eq!(fate(&index_of([unclaimed(object)]), "alice"), Fate::Untouched, "the account is somebody else's");
+    }
+    let index = index_of([unclaimed(group("kbase", &[], &[]))]);
+    assert_eq!(desired_group(&index, "kbase").fate, Fate::Untouched);
+
+    let mut index = index_of([unclaimed(policy("p1", "s3:GetObject")), user("alice").with_policies(&["p1"])]);
+    let Desired::Policy(p1) = index.desired(&Subject::Policy(policy_name("p1")), NOW) else { panic!() };
+    assert_eq!(p1.fate, Fate::Untouched);
+    assert_eq!(policies(&index, "alice"), ["group-policy-globalusers", "p1"], "nor is it taken off anybody");
+
+    let paused = unclaimed(user("bob")).with(|meta| meta.paused = true);
+    put(&mut index, paused.clone());
+    index.compared();
+    index.converged(&Subject::User(name("bob")), index.seq());
+    assert!(verdict(&index, &paused).may_finish, "there is nothing for which a pause would have to end");
 }
 
 #[test]

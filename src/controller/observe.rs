@@ -1,0 +1,98 @@
+//! Reading what a plan needs, and only that.
+
+use std::collections::BTreeSet;
+
+use crate::iam::check::carries_admin_actions;
+use crate::iam::desired::{Desired, Fate};
+use crate::iam::index::Event;
+use crate::iam::names::DocumentName;
+use crate::iam::observed::{Observed, Surroundings};
+use crate::iam::subject::Subject;
+
+use super::engine::{Engine, State};
+use super::mirror::Need;
+use super::outcome::Failure;
+
+/// How often reading may reveal more to read, or be overtaken by somebody who forgets.
+const READ_ROUNDS: usize = 64;
+
+/// Reads until nothing that `needs` asks for is unknown, and answers what `look` makes of it under the same lock: between
+/// reading and looking nothing can be forgotten.
+pub async fn read_until_known<T>(
+    engine: &Engine,
+    needs: impl Fn(&State) -> BTreeSet<Need>,
+    look: impl FnOnce(&mut State) -> T,
+) -> Result<T, Failure> {
+    for _ in 0..READ_ROUNDS {
+        let (needs, epoch) = {
+            let mut state = engine.state();
+            let needs = needs(&state);
+            if needs.is_empty() {
+                return Ok(look(&mut state));
+            }
+            (needs, state.mirror.epoch())
+        };
+        let facts = engine.server.read_all(needs).await?;
+        let mut state = engine.state();
+        if state.mirror.epoch() == epoch {
+            for fact in facts {
+                fact.enter(&mut state.mirror);
+            }
+        }
+    }
+    Err(Failure::transient("MinIO changes faster than it can be read; it is read again later"))
+}
+
+/// What the server holds for the subject of `desired`, read where it is not known.
+pub async fn observed_now(engine: &Engine, desired: &Desired, fate: Fate) -> Result<Observed, Failure> {
+    read_until_known(
+        engine,
+        |state| state.mirror.needs(desired, fate == Fate::Deleted),
+        |state| state.mirror.observed(desired),
+    )
+    .await
+}
+
+/// Tells the index what the policies that the subject refers to are on the server: absent, ordinary, or with admin actions.
+pub async fn learn_policies(engine: &Engine, subject: &Subject) -> Result<(), Failure> {
+    let referred = engine.state().index.referred_policies(subject);
+    let names: Vec<DocumentName> = referred.iter().map(DocumentName::from).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let needs = |state: &State| state.mirror.needs_of_documents(&names);
+    read_until_known(engine, needs, |state| {
+        let mut policies = state.policies.clone();
+        for (policy, name) in referred.iter().zip(&names) {
+            mark(&mut policies.absent, policy, !state.mirror.has_policy(name));
+            mark(&mut policies.admin, policy, state.mirror.may_carry(name, carries_admin_actions));
+        }
+        if policies != state.policies {
+            state.policies = policies.clone();
+            let dirty = state.index.apply(Event::Policies(policies));
+            engine.spread(state, dirty, None);
+        }
+    })
+    .await
+}
+
+fn mark<T: Clone + Ord>(set: &mut BTreeSet<T>, item: &T, belongs: bool) {
+    if belongs {
+        set.insert(item.clone());
+    } else {
+        set.remove(item);
+    }
+}
+
+/// Who has a policy attached that shall go, unmanaged users and groups included: the server itself is asked. Whoever gives
+/// it up from now on wakes the subject.
+pub async fn policy_holders(engine: &Engine, desired: &Desired) -> Result<BTreeSet<String>, Failure> {
+    match desired {
+        Desired::Policy(policy) if policy.fate == Fate::Deleted => {
+            let subject = Subject::Policy(policy.name.clone());
+            engine.state().waiting.entry(policy.name.to_string()).or_default().insert(subject);
+            Ok(engine.server.policy_holders(policy.name.as_str()).await?)
+        }
+        _ => Ok(BTreeSet::new()),
+    }
+}

@@ -1,0 +1,68 @@
+//! What runs beside the convergence: the clock, and the look at an unreachable server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::engine::Engine;
+use super::health::PROBE_INTERVAL;
+use super::outcome::Failure;
+
+/// How often the clock is looked at while an expiry is awaited.
+const CLOCK_CHECK: Duration = Duration::from_secs(30);
+
+/// Lets grants and memberships end at their instant, for ever.
+pub async fn keep_time(engine: Arc<Engine>) {
+    // What is due is asked from the last tick on, not from now: an instant that passes between two looks is not missed.
+    let mut ticked = Timestamp::now();
+    loop {
+        let changed = engine.expiry.notified();
+        let next = engine.state().index.next_expiry(ticked);
+        let now = Timestamp::now();
+        match next {
+            None => changed.await,
+            Some(at) if at <= now => {
+                engine.tick(now);
+                ticked = now;
+            }
+            Some(at) => {
+                // The clock of the machine may be set or stand still, so it is looked at again and again.
+                let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+                tokio::select! {
+                    () = changed => {}
+                    () = tokio::time::sleep(wait.min(CLOCK_CHECK)) => {}
+                }
+            }
+        }
+    }
+}
+
+/// Asks an unreachable server until it answers, for ever. The server may have been restored or replaced meanwhile, so what
+/// was known of it is read again, and everything is compared once more.
+pub async fn probe(engine: Arc<Engine>) {
+    let mut first = true;
+    loop {
+        engine.health.wait_down().await;
+        engine.report_all();
+        while let Err(failure) = greet(&engine).await {
+            engine.health.is_down(failure.message);
+            tokio::time::sleep(PROBE_INTERVAL).await;
+        }
+        if !std::mem::take(&mut first) {
+            engine.converge_all();
+        }
+        engine.subjects.hurry();
+        if engine.health.is_up() {
+            tracing::info!("MinIO answers");
+        }
+        engine.report_all();
+    }
+}
+
+/// The first words with a server: it answers, and it has loaded its IAM.
+async fn greet(engine: &Engine) -> Result<(), Failure> {
+    engine.server.reach().await?;
+    engine.state().forget_server();
+    engine.learn_accounts().await
+}
