@@ -200,6 +200,8 @@ impl Engine {
             self.hold(object);
             return;
         }
+        // The watch may be faster than the answer to the write of the finalizer.
+        self.release(&object.key, object.seen.uid());
         let mut state = self.state();
         if is_stale(&state, &object) {
             return;

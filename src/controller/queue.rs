@@ -21,9 +21,6 @@ pub enum Urgency {
     Urgent,
 }
 
-/// A change so soon after another one of the same key belongs to a burst, such as many objects applied at once.
-const BURST_GAP: Duration = Duration::from_millis(40);
-
 /// A burst is over when nothing has changed for so long.
 const QUIET: Duration = Duration::from_millis(150);
 
@@ -103,7 +100,11 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
     pub fn push_change(&self, key: K, urgency: Urgency, more_to_come: bool) {
         self.enter(key, urgency, |state, key| {
             let now = Instant::now();
-            let after_burst = state.after_burst(key, now, more_to_come).filter(|_| urgency == Urgency::Normal);
+            // What is urgent says nothing about bursts: a grant after a withdrawal is a single change.
+            let after_burst = match urgency {
+                Urgency::Normal => state.after_burst(key, now, more_to_come),
+                Urgency::Urgent => None,
+            };
             (after_burst.unwrap_or(now), after_burst.is_some())
         });
     }
@@ -199,11 +200,12 @@ impl<K: Clone + Eq + Hash + Ord> State<K> {
         if self.bursts.len() > BURSTS_KEPT {
             self.bursts.retain(|_, burst| now - burst.last <= QUIET);
         }
-        // A change that comes while the one before is being worked on is as close as can be, on however slow a machine.
-        let is_close = more_to_come || self.running.contains_key(key);
+        // Only what comes while the change before is not in force yet begins a burst: who waits for each change before making the
+        // next one shall not wait for more, however fast that is.
+        let begins = more_to_come || self.running.contains_key(key);
         let burst = self.bursts.get_mut(key).filter(|burst| {
-            let gap = if burst.since < burst.last { QUIET } else { BURST_GAP };
-            (is_close || now - burst.last <= gap) && now - burst.since < LONGEST_BURST
+            let goes_on = burst.since < burst.last && now - burst.last <= QUIET;
+            (begins || goes_on) && now - burst.since < LONGEST_BURST
         });
         let Some(burst) = burst else {
             self.bursts.insert(key.clone(), Burst { since: now, last: now });
@@ -328,16 +330,23 @@ mod tests {
         queue.push_change("a", Urgency::Normal, false);
         assert_eq!(queue.next().await.0, "a");
         queue.done(&"a");
-        tokio::time::advance(BURST_GAP * 2).await;
+        for urgency in [Urgency::Normal, Urgency::Urgent, Urgency::Normal, Urgency::Normal] {
+            queue.push_change("a", urgency, false);
+            assert_eq!(
+                next_within(&queue, Duration::from_millis(1)).await,
+                Some(("a", urgency)),
+                "one after the other"
+            );
+            queue.done(&"a");
+        }
         queue.push_change("a", Urgency::Normal, false);
-        assert_eq!(next_within(&queue, Duration::from_millis(1)).await, Some(("a", Urgency::Normal)));
+        assert_eq!(queue.next().await.0, "a");
+        queue.push_change("a", Urgency::Normal, false);
         queue.done(&"a");
-        queue.push_change("a", Urgency::Normal, false);
         assert_eq!(next_within(&queue, Duration::from_millis(1)).await, None);
         queue.push_change("a", Urgency::Urgent, false);
         assert_eq!(next_within(&queue, Duration::from_millis(1)).await, Some(("a", Urgency::Urgent)));
         queue.done(&"a");
-        tokio::time::advance(BURST_GAP * 2).await;
         queue.push_change("a", Urgency::Normal, true);
         assert_eq!(next_within(&queue, Duration::from_millis(1)).await, None, "more is known to come");
         tokio::time::advance(LONGEST_BURST).await;
