@@ -100,11 +100,12 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
     pub fn push_change(&self, key: K, urgency: Urgency, more_to_come: bool) {
         self.enter(key, urgency, |state, key| {
             let now = Instant::now();
-            // What is urgent says nothing about bursts: a grant after a withdrawal is a single change.
-            let after_burst = match urgency {
-                Urgency::Normal => state.after_burst(key, now, more_to_come),
-                Urgency::Urgent => None,
-            };
+            if urgency == Urgency::Urgent {
+                // It is worked on at once with all that came before it, which ends a burst.
+                state.bursts.remove(key);
+                return (now, false);
+            }
+            let after_burst = state.after_burst(key, now, more_to_come);
             (after_burst.unwrap_or(now), after_burst.is_some())
         });
     }
@@ -346,6 +347,13 @@ mod tests {
         assert_eq!(next_within(&queue, Duration::from_millis(1)).await, None);
         queue.push_change("a", Urgency::Urgent, false);
         assert_eq!(next_within(&queue, Duration::from_millis(1)).await, Some(("a", Urgency::Urgent)));
+        queue.done(&"a");
+        queue.push_change("a", Urgency::Normal, false);
+        assert_eq!(
+            next_within(&queue, Duration::from_millis(1)).await,
+            Some(("a", Urgency::Normal)),
+            "a new beginning"
+        );
         queue.done(&"a");
         queue.push_change("a", Urgency::Normal, true);
         assert_eq!(next_within(&queue, Duration::from_millis(1)).await, None, "more is known to come");
