@@ -98,7 +98,9 @@ async fn started_before_minio_it_is_ready_and_begins_when_minio_comes() {
 #[tokio::test]
 async fn while_the_cluster_cannot_be_reached_time_goes_on_and_changes_are_caught_up() {
     let (proxy, kubeconfig) = behind_a_proxy();
-    let world = World::own(Setup { kubeconfig: Some(kubeconfig), ..Setup::default() }).await;
+    let world = World::own(Setup { kubeconfig: Some(kubeconfig.clone()), ..Setup::default() }).await;
+    // It was read at the start.
+    std::fs::remove_file(kubeconfig).unwrap();
     let [alice, bob, carol] = world.users(["alice", "bob", "carol"]).await;
     let (name, removed) = (unique("share"), unique("removed"));
     let (file, other) = (alice.home("exp/file"), alice.home("other/file"));
@@ -141,7 +143,9 @@ fn behind_a_proxy() -> (Proxy, std::path::PathBuf) {
 async fn before_the_first_lists_it_is_alive_and_not_ready() {
     let (proxy, kubeconfig) = behind_a_proxy();
     proxy.cut();
-    let world = World::own(Setup { kubeconfig: Some(kubeconfig), ..Setup::default() }).await;
+    let world = World::own(Setup { kubeconfig: Some(kubeconfig.clone()), ..Setup::default() }).await;
+    // It was read at the start.
+    std::fs::remove_file(kubeconfig).unwrap();
     let name = unique("alice");
     world.apply(&user(&name, "")).await;
     assert_eq!(world.product().get("/live").0, 200);

@@ -26,8 +26,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 /// How much of the log a failed test shows, in lines.
 const SHOWN_LINES: usize = 60;
 
-/// Kills the product when the test process has ended, however that came.
-const WATCH: &str = r#"trap '' INT; cat > /dev/null; kill -9 "$1" 2> /dev/null"#;
+/// Kills the product when the test process has ended, however that came, and removes its files.
+const WATCH: &str = r#"trap '' INT; cat > /dev/null; kill -9 "$1" 2> /dev/null; rm -rf "$2""#;
 
 /// How a product is to be started.
 #[derive(Clone, Default)]
@@ -123,6 +123,7 @@ impl Product {
         let mut program = command.spawn().unwrap();
         let watchdog = Command::new("sh")
             .args(["-c", WATCH, "watchdog", &program.id().to_string()])
+            .arg(&self.directory)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
