@@ -10,7 +10,7 @@ use kube::{Api, Client, Resource};
 use serde_json::{Map, Value, json};
 
 use crate::api;
-use crate::api::meta::{FINALIZER, annotation, field_manager};
+use crate::api::meta::{FINALIZER, field_manager};
 use crate::iam::subject::{Kind, ObjectKey};
 
 /// How long one call to the API server may take.
@@ -103,12 +103,6 @@ impl Seen {
     /// Whether the object is being deleted.
     pub fn is_deleting(&self) -> bool {
         self.meta.deletion_timestamp.is_some()
-    }
-
-    /// Whether somebody insists that the object goes, whatever is left of it.
-    pub fn is_forced(&self) -> bool {
-        let annotations = self.meta.annotations.as_ref();
-        annotations.and_then(|held| held.get(annotation::FORCE_DELETE)).is_some_and(|value| value == annotation::TRUE)
     }
 
     /// `metadata.uid`.

@@ -46,7 +46,8 @@ async fn report_unreadable(engine: &Engine, key: &ObjectKey) -> Result<(), Failu
         let (Some(seen), Some(found)) = (state.seen.get(key), state.index.undecodable().get(key)) else {
             return Ok(());
         };
-        let may_go = seen.is_deleting() && seen.has_finalizer() && (state.index.is_compared() || seen.is_forced());
+        let is_done = state.index.may_finish_unread(key) || (found.deleting.is_some() && found.force_delete);
+        let may_go = seen.has_finalizer() && is_done;
         (seen.clone(), status::unreadable(seen, &found.error, Timestamp::now()), may_go)
     };
     if may_go && !engine.settings.observe {
