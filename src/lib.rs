@@ -6,6 +6,7 @@ pub mod commands;
 pub mod config;
 pub mod controller;
 pub mod iam;
+pub mod kubernetes;
 pub mod lease;
 pub mod minio;
 pub mod telemetry;

@@ -20,6 +20,7 @@ use crate::minio;
 use crate::telemetry::{AuditLine, audit, metrics};
 
 use super::claim::claim;
+use super::credentials::Issued;
 use super::engine::{Engine, State};
 use super::observe::{learn_policies, policy_holders, read_until_known};
 use super::outcome::{Failure, Outcome, Report, Retry, backoff};
@@ -313,21 +314,28 @@ async fn settle(
         workspace::remove(engine, owner, fate_of(desired)).await?;
         return keys::retire(engine, owner).await;
     }
-    if let Err(failure) = workspace::lay_out(engine, subject, owner).await {
+    let (folders, issued) = tokio::join!(workspace::lay_out(engine, subject, owner), issue(engine, desired, owner));
+    if let Err(failure) = folders {
         unfinished(engine, subject, report, failure);
     }
-    if let Desired::User(user) = desired {
-        match keys::ensure(engine, owner, user).await {
-            Ok(issued) => {
-                if let Some(issued) = &issued {
-                    schedule_renewal(engine, subject, issued.next_rotation_at);
-                }
-                report.credentials = issued;
+    match issued {
+        Ok(issued) => {
+            if let Some(issued) = &issued {
+                schedule_renewal(engine, subject, issued.next_rotation_at);
             }
-            Err(failure) => unfinished(engine, subject, report, failure),
+            report.credentials = issued;
         }
+        Err(failure) => unfinished(engine, subject, report, failure),
     }
     Ok(())
+}
+
+/// The key of a user; groups and policies have none.
+async fn issue(engine: &Engine, desired: &Desired, owner: &Declared) -> Result<Option<Issued>, Failure> {
+    match desired {
+        Desired::User(user) => keys::ensure(engine, owner, user).await,
+        Desired::Everyone(_) | Desired::Policy(_) | Desired::Group(_) => Ok(None),
+    }
 }
 
 fn schedule_renewal(engine: &Engine, subject: &Subject, at: Timestamp) {

@@ -22,6 +22,9 @@ use super::watch::FirstLists;
 /// Most changes are in force within this time; before it a status "in progress" would only be written to be replaced.
 pub const GRACE: Duration = Duration::from_millis(30);
 
+/// The same for a user whose key is being issued: MinIO and Kubernetes take many times as long for it as for a grant.
+const GRACE_OF_KEYS: Duration = Duration::from_millis(500);
+
 /// The pause after a failed write.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -66,6 +69,8 @@ struct View {
     pending: Option<Pending>,
     /// Whether a subject that it waits for could not be converged.
     failing: bool,
+    /// Whether its IAM is in force and only folders and keys are seen to.
+    settling: bool,
     /// Whether the deletion waits for somebody who still holds what shall go.
     is_stuck: bool,
     wanted: Map<String, Value>,
@@ -106,6 +111,7 @@ fn look(engine: &Engine, key: &ObjectKey) -> Option<View> {
         _ => None,
     };
     let failure = own.and_then(failed).or_else(|| failure_of(&state, &verdict)).cloned();
+    let settling = own_subject.as_ref().is_some_and(|subject| state.settling.contains(subject));
     let wanted = status::status(&Inputs {
         seen: &seen,
         declared: &declared,
@@ -113,7 +119,7 @@ fn look(engine: &Engine, key: &ObjectKey) -> Option<View> {
         own,
         failure: failure.as_ref(),
         problem,
-        settling: own_subject.as_ref().is_some_and(|subject| state.settling.contains(subject)),
+        settling,
         observing: engine.settings.observe,
         twin,
         marker: state.markers.get(seen.uid()).and_then(|(_, note)| note.as_deref()),
@@ -122,7 +128,7 @@ fn look(engine: &Engine, key: &ObjectKey) -> Option<View> {
     let pending = state.pending.get(key).copied();
     let done = own.and_then(|outcome| outcome.result.as_ref().ok());
     let is_stuck = done.is_some_and(|report| !report.holders.is_empty() || !report.stale_members.is_empty());
-    Some(View { seen, declared, verdict, pending, failing: failure.is_some(), is_stuck, wanted })
+    Some(View { seen, declared, verdict, pending, failing: failure.is_some(), settling, is_stuck, wanted })
 }
 
 fn own_subject(declared: &Declared) -> Option<Subject> {
@@ -202,7 +208,8 @@ fn is_first_look(engine: &Engine, view: &View) -> bool {
 fn grace_left(view: &View) -> Option<Duration> {
     let (ready, _) = status::ready_and_reason(&view.wanted);
     let since = view.pending?.since;
-    (ready == Ready::Unknown).then(|| GRACE.checked_sub(since.elapsed())).flatten()
+    let grace = if view.settling { GRACE_OF_KEYS } else { GRACE };
+    (ready == Ready::Unknown).then(|| grace.checked_sub(since.elapsed())).flatten()
 }
 
 async fn write(engine: &Engine, key: &ObjectKey, view: &View) -> Result<(), Failure> {

@@ -12,6 +12,7 @@ use crate::commands::controller::Stage;
 use crate::config::{ControllerConfig, Mode};
 use crate::iam::index::Index;
 use crate::iam::subject::Subject;
+use crate::kubernetes;
 use crate::minio::{self, Pacer};
 
 use super::credentials::{Issuer, SecretCache, Template};
@@ -47,7 +48,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 pub enum Error {
     /// The Kubernetes API cannot be used.
     #[error("cannot use the Kubernetes API; check KUBECONFIG or the service account")]
-    Kubernetes(#[source] kube::Error),
+    Kubernetes(#[source] kubernetes::Error),
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
@@ -64,7 +65,7 @@ pub enum Error {
 /// # Errors
 /// What keeps it from starting, or the part that failed.
 pub async fn run(config: ControllerConfig, stage: Stage) -> Result<(), Error> {
-    let client = Client::try_default().await.map_err(Error::Kubernetes)?;
+    let client = kubernetes::connect().await.map_err(Error::Kubernetes)?;
     let instance_id = tokio::select! {
         id = instance_id(&config, &client) => id,
         () = stage.shutdown.cancelled() => return Ok(()),

@@ -24,6 +24,7 @@ use crate::config::{
 use crate::iam::document::Document;
 use crate::iam::names::DocumentName;
 use crate::iam::observed::{Account, GroupState};
+use crate::kubernetes;
 use crate::minio::{self, Client};
 use crate::telemetry::logs;
 
@@ -87,7 +88,7 @@ async fn gather(
         (files, instance.instance_id.clone())
     } else {
         progress.say("reading the cluster's objects");
-        let kubernetes = kube::Client::try_default().await.map_err(no_cluster)?;
+        let kubernetes = kubernetes::connect().await.map_err(no_cluster)?;
         let mut objects = objects::of_cluster(&kubernetes, &instance.watch_namespaces).await?;
         objects::overlay(&mut objects, files);
         let id = match &instance.instance_id {

@@ -78,7 +78,7 @@ impl Cluster {
         let options = KubeConfigOptions { context: Some(self.context.clone()), ..KubeConfigOptions::default() };
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
         config.connect_timeout = Some(REQUEST_TIMEOUT);
-        Client::try_from(config).unwrap()
+        minio_manager::kubernetes::client(config).unwrap()
     }
 
     /// The kubeconfig file, for programs that a test starts.
