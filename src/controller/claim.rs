@@ -9,8 +9,8 @@ use crate::iam::desired::{Desired, Fate};
 use crate::iam::names::DocumentName;
 use crate::iam::observed::{Documents, Observed};
 use crate::iam::subject::Subject;
+use crate::kubernetes::decode_dynamic;
 
-use super::decode::decode_dynamic;
 use super::engine::Engine;
 use super::observe::observed_now;
 use super::outcome::Failure;

@@ -17,12 +17,13 @@ use crate::iam::index::{self, Dirty, Event, Index, ServerPolicies};
 use crate::iam::names::{DocumentName, PolicyName, ServerGroup};
 use crate::iam::observed::Surroundings;
 use crate::iam::subject::{Kind, ObjectKey, Subject};
+use crate::kubernetes::watch::Sink;
+use crate::kubernetes::{Decoded, Seen};
 use crate::telemetry::Metrics;
 
-use super::decode::Decoded;
 use super::health::Health;
 use super::mirror::Mirror;
-use super::objects::{Objects, Seen};
+use super::objects::Objects;
 use super::outcome::{Failure, Outcome, Report, Retry, backoff};
 use super::queue::{Queue, Urgency};
 use super::report;
@@ -192,61 +193,6 @@ impl Engine {
     /// The pure state; never hold it across a wait.
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes in an object as the API server has it.
-    pub fn upsert(&self, object: Decoded) {
-        if self.needs_admission(&object) {
-            self.hold(object);
-            return;
-        }
-        // The watch may be faster than the answer to the write of the finalizer.
-        self.release(&object.key, object.seen.uid());
-        let mut state = self.state();
-        if is_stale(&state, &object) {
-            return;
-        }
-        let Decoded { key, mut seen, event } = object;
-        if let Some(held) = state.seen.get(&key) {
-            if matches!(event, Event::Undecodable(..)) {
-                seen.status.clone_from(&held.status);
-            }
-            let (was, is) = (held.uid().to_owned(), seen.uid());
-            if was != is {
-                state.markers.remove(&was);
-                state.proven.remove(&was);
-            }
-        }
-        state.seen.insert(key.clone(), seen);
-        let dirty = state.index.apply(event);
-        self.spread(&mut state, dirty, Some(&key));
-    }
-
-    /// Takes in that an object is gone.
-    pub fn delete(&self, key: &ObjectKey) {
-        self.held().remove(key);
-        let mut state = self.state();
-        if let Some(seen) = state.seen.remove(key) {
-            state.markers.remove(seen.uid());
-            state.proven.remove(seen.uid());
-        }
-        state.pending.remove(key);
-        let dirty = state.index.apply(Event::Delete(key.clone()));
-        self.spread(&mut state, dirty, None);
-    }
-
-    /// Takes in a complete list of one kind in one namespace: what is not in it is gone.
-    pub fn relist(&self, kind: Kind, namespace: &str, objects: Vec<Decoded>) {
-        let listed: HashSet<ObjectKey> = objects.iter().map(|object| object.key.clone()).collect();
-        let in_scope = |key: &&ObjectKey| key.kind == kind && key.namespace == namespace && !listed.contains(*key);
-        let mut gone: Vec<ObjectKey> = self.state().seen.keys().filter(in_scope).cloned().collect();
-        gone.extend(self.held().keys().filter(in_scope).cloned());
-        for object in objects {
-            self.upsert(object);
-        }
-        for key in gone {
-            self.delete(&key);
-        }
     }
 
     /// Shares and memberships act through other subjects; without our finalizer their deletion could go unseen, so they
@@ -494,6 +440,60 @@ impl Engine {
         super::status::publish_counts(&self.metrics, &counts);
         self.metrics.set_documents_bytes(bytes as u64);
         self.metrics.set_queue_depth(self.subjects.len());
+    }
+}
+
+impl Sink for Engine {
+    fn upsert(&self, object: Decoded) {
+        if self.needs_admission(&object) {
+            self.hold(object);
+            return;
+        }
+        // The watch may be faster than the answer to the write of the finalizer.
+        self.release(&object.key, object.seen.uid());
+        let mut state = self.state();
+        if is_stale(&state, &object) {
+            return;
+        }
+        let Decoded { key, mut seen, event } = object;
+        if let Some(held) = state.seen.get(&key) {
+            if matches!(event, Event::Undecodable(..)) {
+                seen.status.clone_from(&held.status);
+            }
+            let (was, is) = (held.uid().to_owned(), seen.uid());
+            if was != is {
+                state.markers.remove(&was);
+                state.proven.remove(&was);
+            }
+        }
+        state.seen.insert(key.clone(), seen);
+        let dirty = state.index.apply(event);
+        self.spread(&mut state, dirty, Some(&key));
+    }
+
+    fn delete(&self, key: &ObjectKey) {
+        self.held().remove(key);
+        let mut state = self.state();
+        if let Some(seen) = state.seen.remove(key) {
+            state.markers.remove(seen.uid());
+            state.proven.remove(seen.uid());
+        }
+        state.pending.remove(key);
+        let dirty = state.index.apply(Event::Delete(key.clone()));
+        self.spread(&mut state, dirty, None);
+    }
+
+    fn relist(&self, kind: Kind, namespace: &str, objects: Vec<Decoded>) {
+        let listed: HashSet<ObjectKey> = objects.iter().map(|object| object.key.clone()).collect();
+        let in_scope = |key: &&ObjectKey| key.kind == kind && key.namespace == namespace && !listed.contains(*key);
+        let mut gone: Vec<ObjectKey> = self.state().seen.keys().filter(in_scope).cloned().collect();
+        gone.extend(self.held().keys().filter(in_scope).cloned());
+        for object in objects {
+            self.upsert(object);
+        }
+        for key in gone {
+            self.delete(&key);
+        }
     }
 }
 

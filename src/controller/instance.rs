@@ -17,7 +17,7 @@ use crate::iam::subject::Subject;
 
 use super::conditions::{Facts, conditions};
 use super::engine::Engine;
-use super::objects::{self, call};
+use crate::kubernetes::{self, call};
 
 /// How often the status is looked at; it is written only when something else than time has changed.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -45,7 +45,7 @@ pub async fn keep(engine: Arc<Engine>, client: Client) {
     }
 }
 
-async fn report(engine: &Engine, api: &Api<MinioInstance>, version: Option<String>) -> Result<(), objects::Error> {
+async fn report(engine: &Engine, api: &Api<MinioInstance>, version: Option<String>) -> Result<(), kubernetes::Error> {
     let held = match call("read", "the MinioInstance", api.get_opt(MINIO_INSTANCE_NAME)).await? {
         Some(held) => held,
         None => {

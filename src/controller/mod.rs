@@ -10,7 +10,6 @@ pub mod claim;
 pub mod conditions;
 pub mod converge;
 pub mod credentials;
-pub mod decode;
 pub mod engine;
 pub mod health;
 pub mod instance;

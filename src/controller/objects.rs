@@ -1,132 +1,24 @@
-//! The Kubernetes side of one object: its last seen version, its finalizer, its status, its events.
-
-use std::time::Duration;
+//! What the controller writes on the Kubernetes side of an object: its finalizer, its status, its events.
 
 use k8s_openapi::api::core::v1::ObjectReference;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
+use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::runtime::events::{Event, EventType, Recorder};
-use kube::{Api, Client, Resource};
+use kube::{Api, Client};
 use serde_json::{Map, Value, json};
 
 use crate::api;
 use crate::api::meta::{FINALIZER, field_manager};
 use crate::iam::subject::{Kind, ObjectKey};
-
-/// How long one call to the API server may take.
-pub const CALL_DEADLINE: Duration = Duration::from_secs(5);
+use crate::kubernetes::{Error, Seen, call, resource};
 
 /// How often a write is tried again when somebody else wrote meanwhile.
 const CONFLICT_TRIES: usize = 5;
-
-/// Why a call to the API server failed.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The server answered with an error, or could not be reached.
-    #[error("the Kubernetes API refused to {action} {object}")]
-    Api {
-        /// What was tried.
-        action: &'static str,
-        /// On what.
-        object: String,
-        /// The answer.
-        #[source]
-        source: Box<kube::Error>,
-    },
-    /// Somebody else keeps writing the object.
-    #[error("{object} keeps changing while it is written")]
-    Contended {
-        /// Which object.
-        object: String,
-    },
-    /// No answer in time.
-    #[error("the Kubernetes API did not {action} {object} within {} s", CALL_DEADLINE.as_secs())]
-    Timeout {
-        /// What was tried.
-        action: &'static str,
-        /// On what.
-        object: String,
-    },
-}
-
-impl Error {
-    /// The status code of the answer, if there was one.
-    pub fn code(&self) -> Option<u16> {
-        match self {
-            Error::Api { source, .. } => match source.as_ref() {
-                kube::Error::Api(status) => Some(status.code),
-                _ => None,
-            },
-            Error::Timeout { .. } | Error::Contended { .. } => None,
-        }
-    }
-}
-
-/// Runs one call to the API server under the deadline.
-///
-/// # Errors
-/// The answer of the server, or that there was none in time.
-pub async fn call<T>(
-    action: &'static str,
-    object: impl std::fmt::Display,
-    call: impl Future<Output = Result<T, kube::Error>>,
-) -> Result<T, Error> {
-    match tokio::time::timeout(CALL_DEADLINE, call).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(source)) => Err(Error::Api { action, object: object.to_string(), source: Box::new(source) }),
-        Err(_) => Err(Error::Timeout { action, object: object.to_string() }),
-    }
-}
-
-/// What the controller keeps of an object besides its declaration: enough to write its metadata and status.
-#[derive(Clone, Debug)]
-pub struct Seen {
-    /// `metadata`, without managed fields.
-    pub meta: ObjectMeta,
-    /// `status` as last seen or written; an empty object where there is none.
-    pub status: Map<String, Value>,
-}
-
-impl Seen {
-    /// Keeps what is needed of an object.
-    pub fn new(meta: &ObjectMeta, status: Option<&Value>) -> Self {
-        let mut meta = meta.clone();
-        meta.managed_fields = None;
-        Self { meta, status: status.and_then(Value::as_object).cloned().unwrap_or_default() }
-    }
-
-    /// Whether our finalizer is on the object.
-    pub fn has_finalizer(&self) -> bool {
-        self.meta.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
-    }
-
-    /// Whether the object is being deleted.
-    pub fn is_deleting(&self) -> bool {
-        self.meta.deletion_timestamp.is_some()
-    }
-
-    /// `metadata.uid`.
-    pub fn uid(&self) -> &str {
-        self.meta.uid.as_deref().unwrap_or_default()
-    }
-}
 
 /// Writes metadata, status and events of the kinds.
 #[derive(Clone)]
 pub struct Objects {
     client: Client,
     recorder: Recorder,
-}
-
-/// The API resource of a kind.
-pub fn resource(kind: Kind) -> ApiResource {
-    match kind {
-        Kind::MinioUser => ApiResource::erase::<api::MinioUser>(&()),
-        Kind::MinioGroup => ApiResource::erase::<api::MinioGroup>(&()),
-        Kind::GroupMembership => ApiResource::erase::<api::GroupMembership>(&()),
-        Kind::PathShare => ApiResource::erase::<api::PathShare>(&()),
-        Kind::MinioPolicy => ApiResource::erase::<api::MinioPolicy>(&()),
-    }
 }
 
 impl Objects {
@@ -316,15 +208,6 @@ pub fn truncate(text: &str, bytes: usize) -> String {
         end -= 1;
     }
     format!("{}...", &text[..end])
-}
-
-/// The key of an object of a kind.
-pub fn key_of<K: Resource>(kind: Kind, object: &K) -> ObjectKey {
-    ObjectKey {
-        kind,
-        namespace: object.meta().namespace.clone().unwrap_or_default(),
-        name: object.meta().name.clone().unwrap_or_default(),
-    }
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::api::meta::reason;
 use crate::controller::credentials;
-use crate::controller::objects;
 use crate::iam::names::{DocumentName, UserName};
+use crate::kubernetes;
 use crate::minio;
 
 /// The first delay after a failure; doubled with each further one.
@@ -65,8 +65,8 @@ impl From<minio::Error> for Failure {
     }
 }
 
-impl From<objects::Error> for Failure {
-    fn from(error: objects::Error) -> Self {
+impl From<kubernetes::Error> for Failure {
+    fn from(error: kubernetes::Error) -> Self {
         Self::transient(crate::telemetry::chain(&error))
     }
 }

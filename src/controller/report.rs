@@ -10,14 +10,14 @@ use crate::iam::declared::{Body, Declared};
 use crate::iam::index::Verdict;
 use crate::iam::path::{Access, S3Path};
 use crate::iam::subject::{Kind, ObjectKey, Subject};
+use crate::kubernetes::Seen;
+use crate::kubernetes::watch::FirstLists;
 use crate::telemetry::metrics::Ready;
 
 use super::engine::{Engine, Pending, State};
-use super::objects::Seen;
 use super::outcome::{Failure, Outcome, Retry};
 use super::queue::Urgency;
 use super::status::{self, Inputs};
-use super::watch::FirstLists;
 
 /// Most changes are in force within this time; before it a status "in progress" would only be written to be replaced.
 pub const GRACE: Duration = Duration::from_millis(30);

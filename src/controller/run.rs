@@ -12,16 +12,16 @@ use crate::commands::controller::Stage;
 use crate::config::{ControllerConfig, Mode};
 use crate::iam::index::Index;
 use crate::iam::subject::Subject;
-use crate::kubernetes;
+use crate::kubernetes::{self, watch::FirstLists};
 use crate::minio::{self, Pacer};
 
 use super::credentials::{Issuer, SecretCache, Template};
 use super::engine::{Engine, Parts, Settings};
-use super::objects::{self, Objects};
+use super::objects::Objects;
 use super::outcome::{Failure, backoff};
 use super::queue::Urgency;
 use super::server::Server;
-use super::watch::{self, FirstLists};
+use super::watch;
 use super::{converge, instance, report, upkeep};
 
 /// How many subjects are converged at once. MinIO takes one write at a time, so this only overlaps reads and Secrets.
@@ -48,7 +48,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 pub enum Error {
     /// The Kubernetes API cannot be used.
     #[error("cannot use the Kubernetes API; check KUBECONFIG or the service account")]
-    Kubernetes(#[source] kubernetes::Error),
+    Kubernetes(#[source] kubernetes::ConnectError),
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
@@ -78,7 +78,7 @@ async fn start(config: ControllerConfig, stage: &Stage, client: Client, instance
     let lists = FirstLists::new();
     let mut tasks = JoinSet::new();
     for namespace in &config.instance.watch_namespaces {
-        lists.expect_all(namespace);
+        watch::expect_lists(&lists, namespace);
     }
     for namespace in &config.instance.watch_namespaces {
         watch::watch_namespace(&mut tasks, &engine, &client, namespace, &lists);
@@ -157,7 +157,7 @@ async fn instance_id(config: &ControllerConfig, client: &Client) -> String {
     let home = &config.instance.home_namespace;
     let api = Api::<Namespace>::all(client.clone());
     loop {
-        match objects::call("read", format!("namespace {home}"), api.get(home)).await {
+        match kubernetes::call("read", format!("namespace {home}"), api.get(home)).await {
             Ok(namespace) => return namespace.metadata.uid.unwrap_or_default(),
             Err(error) => {
                 let error = crate::telemetry::chain(&error);

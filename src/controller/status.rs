@@ -19,8 +19,8 @@ use crate::telemetry::Metrics;
 use crate::telemetry::metrics::Ready;
 
 use super::conditions::{Facts, Remark, Said, conditions};
-use super::objects::Seen;
 use super::outcome::{Failure, Outcome, Report};
+use crate::kubernetes::Seen;
 
 /// How many pending references a status lists.
 const PENDING_SHOWN: usize = 20;

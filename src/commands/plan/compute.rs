@@ -8,7 +8,6 @@ use super::objects::Objects;
 use super::people;
 use super::report::{PlannedChange, Report, Unmanaged};
 use crate::controller::claim::decide_origin;
-use crate::controller::decode::decode_dynamic;
 use crate::controller::mirror::Mirror;
 use crate::iam::declared::Declared;
 use crate::iam::desired::{Desired, DesiredSide, Fate};
@@ -19,6 +18,7 @@ use crate::iam::names::{BUILT_IN_POLICIES, DocumentName, EVERYONE_GROUP, PolicyN
 use crate::iam::observed::{Account, GroupState, Observed};
 use crate::iam::plan::{Plan, plan, plan_widening};
 use crate::iam::subject::{Cause, Subject};
+use crate::kubernetes::decode::decode_dynamic;
 
 /// Deleting a policy waits until its holders have lost it, which is one round further; more than a few is impossible.
 const ROUNDS: usize = 4;

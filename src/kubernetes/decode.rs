@@ -11,7 +11,7 @@ use crate::iam::declared::{Declared, Undecodable};
 use crate::iam::index::Event;
 use crate::iam::subject::{Kind, ObjectKey};
 
-use super::objects::{Seen, key_of};
+use super::object::{Seen, key_of};
 
 /// An object, decoded.
 #[derive(Clone, Debug)]

@@ -25,7 +25,7 @@ const RETRIES: u32 = 5;
 
 /// Why there is no client of the Kubernetes API.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum ConnectError {
     /// Neither a kubeconfig nor a service account says where the API server is.
     #[error(transparent)]
     Config(#[from] kube::config::InferConfigError),
@@ -38,7 +38,7 @@ pub enum Error {
 ///
 /// # Errors
 /// Neither is there, or it cannot be used.
-pub async fn connect() -> Result<Client, Error> {
+pub async fn connect() -> Result<Client, ConnectError> {
     let mut config = Config::infer().await?;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     Ok(client(config)?)

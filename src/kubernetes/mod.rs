@@ -1,0 +1,10 @@
+//! The Kubernetes API: the client, calls under a deadline, objects decoded at the border, watches.
+
+pub mod client;
+pub mod decode;
+pub mod object;
+pub mod watch;
+
+pub use client::{ConnectError, client, connect};
+pub use decode::{Decoded, Watched, decode, decode_dynamic};
+pub use object::{CALL_DEADLINE, Error, Seen, call, key_of, resource};
