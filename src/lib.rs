@@ -9,4 +9,5 @@ pub mod iam;
 pub mod kubernetes;
 pub mod lease;
 pub mod minio;
+pub mod rest;
 pub mod telemetry;

@@ -78,7 +78,7 @@ where
 }
 
 /// Runs both until both have ended; the end of one asks the other to end too.
-async fn ordered<F, E>(
+pub(super) async fn ordered<F, E>(
     health: impl Future<Output = Result<(), http::HttpError>>,
     controller: F,
     shutdown: &CancellationToken,
@@ -105,7 +105,7 @@ where
 }
 
 /// The first signal asks for an orderly end; this only returns when signals cannot be heard.
-async fn end_on_signal(shutdown: CancellationToken) -> Result<(), Failure> {
+pub(super) async fn end_on_signal(shutdown: CancellationToken) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {

@@ -5,6 +5,7 @@ pub mod controller;
 pub mod crds;
 pub mod output;
 pub mod plan;
+pub mod rest;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, ControllerArgs, Environment, ParseError};
+use crate::config::{self, ControllerArgs, Environment, ParseError, RestArgs};
 use crate::telemetry;
 
 /// Governs who may touch what in MinIO.
@@ -35,6 +36,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Watch the objects and converge MinIO to them
     Controller(ControllerArgs),
+    /// Serve the REST API by editing and watching objects
+    Rest(RestArgs),
     /// Say what the objects would change: exit code 0 nothing, 2 something
     Plan(plan::PlanArgs),
     /// Print the CRDs as YAML
@@ -68,6 +71,7 @@ fn run(command: Command, environment: &Environment) -> Result<ExitCode, Failure>
         Command::Check(args) => return check::run(args, environment),
         Command::Plan(args) => return plan::run(args, environment),
         Command::Controller(args) => controller::run(args, environment, crate::controller::run)?,
+        Command::Rest(args) => rest::run(args, environment)?,
         Command::Crds { out: Some(directory) } => crds::write(&directory)?,
         Command::Crds { out: None } => output::print(&crds::stream()?)?,
     }

@@ -1,9 +1,11 @@
 //! Flags, environment and the configuration file, checked once at the start and handed on as plain values.
 
 mod args;
+mod auth;
 mod credentials;
 mod environment;
 mod file;
+mod rest;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -26,9 +28,11 @@ use crate::iam::names::PolicyName;
 use crate::minio::{self, Endpoint, Observer};
 
 pub use args::{ControllerArgs, ConvergeArgs, InstanceArgs, IssuingArgs, LeaseArgs, LogArgs, MetricsArgs, MinioArgs};
+pub use auth::{AuthArgs, AuthConfig};
 pub use credentials::CredentialsSource;
 pub use environment::{Environment, ParseError, parse};
 use file::ConfigFile;
+pub use rest::{RestArgs, RestConfig};
 pub use value::{
     AdoptedExtras, ForeignKeys, LargeChangeLimit, LayoutName, LeaseKind, LogFormat, LogLevel, Mode, Namespaces,
     OutputFormat, RedisUrl, SecretFiles, duration, show_duration,

@@ -4,4 +4,5 @@ mod crds;
 mod credentials;
 mod e2e;
 mod minio;
+mod rest;
 mod support;

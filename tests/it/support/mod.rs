@@ -3,7 +3,10 @@
 pub mod kube;
 pub mod minio;
 pub mod product;
+pub mod program;
 pub mod proxy;
 pub mod random;
+#[allow(dead_code, reason = "the tests of most endpoints come with them")]
+pub mod rest;
 pub mod s3;
 pub mod world;

@@ -2,14 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    env,
-    fs::{self, File},
+    env, fs,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     path::PathBuf,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Command, ExitStatus},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use minio_manager::minio::Credentials;
@@ -18,16 +17,8 @@ use serde_json::Value;
 use super::{
     kube::Cluster,
     minio::{Server, unique},
+    program::{Program, tail},
 };
-
-const START_TIMEOUT: Duration = Duration::from_secs(30);
-const STOP_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// How much of the log a failed test shows, in lines.
-const SHOWN_LINES: usize = 60;
-
-/// Kills the product when the test process has ended, however that came, and removes its files.
-const WATCH: &str = r#"trap '' INT; cat > /dev/null; kill -9 "$1" 2> /dev/null; rm -rf "$2""#;
 
 /// How a product is to be started.
 #[derive(Clone, Default)]
@@ -67,9 +58,7 @@ struct State {
 }
 
 struct Running {
-    program: Child,
-    /// Kills the program when its input ends.
-    watchdog: Child,
+    program: Program,
     address: SocketAddr,
 }
 
@@ -118,30 +107,9 @@ impl Product {
         assert!(state.running.is_none(), "the product is running already");
         state.starts += 1;
         let (stdout, stderr) = (self.log_file("stdout", state.starts), self.log_file("stderr", state.starts));
-        let mut command = self.command();
-        command.stdin(Stdio::null()).stdout(File::create(&stdout).unwrap()).stderr(File::create(&stderr).unwrap());
-        let mut program = command.spawn().unwrap();
-        let watchdog = Command::new("sh")
-            .args(["-c", WATCH, "watchdog", &program.id().to_string()])
-            .arg(&self.directory)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let deadline = Instant::now() + START_TIMEOUT;
-        let address = loop {
-            let log = fs::read_to_string(&stderr).unwrap_or_default();
-            if let Some(address) = listen_address(&log) {
-                break address;
-            }
-            if let Some(status) = program.try_wait().unwrap() {
-                panic!("the product ended with {status}:\n{log}");
-            }
-            assert!(Instant::now() < deadline, "the product does not say where it listens:\n{log}");
-            std::thread::sleep(Duration::from_millis(10));
-        };
-        state.running = Some(Running { program, watchdog, address });
+        let mut program = Program::start(self.command(), &self.directory, &stdout, stderr);
+        let address = program.says(listen_address);
+        state.running = Some(Running { program, address });
     }
 
     fn command(&self) -> Command {
@@ -168,35 +136,18 @@ impl Product {
 
     /// Ends the program as a crash would.
     pub fn kill(&self) {
-        let Some(mut running) = self.state().running.take() else { return };
-        running.program.kill().unwrap();
-        running.program.wait().unwrap();
-        running.dismiss_watchdog();
+        self.state().running = None;
     }
 
     /// Asks the program to end and waits until it has.
     pub fn terminate(&self) -> ExitStatus {
-        let mut running = self.state().running.take().expect("the product is running");
-        let sent = Command::new("kill").args(["-TERM", &running.program.id().to_string()]).status().unwrap();
-        assert!(sent.success());
-        let deadline = Instant::now() + STOP_TIMEOUT;
-        let status = loop {
-            if let Some(status) = running.program.try_wait().unwrap() {
-                break status;
-            }
-            if Instant::now() > deadline {
-                running.program.kill().unwrap();
-                panic!("the product does not end within {STOP_TIMEOUT:?} of SIGTERM:\n{}", self.log_tail());
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        };
-        running.dismiss_watchdog();
-        status
+        let running = self.state().running.take().expect("the product is running");
+        running.program.terminate()
     }
 
     /// Whether the program has not ended by itself.
     pub fn is_alive(&self) -> bool {
-        self.state().running.as_mut().is_some_and(|running| running.program.try_wait().unwrap().is_none())
+        self.state().running.as_mut().is_some_and(|running| running.program.is_alive())
     }
 
     /// Status and body of a GET to the port for metrics and health.
@@ -268,22 +219,9 @@ impl Drop for Product {
     }
 }
 
-impl Running {
-    fn dismiss_watchdog(&mut self) {
-        // Its target is gone, and the number may be somebody else's soon.
-        let _ = self.watchdog.kill();
-        let _ = self.watchdog.wait();
-    }
-}
-
 fn listen_address(log: &str) -> Option<SocketAddr> {
     let line = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     line.filter_map(|line| line["metrics"].as_str()?.parse().ok()).next()
-}
-
-fn tail(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
 }
 
 /// The metrics at one moment: every series with its value.

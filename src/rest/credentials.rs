@@ -1,0 +1,318 @@
+//! The caller's own key: read from its Secret, never made here. The first login makes the user.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::http::{Method, StatusCode};
+use axum::routing::{get, post};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::app::Call;
+use super::edit::{Changed, Created};
+use super::error::ApiError;
+use super::input;
+use super::models::{CredentialProcessResponse, CredentialsResponse, Stamp};
+use super::routes::{Access, QueryParameter, Route, schema_of};
+use super::view::{Known, condition_of, is_off};
+use crate::api::meta::{annotation, condition, label, reason};
+use crate::api::{MinioUser, MinioUserSpec};
+use crate::controller::credentials::IssuedKey;
+use crate::iam::names::UserName;
+use crate::iam::slug::{safe_slug, user_slug};
+use crate::iam::subject::{Kind, ObjectKey};
+
+/// The length of names of objects that are made here.
+const OBJECT_NAME_LENGTH: usize = 48;
+
+/// The operations of this group.
+pub fn routes() -> Vec<Route> {
+    let credentials = Route {
+        method: Method::GET,
+        path: "/credentials/",
+        id: "get_credentials_credentials__get",
+        tag: "credentials",
+        summary: "A key that works; the first call makes the user",
+        access: Access::User,
+        body: None,
+        query: &[],
+        answers: vec![(200, schema_of::<CredentialsResponse>)],
+        handler: get(credentials),
+    };
+    let process = Route {
+        path: "/credentials/process",
+        id: "get_credentials_process_credentials_process_get",
+        summary: "The same in the form of credential_process of the AWS configuration",
+        answers: vec![(200, schema_of::<CredentialProcessResponse>)],
+        handler: get(process),
+        ..credentials.clone()
+    };
+    let rotate = Route {
+        method: Method::POST,
+        path: "/credentials/rotate",
+        id: "rotate_credentials_credentials_rotate_post",
+        summary: "A new key; the former one works on for the overlap, or ends at once with revoke=true",
+        query: &[QueryParameter {
+            name: "revoke",
+            description: "Whether every other key of the user ends at once",
+            required: false,
+            schema: || serde_json::json!({"type": "boolean", "default": false}),
+        }],
+        handler: post(rotate_own),
+        ..credentials.clone()
+    };
+    vec![credentials, process, rotate]
+}
+
+async fn credentials(call: Call) -> Result<Json<CredentialsResponse>, ApiError> {
+    let user = call.caller()?.user.clone();
+    ensure_user(&call, &user, call.app.settings.auto_create).await?;
+    Ok(Json(key_of_user(&call, &user).await?))
+}
+
+async fn process(call: Call) -> Result<Json<CredentialProcessResponse>, ApiError> {
+    let user = call.caller()?.user.clone();
+    ensure_user(&call, &user, call.app.settings.auto_create).await?;
+    let key = key_of_user(&call, &user).await?;
+    let expiration = key.expires_at.map(|end| end.0.to_string()).unwrap_or_default();
+    Ok(Json(CredentialProcessResponse {
+        version: 1,
+        access_key_id: key.access_key,
+        secret_access_key: key.secret_key,
+        expiration,
+    }))
+}
+
+async fn rotate_own(call: Call, uri: axum::http::Uri) -> Result<Json<CredentialsResponse>, ApiError> {
+    let user = call.caller()?.user.clone();
+    let revoke = flag(&uri, "revoke")?;
+    rotate(&call, &user, revoke).await?;
+    Ok(Json(key_of_user(&call, &user).await?))
+}
+
+/// A boolean in the query; absent is false.
+///
+/// # Errors
+/// 422 for another word.
+pub fn flag(uri: &axum::http::Uri, name: &'static str) -> Result<bool, ApiError> {
+    match input::query(uri, name).as_deref().map(str::trim) {
+        None | Some("false" | "0") => Ok(false),
+        Some("true" | "1") => Ok(true),
+        Some(_) => Err(ApiError::invalid(vec![super::error::Violation {
+            kind: "bool_parsing",
+            loc: vec!["query".into(), name.into()],
+            msg: "Input should be true or false".to_owned(),
+        }])),
+    }
+}
+
+/// Sees to it that the user exists and is in force.
+///
+/// # Errors
+/// 400/20030 where it may not be made, 403/20030 where it is disabled, 503/20050 where it takes too long.
+pub async fn ensure_user(call: &Call, user: &UserName, may_create: bool) -> Result<(), ApiError> {
+    match call.app.view.read(|known| standing(known, user)) {
+        Standing::Ready => return Ok(()),
+        Standing::Off => return Err(disabled(user)),
+        Standing::Refused(message) => return Err(ApiError::user(message)),
+        Standing::InProgress => {}
+        Standing::Absent if may_create => create(call, user).await?,
+        Standing::Absent => return Err(ApiError::user(format!("User {user} not found"))),
+    }
+    let standing = call.app.view.wait_for(call.deadline, |known| match standing(known, user) {
+        Standing::Absent | Standing::InProgress => None,
+        other => Some(other),
+    });
+    match standing.await {
+        Some(Standing::Ready) => Ok(()),
+        Some(Standing::Off) => Err(disabled(user)),
+        Some(Standing::Refused(message)) => Err(ApiError::user(message)),
+        _ => Err(late(call, user)),
+    }
+}
+
+fn disabled(user: &UserName) -> ApiError {
+    ApiError::user(format!("User {user} is disabled")).with_status(StatusCode::FORBIDDEN)
+}
+
+fn late(call: &Call, user: &UserName) -> ApiError {
+    let said = call.app.view.read(|known| known.index.user(user).map(|declared| known.message(&declared.meta.key)));
+    let said = said.unwrap_or_default();
+    ApiError::unavailable(format!("User {user} is not ready yet; it will be, try again. {said}"))
+}
+
+/// How a user stands that a call needs.
+enum Standing {
+    Ready,
+    InProgress,
+    Absent,
+    Off,
+    Refused(String),
+}
+
+fn standing(known: &Known, user: &UserName) -> Standing {
+    let Some(declared) = known.index.user(user) else { return refused_claim(known, user) };
+    let Some(seen) = known.seen.get(&declared.meta.key).filter(|_| declared.meta.deleting.is_none()) else {
+        return Standing::Absent;
+    };
+    let stalled = condition_of(seen, condition::STALLED);
+    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    if let Some(stalled) = stalled.filter(|stalled| text(stalled, "status") == "True") {
+        let message = text(stalled, "message");
+        return if text(stalled, "reason") == reason::SECRET_CONFLICT || !has_key(seen) {
+            Standing::Refused(message)
+        } else {
+            Standing::Ready
+        };
+    }
+    if is_off(seen) {
+        return Standing::Off;
+    }
+    let ready = condition_of(seen, condition::READY).is_some_and(|ready| text(ready, "status") == "True");
+    // What is about to change in its rights does not take its key away.
+    if has_key(seen) && (ready || seen.status.get("observedGeneration").is_some()) {
+        Standing::Ready
+    } else {
+        Standing::InProgress
+    }
+}
+
+/// An object may name the user and hold no claim on it: its author has to change something.
+fn refused_claim(known: &Known, user: &UserName) -> Standing {
+    let key = ObjectKey {
+        kind: Kind::MinioUser,
+        namespace: known.index.config().home_namespace.clone(),
+        name: object_name(user),
+    };
+    match known.seen.get(&key).filter(|seen| !seen.is_deleting()) {
+        Some(seen) if condition_of(seen, condition::STALLED).is_some() => Standing::Refused(known.message(&key)),
+        _ => Standing::Absent,
+    }
+}
+
+fn has_key(seen: &crate::kubernetes::Seen) -> bool {
+    seen.status.get("credentials").and_then(|credentials| credentials.get("accessKey")).is_some()
+}
+
+/// The name of the object of a user.
+pub fn object_name(user: &UserName) -> String {
+    safe_slug(user.as_str(), OBJECT_NAME_LENGTH)
+}
+
+/// Makes the object of a user. Where its name is taken by the object of another user, a name of its own is made.
+async fn create(call: &Call, user: &UserName) -> Result<(), ApiError> {
+    let plain = object_name(user);
+    let hash = hex::encode(Sha256::digest(user.as_str()));
+    for name in [plain.clone(), format!("{plain}-{}", &hash[..10])] {
+        match call.app.editor.create(call, &object_of(call, user, &name)).await? {
+            Created::New(..) => return Ok(()),
+            Created::Taken if is_of(call, &name, user).await? => return Ok(()),
+            Created::Taken => {}
+        }
+    }
+    Err(ApiError::user(format!("The name of the object for user {user} is taken by that of another user")))
+}
+
+fn object_of(call: &Call, user: &UserName, name: &str) -> MinioUser {
+    let mut object =
+        MinioUser::new(name, MinioUserSpec { username: Some(user.to_string()), ..MinioUserSpec::default() });
+    object.metadata.namespace = Some(call.app.editor.namespace().to_owned());
+    object.metadata.labels = Some(BTreeMap::from([
+        (label::ORIGIN.to_owned(), label::ORIGIN_REST.to_owned()),
+        (label::OWNER.to_owned(), user_slug(user)),
+    ]));
+    object
+}
+
+async fn is_of(call: &Call, name: &str, user: &UserName) -> Result<bool, ApiError> {
+    let key =
+        ObjectKey { kind: Kind::MinioUser, namespace: call.app.editor.namespace().to_owned(), name: name.to_owned() };
+    let found = |known: &Known| {
+        known
+            .index
+            .get(&key)
+            .map(|declared| known.index.user(user).map(|held| &held.meta.key) == Some(&declared.meta.key))
+    };
+    Ok(call.app.view.wait_for(call.deadline, found).await.unwrap_or(false))
+}
+
+/// Asks for a new key and waits until it is there.
+///
+/// # Errors
+/// 400/20030 for an unknown or disabled user, 503/20050 where it takes too long.
+pub async fn rotate(call: &Call, user: &UserName, revoke: bool) -> Result<(), ApiError> {
+    ensure_user(call, user, false).await?;
+    let key = call.app.view.read(|known| known.index.user(user).map(|declared| declared.meta.key.clone()));
+    let key = key.ok_or_else(|| ApiError::user(format!("User {user} not found")))?;
+    let value = format!("{}-{:08x}", Timestamp::now(), rand::random::<u32>());
+    let (name, handled) =
+        if revoke { (annotation::REVOKE, "lastHandledRevoke") } else { (annotation::ROTATE, "lastHandledRotate") };
+    let changed = call.app.editor.change::<MinioUser>(call, &key.name, |object| {
+        object.annotations_mut().insert(name.to_owned(), value.clone());
+        Ok(true)
+    });
+    let Changed::Done(_, written) = changed.await? else {
+        return Err(ApiError::user(format!("User {user} not found")));
+    };
+    let acknowledged = |known: &Known| {
+        let seen = known.seen.get(&key).filter(|seen| seen.uid() == written.uid)?;
+        let said = seen.status.get("credentials")?.get(handled)?.as_str()?;
+        (said == value).then_some(())
+    };
+    call.app.view.wait_for(call.deadline, acknowledged).await.ok_or_else(|| late(call, user))
+}
+
+/// The key in the user's Secret, which must be that of the user's object.
+///
+/// # Errors
+/// 400/20030 where the Secret is somebody else's or out of reach, 503/20050 where there is none yet.
+pub async fn key_of_user(call: &Call, user: &UserName) -> Result<CredentialsResponse, ApiError> {
+    loop {
+        let (key, uid, secret_name, access_key) = call.app.view.read(|known| secret_of(known, user))?;
+        if key.namespace != call.app.editor.namespace() {
+            return Err(ApiError::user(format!(
+                "The Secret of user {user} is in namespace {}, which this service may not read; read {secret_name} there",
+                key.namespace
+            )));
+        }
+        let secret = call.app.editor.secret(&secret_name).await?;
+        if let Some(issued) = secret.filter(|secret| is_owned_by(secret, &uid)).as_ref().and_then(IssuedKey::read) {
+            return Ok(answer(user, &issued));
+        }
+        // The key is being replaced, or the Secret was just taken away: the status tells when there is news.
+        let news = |known: &Known| {
+            let now = known.index.user(user).and_then(|declared| known.seen.get(&declared.meta.key))?;
+            let said = now.status.get("credentials")?.get("accessKey")?.as_str()?;
+            (said != access_key).then_some(())
+        };
+        call.app.view.wait_for(call.deadline, news).await.ok_or_else(|| late(call, user))?;
+    }
+}
+
+fn secret_of(known: &Known, user: &UserName) -> Result<(ObjectKey, String, String, String), ApiError> {
+    let missing = || ApiError::unavailable(format!("User {user} has no key yet; try again"));
+    let declared = known.index.user(user).ok_or_else(|| ApiError::user(format!("User {user} not found")))?;
+    let seen = known.seen.get(&declared.meta.key).ok_or_else(missing)?;
+    let credentials = seen.status.get("credentials").ok_or_else(missing)?;
+    let text = |name: &str| credentials.get(name).and_then(Value::as_str).map(str::to_owned).ok_or_else(missing);
+    Ok((declared.meta.key.clone(), seen.uid().to_owned(), text("secretName")?, text("accessKey")?))
+}
+
+fn is_owned_by(secret: &Secret, uid: &str) -> bool {
+    secret.metadata.owner_references.iter().flatten().any(|owner| owner.uid == uid)
+}
+
+fn answer(user: &UserName, key: &IssuedKey) -> CredentialsResponse {
+    let (access, secret) = (key.credentials.access_key.clone(), key.credentials.secret.expose().to_owned());
+    CredentialsResponse {
+        username: user.to_string(),
+        access_key: access.clone(),
+        secret_key: secret.clone(),
+        s3_access_key: Some(access),
+        s3_secret_key: Some(secret),
+        expires_at: Some(Stamp(key.expires_at)),
+    }
+}

@@ -1,0 +1,172 @@
+//! Changes objects: created if absent, changed under their resource version, deleted by uid. Never a status, never a Secret.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{DeleteParams, PostParams, Preconditions};
+use kube::{Api, Client, Resource};
+
+use super::app::Call;
+use super::error::ApiError;
+use super::view::Written;
+use crate::api::meta::field_manager;
+use crate::iam::subject::ObjectKey;
+use crate::kubernetes::{Error, Watched, call, key_of};
+
+/// How often a change is made again on a newer version before the call gives up.
+const TRIES: u32 = 12;
+/// The longest pause before the next try.
+const LONGEST_PAUSE_MS: u64 = 120;
+
+/// Writes objects of the home namespace.
+#[derive(Clone)]
+pub struct Editor {
+    client: Client,
+    namespace: String,
+}
+
+/// What came of creating an object.
+#[derive(Debug)]
+pub enum Created<K> {
+    /// It is there now, as the server has it.
+    New(K, Written),
+    /// An object of this name is there already.
+    Taken,
+}
+
+/// What came of changing an object.
+#[derive(Debug)]
+pub enum Changed<K> {
+    /// It was changed, or was as it should be already.
+    Done(K, Written),
+    /// There is no such object.
+    Absent,
+}
+
+impl Editor {
+    /// Writes through `client` into `namespace`.
+    pub fn new(client: Client, namespace: impl Into<String>) -> Self {
+        Self { client, namespace: namespace.into() }
+    }
+
+    /// The namespace of all objects that are written.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    fn api<K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>>(&self) -> Api<K> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Creates an object.
+    ///
+    /// # Errors
+    /// The Kubernetes API is away or refuses.
+    pub async fn create<K: Watched>(&self, by: &Call, object: &K) -> Result<Created<K>, ApiError> {
+        let name = object.meta().name.clone().unwrap_or_default();
+        match call("create", format!("{:?} {name}", K::KIND), self.api::<K>().create(&params(), object)).await {
+            Ok(made) => {
+                let written = written(&made);
+                by.wrote(&written);
+                Ok(Created::New(made, written))
+            }
+            Err(error) if error.code() == Some(409) => Ok(Created::Taken),
+            Err(error) => Err(refused(error)),
+        }
+    }
+
+    /// Changes an object as it is now; `edit` says whether there was anything to change. It may be called again, on a newer
+    /// version.
+    ///
+    /// # Errors
+    /// What `edit` refuses; the Kubernetes API is away or refuses; others keep writing the object.
+    pub async fn change<K: Watched>(
+        &self,
+        by: &Call,
+        name: &str,
+        mut edit: impl FnMut(&mut K) -> Result<bool, ApiError>,
+    ) -> Result<Changed<K>, ApiError> {
+        let api = self.api::<K>();
+        for attempt in 0..TRIES {
+            let Some(mut object) = call("read", name, api.get_opt(name)).await? else { return Ok(Changed::Absent) };
+            if object.meta().deletion_timestamp.is_some() {
+                return Ok(Changed::Absent);
+            }
+            if !edit(&mut object)? {
+                let written = written(&object);
+                return Ok(Changed::Done(object, written));
+            }
+            match call("change", name, api.replace(name, &params(), &object)).await {
+                Ok(made) => {
+                    let written = written(&made);
+                    by.wrote(&written);
+                    return Ok(Changed::Done(made, written));
+                }
+                Err(error) if error.code() == Some(409) => pause(attempt).await,
+                Err(error) if error.code() == Some(404) => return Ok(Changed::Absent),
+                Err(error) => return Err(refused(error)),
+            }
+        }
+        Err(ApiError::unavailable("The object is being changed by many callers at once; try again"))
+    }
+
+    /// Deletes the object with this uid; false where it was gone already.
+    ///
+    /// # Errors
+    /// The Kubernetes API is away or refuses.
+    pub async fn delete<K: Watched>(&self, by: &Call, key: &ObjectKey, uid: &str) -> Result<bool, ApiError> {
+        let params = DeleteParams {
+            preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
+            ..DeleteParams::default()
+        };
+        match call("delete", key, self.api::<K>().delete(&key.name, &params)).await {
+            Ok(_) => {
+                by.wrote(&Written { key: key.clone(), uid: uid.to_owned(), generation: 0 });
+                Ok(true)
+            }
+            Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(false),
+            Err(error) => Err(refused(error)),
+        }
+    }
+
+    /// Reads a Secret.
+    ///
+    /// # Errors
+    /// The Kubernetes API is away or refuses.
+    pub async fn secret(&self, name: &str) -> Result<Option<Secret>, ApiError> {
+        Ok(call("read", format!("Secret {name}"), self.api::<Secret>().get_opt(name)).await?)
+    }
+}
+
+/// What the API server refuses for a reason that the caller can do something about is said in its words.
+fn refused(error: Error) -> ApiError {
+    match &error {
+        Error::Api { source, .. } => match source.as_ref() {
+            kube::Error::Api(status) if matches!(status.code, 400 | 422) => {
+                tracing::info!(message = status.message, "the Kubernetes API refused an object");
+                ApiError::plain(axum::http::StatusCode::BAD_REQUEST, status.message.clone())
+            }
+            _ => error.into(),
+        },
+        _ => error.into(),
+    }
+}
+
+fn params() -> PostParams {
+    PostParams { field_manager: Some(field_manager::REST.to_owned()), ..PostParams::default() }
+}
+
+fn written<K: Watched + Debug>(object: &K) -> Written {
+    Written {
+        key: key_of(K::KIND, object),
+        uid: object.meta().uid.clone().unwrap_or_default(),
+        generation: object.meta().generation.unwrap_or_default(),
+    }
+}
+
+async fn pause(attempt: u32) {
+    let longest = (5u64 << attempt.min(5)).min(LONGEST_PAUSE_MS);
+    tokio::time::sleep(Duration::from_millis(rand::random_range(1..=longest))).await;
+}

@@ -1,0 +1,8 @@
+//! Members of groups, for administrators and stewards.
+
+use crate::rest::routes::Route;
+
+/// The operations of this group.
+pub fn routes() -> Vec<Route> {
+    Vec::new()
+}

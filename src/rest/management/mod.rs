@@ -1,0 +1,17 @@
+//! What administrators do, and stewards for their groups.
+
+mod groups;
+mod lists;
+mod members;
+mod policies;
+mod users;
+
+use super::routes::Route;
+
+/// The operations of this group.
+pub fn routes() -> Vec<Route> {
+    [users::routes(), groups::routes(), members::routes(), lists::routes(), policies::routes()]
+        .into_iter()
+        .flatten()
+        .collect()
+}

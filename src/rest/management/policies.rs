@@ -1,0 +1,8 @@
+//! Policies, for administrators.
+
+use crate::rest::routes::Route;
+
+/// The operations of this group.
+pub fn routes() -> Vec<Route> {
+    Vec::new()
+}

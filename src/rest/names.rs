@@ -1,0 +1,74 @@
+//! What callers send, parsed at the border. Under the layout `berdl` the narrower alphabets of the legacy service hold.
+
+use super::error::{ApiError, Code};
+use crate::iam::layout::Layout;
+use crate::iam::names::{GroupName, UserName};
+use crate::iam::path::S3Path;
+
+/// The name of the layout that the legacy service had.
+const LEGACY_LAYOUT: &str = "berdl";
+
+/// Which names are accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alphabet {
+    /// Everything that MinIO and the objects accept.
+    Full,
+    /// What the legacy service accepted: users without `@`, groups of `a-z0-9`, buckets without a dot.
+    Legacy,
+}
+
+impl Alphabet {
+    /// The alphabet that goes with a layout.
+    pub fn of(layout: &Layout) -> Self {
+        if layout.name() == LEGACY_LAYOUT { Self::Legacy } else { Self::Full }
+    }
+
+    /// A user name; blanks around it are taken off.
+    ///
+    /// # Errors
+    /// 400/20030 with the rule.
+    pub fn user(self, text: &str) -> Result<UserName, ApiError> {
+        let text = text.trim();
+        if self == Self::Legacy && text.contains('@') {
+            let shown: String = text.chars().take(80).collect();
+            return Err(ApiError::user(format!(
+                "user name {shown:?} must consist of letters, digits and single . _ - between them"
+            )));
+        }
+        UserName::parse(text).map_err(|error| ApiError::user(error.to_string()))
+    }
+
+    /// A group name; blanks around it are taken off.
+    ///
+    /// # Errors
+    /// 400/20040 with the rule.
+    pub fn group(self, text: &str) -> Result<GroupName, ApiError> {
+        let text = text.trim();
+        let legal = |text: &str| {
+            text.starts_with(|c: char| c.is_ascii_lowercase())
+                && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+        };
+        if self == Self::Legacy && !legal(text) {
+            let shown: String = text.chars().take(80).collect();
+            return Err(ApiError::group(format!(
+                "group name {shown:?} must consist of lower-case letters and digits, and begin with a letter"
+            )));
+        }
+        GroupName::parse(text).map_err(|error| ApiError::group(error.to_string()))
+    }
+
+    /// A path; blanks around it are taken off.
+    ///
+    /// # Errors
+    /// 400/30020 for the bucket, 400/20015 for all else, with the rule.
+    pub fn path(self, text: &str) -> Result<S3Path, ApiError> {
+        let path = S3Path::parse(text.trim())?;
+        if path.bucket().as_str().contains('.') {
+            return Err(ApiError::new(
+                Code::Bucket,
+                format!("bucket {:?} must not contain a dot", path.bucket().as_str()),
+            ));
+        }
+        Ok(path)
+    }
+}

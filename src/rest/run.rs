@@ -1,0 +1,137 @@
+//! Starts the service: watches, the port, and what has to be true before it is ready.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Client};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::app::{App, Settings};
+use super::auth::Authenticator;
+use super::edit::Editor;
+use super::middleware::Writes;
+use super::names::Alphabet;
+use super::view::View;
+use super::{routes, serve};
+use crate::api::MinioInstance;
+use crate::config::RestConfig;
+use crate::iam::index::Index;
+use crate::kubernetes::watch::{FirstLists, log_failure, watch_kinds};
+use crate::kubernetes::{self};
+use crate::telemetry::{Metrics, Readiness};
+
+/// Why the service ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The Kubernetes API cannot be used.
+    #[error("cannot use the Kubernetes API; check KUBECONFIG or the service account")]
+    Kubernetes(#[source] kubernetes::ConnectError),
+    /// A part ended that should run for ever.
+    #[error("the {0} ended unexpectedly")]
+    Ended(String),
+}
+
+/// What the process around the service provides.
+pub struct Stage {
+    /// The port of the API, open.
+    pub listener: TcpListener,
+    /// The metrics of the process.
+    pub metrics: Arc<Metrics>,
+    /// To be set when the service can answer.
+    pub readiness: Readiness,
+    /// Ends everything, in order, when it is cancelled.
+    pub shutdown: CancellationToken,
+}
+
+/// Runs the service until `stage.shutdown` is cancelled.
+///
+/// # Errors
+/// What keeps it from starting, or the part that failed.
+pub async fn run(config: RestConfig, stage: Stage) -> Result<(), Error> {
+    let client = kubernetes::connect().await.map_err(Error::Kubernetes)?;
+    let Stage { listener, metrics, readiness, shutdown } = stage;
+    let namespaces = config.instance.watch_namespaces.clone();
+    let home = config.instance.home_namespace.clone();
+    let app = Arc::new(build(config, client.clone(), metrics, readiness.clone()));
+    let lists = FirstLists::new();
+    let mut tasks = JoinSet::new();
+    for namespace in &namespaces {
+        lists.expect_all(namespace);
+    }
+    for namespace in &namespaces {
+        watch_kinds(&mut tasks, &app.view, &client, namespace, &lists);
+    }
+    let layout = app.layout.hash().to_owned();
+    tasks.spawn(async move {
+        keep_ready(client, home, layout, lists, readiness).await;
+        "watch of MinioInstance"
+    });
+    let router = routes::router(&app);
+    tokio::select! {
+        () = serve::serve(listener, router, shutdown) => Ok(()),
+        ended = tasks.join_next() => Err(Error::Ended(name_of(ended))),
+    }
+}
+
+fn build(config: RestConfig, client: Client, metrics: Arc<Metrics>, readiness: Readiness) -> App {
+    let layout = config.instance.layout.clone();
+    let home_namespace = config.instance.home_namespace.clone();
+    // Names on the server that are nobody's are the controller's to know.
+    let index = Index::new(config.instance.index(String::new(), Duration::ZERO));
+    App {
+        view: Arc::new(View::new(index)),
+        editor: Editor::new(client, home_namespace.clone()),
+        auth: Authenticator::new(config.auth),
+        alphabet: Alphabet::of(&layout),
+        layout,
+        settings: Settings {
+            home_namespace,
+            auto_create: config.auto_create,
+            delete_data: config.delete_data,
+            writes_per_second: config.writes_per_second,
+        },
+        writes: Writes::default(),
+        metrics,
+        readiness,
+    }
+}
+
+/// Ready after the first lists, as long as the controller has the same layout.
+async fn keep_ready(client: Client, home: String, layout: String, lists: FirstLists, readiness: Readiness) {
+    lists.wait().await;
+    readiness.set_ready();
+    let api = Api::<MinioInstance>::namespaced(client, &home);
+    let mut events = watcher(api, watcher::Config::default()).default_backoff().boxed();
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(watcher::Event::Apply(instance) | watcher::Event::InitApply(instance)) => {
+                match other_layout(&instance, &layout) {
+                    Some(reason) => readiness.set_waiting(reason),
+                    None => readiness.set_ready(),
+                }
+            }
+            Ok(_) => {}
+            Err(error) => log_failure("MinioInstance", &home, &error),
+        }
+    }
+}
+
+fn other_layout(instance: &MinioInstance, layout: &str) -> Option<String> {
+    let theirs = instance.status.as_ref()?.layout_hash.as_deref()?;
+    (theirs != layout).then(|| {
+        format!(
+            "the controller has another layout (hash {theirs}, here {layout}); give both the same --layout and --config"
+        )
+    })
+}
+
+fn name_of(ended: Option<Result<&'static str, tokio::task::JoinError>>) -> String {
+    match ended {
+        Some(Ok(name)) => name.to_owned(),
+        _ => "task that panicked".to_owned(),
+    }
+}

@@ -1,0 +1,210 @@
+//! What the objects say: an index of its own, fed by watches, and the states that the controller reports.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::api::meta::{condition, reason};
+use crate::iam::index::{Dirty, Event, Index};
+use crate::iam::subject::{Cause, Kind, ObjectKey};
+use crate::kubernetes::watch::Sink;
+use crate::kubernetes::{Decoded, Seen};
+
+/// How often a wait looks again without news, as a safeguard.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// The objects, as the watches show them.
+pub struct Known {
+    /// What they declare.
+    pub index: Index,
+    /// Metadata and status of each.
+    pub seen: HashMap<ObjectKey, Seen>,
+}
+
+/// What a status says of the generation that a call wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// It is in force.
+    InForce,
+    /// A person has to change something first.
+    Stalled {
+        /// The reason of the condition.
+        reason: String,
+        /// The condition in words.
+        message: String,
+    },
+    /// The object is gone.
+    Gone,
+    /// Nothing of it in time; the last words of the controller, if any.
+    TimedOut {
+        /// What the controller last said.
+        message: String,
+    },
+}
+
+/// One version of one object that a call has written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Which object.
+    pub key: ObjectKey,
+    /// `metadata.uid`
+    pub uid: String,
+    /// `metadata.generation`
+    pub generation: i64,
+}
+
+impl Written {
+    /// The version as the audit trail names it.
+    pub fn cause(self) -> Cause {
+        Cause { object: self.key, uid: self.uid, generation: self.generation }
+    }
+}
+
+/// The objects and a way to wait for what becomes of them.
+pub struct View {
+    known: RwLock<Known>,
+    changes: watch::Sender<()>,
+}
+
+impl View {
+    /// A view that has seen nothing yet.
+    pub fn new(index: Index) -> Self {
+        Self { known: RwLock::new(Known { index, seen: HashMap::new() }), changes: watch::Sender::new(()) }
+    }
+
+    /// Looks at the objects as they are at this moment.
+    pub fn read<T>(&self, look: impl FnOnce(&Known) -> T) -> T {
+        look(&self.known.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits until `find` finds something in the objects, or until `deadline`.
+    pub async fn wait_for<T>(&self, deadline: Instant, mut find: impl FnMut(&Known) -> Option<T>) -> Option<T> {
+        let mut changes = self.changes.subscribe();
+        loop {
+            changes.mark_unchanged();
+            if let Some(found) = self.read(&mut find) {
+                return Some(found);
+            }
+            let look_again = (Instant::now() + LOOK_AGAIN).min(deadline);
+            // The sender lives as long as `self`; only the time can end this.
+            let _ = tokio::time::timeout_at(look_again, changes.changed()).await;
+            if Instant::now() >= deadline {
+                return self.read(&mut find);
+            }
+        }
+    }
+
+    /// Waits until what was written is in force, or stalls, or its object is gone.
+    pub async fn settled(&self, written: &Written, deadline: Instant) -> Settled {
+        let found = self.wait_for(deadline, |known| known.settled(written)).await;
+        found.unwrap_or_else(|| Settled::TimedOut { message: self.read(|known| known.message(&written.key)) })
+    }
+
+    /// Waits until an object is gone; false where it is still there at the deadline.
+    pub async fn gone(&self, key: &ObjectKey, uid: &str, deadline: Instant) -> bool {
+        let gone = |known: &Known| known.seen.get(key).is_none_or(|seen| seen.uid() != uid).then_some(());
+        self.wait_for(deadline, gone).await.is_some()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Known)) {
+        {
+            let mut known: RwLockWriteGuard<'_, Known> = self.known.write().unwrap_or_else(PoisonError::into_inner);
+            change(&mut known);
+        }
+        self.changes.send_replace(());
+    }
+}
+
+impl Known {
+    /// What is known of a written version; `None` while nothing final is.
+    fn settled(&self, written: &Written) -> Option<Settled> {
+        let Some(seen) = self.seen.get(&written.key).filter(|seen| seen.uid() == written.uid) else {
+            return Some(Settled::Gone);
+        };
+        let observed = seen.status.get("observedGeneration").and_then(Value::as_i64)?;
+        if observed < written.generation {
+            return None;
+        }
+        if let Some(stalled) = condition_of(seen, condition::STALLED).filter(|stalled| is_true(stalled)) {
+            let text = |name: &str| stalled.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+            return Some(Settled::Stalled { reason: text("reason"), message: text("message") });
+        }
+        condition_of(seen, condition::READY).filter(|ready| is_true(ready)).map(|_| Settled::InForce)
+    }
+
+    /// What the controller says of an object.
+    pub fn message(&self, key: &ObjectKey) -> String {
+        let ready = self.seen.get(key).and_then(|seen| condition_of(seen, condition::READY));
+        let said = ready.and_then(|ready| ready.get("message")).and_then(Value::as_str);
+        said.unwrap_or("the controller has not looked at it yet").to_owned()
+    }
+
+    fn absorb(&mut self, event: Event) {
+        let Dirty { subjects, seq, .. } = self.index.apply(event);
+        // Nothing is converged here, so nothing shall be kept for it.
+        for subject in subjects.keys() {
+            self.index.converged(subject, seq);
+        }
+    }
+
+    fn upsert(&mut self, object: Decoded) {
+        let Decoded { key, mut seen, event } = object;
+        if let Some(held) = self.seen.get(&key)
+            && matches!(event, Event::Undecodable(..))
+        {
+            seen.status.clone_from(&held.status);
+        }
+        self.seen.insert(key, seen);
+        self.absorb(event);
+    }
+
+    fn delete(&mut self, key: &ObjectKey) {
+        self.seen.remove(key);
+        self.absorb(Event::Delete(key.clone()));
+    }
+}
+
+impl Sink for View {
+    fn relist(&self, kind: Kind, namespace: &str, objects: Vec<Decoded>) {
+        self.change(|known| {
+            let listed: HashSet<ObjectKey> = objects.iter().map(|object| object.key.clone()).collect();
+            let in_scope = |key: &&ObjectKey| key.kind == kind && key.namespace == namespace && !listed.contains(*key);
+            let gone: Vec<ObjectKey> = known.seen.keys().filter(in_scope).cloned().collect();
+            for object in objects {
+                known.upsert(object);
+            }
+            for key in gone {
+                known.delete(&key);
+            }
+        });
+    }
+
+    fn upsert(&self, object: Decoded) {
+        self.change(|known| known.upsert(object));
+    }
+
+    fn delete(&self, key: &ObjectKey) {
+        self.change(|known| known.delete(key));
+    }
+}
+
+/// A condition of an object, by its type.
+pub fn condition_of<'a>(seen: &'a Seen, kind: &str) -> Option<&'a Value> {
+    let conditions = seen.status.get("conditions")?.as_array()?;
+    conditions.iter().find(|one| one.get("type").and_then(Value::as_str) == Some(kind))
+}
+
+fn is_true(condition: &Value) -> bool {
+    condition.get("status").and_then(Value::as_str) == Some("True")
+}
+
+/// Whether the object is ready because it is disabled or locked.
+pub fn is_off(seen: &Seen) -> bool {
+    let ready = condition_of(seen, condition::READY);
+    let why = ready.and_then(|ready| ready.get("reason")).and_then(Value::as_str);
+    matches!(why, Some(reason::DISABLED | reason::LOCKED))
+}

@@ -1,0 +1,8 @@
+//! The REST service: the real program beside the controller, MinIO and the Kubernetes API.
+
+mod golden;
+mod login;
+mod management;
+mod openapi;
+mod reads;
+mod sharing;

@@ -1,0 +1,1 @@
+//! The recorded scenarios of the legacy service.

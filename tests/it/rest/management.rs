@@ -1,0 +1,1 @@
+//! Users, groups and members, made and deleted through the API.

@@ -1,0 +1,1 @@
+//! The OpenAPI document, and clients that are generated from it.

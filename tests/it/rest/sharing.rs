@@ -1,0 +1,1 @@
+//! Folders, shared and unshared through the API.
