@@ -3,5 +3,6 @@
 mod crds;
 mod credentials;
 mod e2e;
+mod identity;
 mod minio;
 mod support;
