@@ -27,6 +27,8 @@ use serde_json::{Value, json};
 use crate::support::{
     identity::{ADMISSION, NAME, RestIdentity, TOKEN_REVIEWS, rest_kubeconfig, service_account_token},
     kube::{Cluster, tool},
+    minio::unique,
+    world::World,
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -377,6 +379,57 @@ async fn it_has_data_deleted_only_where_the_installation_says_so() {
         policies.as_ref().is_some_and(|refusal| refusal.contains("may not set spec.policies of a")),
         "{policies:?}"
     );
+}
+
+/// The controller puts finalizers, status and Secrets beside what the service writes, and both get along.
+#[tokio::test]
+async fn what_it_writes_comes_into_force_and_ends() {
+    let world = World::shared().await;
+    let identity = RestIdentity::install(Cluster::shared(), world.namespace()).await;
+    let scene = Scene::of(&identity, world.namespace()).await;
+    let (alice, group) = (unique("alice"), unique("climate"));
+    let written = [
+        ("MinioUser", alice.clone(), json!({"username": alice})),
+        ("MinioGroup", group.clone(), json!({"groupName": group, "members": [alice]})),
+        ("GroupMembership", format!("rest-{group}"), json!({"group": group, "members": []})),
+        (
+            "PathShare",
+            format!("share-{alice}"),
+            json!({
+                "path": format!("s3a://lake/homes/{alice}/data"), "owner": {"kind": "User", "name": alice}, "grants": [],
+            }),
+        ),
+    ];
+    for (kind, name, spec) in &written {
+        let object = scene.table.object(kind, name, &json!({"spec": null}));
+        let object = DynamicObject { data: json!({"spec": spec}), ..object };
+        scene.api(&scene.rest, kind).create(&PostParams::default(), &object).await.unwrap();
+        world.ready(kind, name).await;
+    }
+    let secrets: Api<Secret> = Api::namespaced(scene.rest.clone(), world.namespace());
+    let view = world.view("MinioUser", &alice).await;
+    let secret = secrets.get(view.status("/credentials/secretName").as_str().unwrap()).await.unwrap();
+    assert!(secret.data.unwrap().contains_key("AWS_SECRET_ACCESS_KEY"));
+
+    // What was read is written back whole, as programs with types do.
+    let shares = scene.api(&scene.rest, "PathShare");
+    let share = &written[3].1;
+    loop {
+        let mut found = shares.get(share).await.unwrap();
+        assert!(!found.finalizers().is_empty());
+        found.data["spec"]["grants"] = json!([{"kind": "Group", "name": group, "access": "Read"}]);
+        match shares.replace(share, &PostParams::default(), &found).await {
+            // The controller wrote a status in between.
+            Err(kube::Error::Api(status)) if status.code == 409 => {}
+            written => break drop(written.unwrap()),
+        }
+    }
+    assert_eq!(world.ready("PathShare", share).await.status("/grants/active"), 1);
+    for (kind, name, _) in written.iter().rev() {
+        scene.api(&scene.rest, kind).delete(name, &DeleteParams::default()).await.unwrap();
+        world.gone(kind, name).await;
+    }
+    assert!(world.account(&alice).await.is_none());
 }
 
 /// Two installations in one cluster, and programs that get nothing but the file.

@@ -74,9 +74,9 @@ impl<'a> RestIdentity<'a> {
         format!("system:serviceaccount:{}:{NAME}", self.pods)
     }
 
-    /// The name of its copy of an object without namespace.
+    /// The name of its copy of an object.
     pub fn copy_of(&self, name: &str) -> String {
-        format!("{name}.{}", self.home)
+        format!("{name}.{}", self.pods)
     }
 
     /// A new client under this identity.
@@ -104,17 +104,15 @@ impl<'a> RestIdentity<'a> {
         }
     }
 
-    /// Gives a name of its own to what has no namespace, because other copies are in the cluster too.
+    /// Gives all but the ServiceAccount a name of its own: other copies are in the cluster, perhaps for the same namespace.
     fn rename(&self, document: &mut Value) {
-        let rename = |name: &mut Value| *name = json!(self.copy_of(name.as_str().unwrap()));
-        if document["metadata"].get("namespace").is_none() {
-            rename(&mut document["metadata"]["name"]);
+        if document["kind"] == "ServiceAccount" {
+            return;
         }
-        if document["roleRef"]["kind"] == "ClusterRole" {
-            rename(&mut document["roleRef"]["name"]);
-        }
-        if let Some(policy) = document.pointer_mut("/spec/policyName") {
-            rename(policy);
+        for name in ["/metadata/name", "/roleRef/name", "/spec/policyName"] {
+            if let Some(name) = document.pointer_mut(name) {
+                *name = json!(self.copy_of(name.as_str().unwrap()));
+            }
         }
     }
 
