@@ -3,6 +3,7 @@
 mod crds;
 mod credentials;
 mod e2e;
+mod identity;
 mod minio;
 mod rest;
 mod support;

@@ -31,6 +31,9 @@ use kube::{
     runtime::{conditions::is_crd_established, wait::await_condition},
 };
 use minio_manager::api::schema;
+use serde_json::json;
+
+use super::minio::unique;
 
 const START_TIMEOUT: Duration = Duration::from_secs(90);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -49,11 +52,17 @@ wait
 rm -rf "$data"
 "#;
 
+/// Removes the files of the tests as soon as the standard input ends.
+const TIDY: &str = r#"trap '' INT; cat > /dev/null; rm -rf "$1""#;
+
 /// A cluster with our CRDs installed.
 pub struct Cluster {
     kubeconfig: PathBuf,
     context: String,
-    _servers: Option<Child>,
+    /// Goes with the test process, however that ends.
+    files: PathBuf,
+    is_own: bool,
+    _supervisor: Child,
 }
 
 impl Cluster {
@@ -73,8 +82,13 @@ impl Cluster {
 
     /// A new client. A client works in the runtime that it was made in only, so that each test needs its own.
     pub async fn client(&self) -> Client {
+        self.client_as(&self.kubeconfig).await
+    }
+
+    /// A new client as whoever another kubeconfig file of this cluster names.
+    pub async fn client_as(&self, kubeconfig: &Path) -> Client {
         install_crypto();
-        let kubeconfig = Kubeconfig::read_from(&self.kubeconfig).unwrap();
+        let kubeconfig = Kubeconfig::read_from(kubeconfig).unwrap();
         let options = KubeConfigOptions { context: Some(self.context.clone()), ..KubeConfigOptions::default() };
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
         config.connect_timeout = Some(REQUEST_TIMEOUT);
@@ -84,6 +98,19 @@ impl Cluster {
     /// The kubeconfig file, for programs that a test starts.
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
+    }
+
+    /// Writes a kubeconfig file for the holder of a token. It goes with the test process.
+    pub fn kubeconfig_with(&self, token: &str) -> PathBuf {
+        let mut own = serde_json::to_value(Kubeconfig::read_from(&self.kubeconfig).unwrap()).unwrap();
+        let contexts = own["contexts"].as_array_mut().unwrap();
+        contexts.retain(|context| context["name"] == json!(self.context));
+        contexts[0]["context"]["user"] = json!("token");
+        own["users"] = json!([{"name": "token", "user": {"token": token}}]);
+        let path = self.files.join(unique("kubeconfig"));
+        // JSON is YAML.
+        fs::write(&path, own.to_string()).unwrap();
+        path
     }
 
     /// A new namespace whose name starts with the prefix.
@@ -111,7 +138,9 @@ impl Cluster {
 
     fn existing(kubeconfig: PathBuf) -> Self {
         let context = Kubeconfig::read_from(&kubeconfig).unwrap().current_context.unwrap();
-        Self { kubeconfig, context, _servers: None }
+        let files = new_directory();
+        let tidy = Command::new("sh").args(["-c", TIDY, "tidy"]).arg(&files).stdin(Stdio::piped()).spawn().unwrap();
+        Self { kubeconfig, context, files, is_own: false, _supervisor: tidy }
     }
 
     async fn wait_until_ready(&self) {
@@ -130,7 +159,7 @@ impl Cluster {
 
     async fn try_ready(&self) -> Result<(), String> {
         let authority = self.kubeconfig.with_file_name("apiserver.crt");
-        if self._servers.is_some() && !authority.exists() {
+        if self.is_own && !authority.exists() {
             return Err(format!("{} is not there", authority.display()));
         }
         let request = http::Request::get("/readyz").body(Vec::new()).unwrap();
@@ -160,8 +189,7 @@ pub fn install_crypto() {
 }
 
 fn start_own() -> Cluster {
-    let data = env::temp_dir().join(format!("minio-manager-tests-{}", std::process::id()));
-    fs::create_dir_all(&data).unwrap();
+    let data = new_directory();
     let (etcd, etcd_peer, secure) = (free_port(), free_port(), free_port());
     write_flags(&data, etcd, etcd_peer, secure);
     write_service_account_keys(&data);
@@ -177,7 +205,14 @@ fn start_own() -> Cluster {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    Cluster { kubeconfig: data.join("kubeconfig"), context: "tests".to_owned(), _servers: Some(servers) }
+    let kubeconfig = data.join("kubeconfig");
+    Cluster { kubeconfig, context: "tests".to_owned(), files: data, is_own: true, _supervisor: servers }
+}
+
+fn new_directory() -> PathBuf {
+    let directory = env::temp_dir().join(format!("minio-manager-tests-{}", std::process::id()));
+    fs::create_dir_all(&directory).unwrap();
+    directory
 }
 
 /// A program: that of the variable, or the newest of those that `deploy/dev/stack tools` has built.
