@@ -18,7 +18,6 @@ use super::{Access, Declared, GrantCounts, PendingReference, common::null_as_def
     derive = "PartialEq",
     category = "minio-manager",
     shortname = "gm",
-    annotation("helm.sh/resource-policy", "keep"),
     printcolumn(name = "Group", type_ = "string", json_path = ".spec.group", description = "The MinIO group"),
     printcolumn(
         name = "Active",

@@ -23,7 +23,6 @@ use super::{
     derive = "PartialEq",
     category = "minio-manager",
     shortname = "mg",
-    annotation("helm.sh/resource-policy", "keep"),
     validation = rules::group_name_immutable(),
     validation = rules::group_name_shape(),
     validation = rules::group_name_reserved(),

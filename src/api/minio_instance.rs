@@ -23,7 +23,6 @@ pub const MINIO_INSTANCE_NAME: &str = "default";
     derive = "PartialEq",
     category = "minio-manager",
     shortname = "mi",
-    annotation("helm.sh/resource-policy", "keep"),
     printcolumn(
         name = "Endpoint",
         type_ = "string",

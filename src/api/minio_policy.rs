@@ -22,7 +22,6 @@ use super::{
     derive = "PartialEq",
     category = "minio-manager",
     shortname = "mp",
-    annotation("helm.sh/resource-policy", "keep"),
     validation = rules::policy_name_immutable(),
     validation = rules::policy_name_shape(),
     validation = rules::policy_name_derived(),

@@ -23,7 +23,6 @@ use super::{
     derive = "PartialEq",
     category = "minio-manager",
     shortname = "mu",
-    annotation("helm.sh/resource-policy", "keep"),
     validation = rules::username_immutable(),
     validation = rules::username_shape(),
     validation = rules::username_reserved(),

@@ -21,7 +21,6 @@ use super::{
     derive = "PartialEq",
     category = "minio-manager",
     shortname = "ps",
-    annotation("helm.sh/resource-policy", "keep"),
     printcolumn(name = "Path", type_ = "string", json_path = ".spec.path", description = "The shared path"),
     printcolumn(name = "Owner", type_ = "string", json_path = ".spec.owner.name", description = "Whose path it is"),
     printcolumn(

@@ -7,7 +7,6 @@ use axum::http::{Method, StatusCode};
 use axum::routing::{get, post};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
-use kube::ResourceExt;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -245,18 +244,14 @@ async fn is_of(call: &Call, name: &str, user: &UserName) -> Result<bool, ApiErro
 /// 400/20030 for an unknown or disabled user, 503/20050 where it takes too long.
 pub async fn rotate(call: &Call, user: &UserName, revoke: bool) -> Result<(), ApiError> {
     ensure_user(call, user, false).await?;
-    let key = call.app.view.read(|known| known.index.user(user).map(|declared| declared.meta.key.clone()));
-    let key = key.ok_or_else(|| ApiError::user(format!("User {user} not found")))?;
+    let unknown = || ApiError::user(format!("User {user} not found"));
+    let held = |known: &Known| known.index.user(user).map(|held| (held.meta.key.clone(), held.meta.uid.clone()));
+    let (key, uid) = call.app.view.read(held).ok_or_else(unknown)?;
     let value = format!("{}-{:08x}", Timestamp::now(), rand::random::<u32>());
     let (name, handled) =
         if revoke { (annotation::REVOKE, "lastHandledRevoke") } else { (annotation::ROTATE, "lastHandledRotate") };
-    let changed = call.app.editor.change::<MinioUser>(call, &key.name, |object| {
-        object.annotations_mut().insert(name.to_owned(), value.clone());
-        Ok(true)
-    });
-    let Changed::Done(_, written) = changed.await? else {
-        return Err(ApiError::user(format!("User {user} not found")));
-    };
+    let changed = call.app.editor.annotate::<MinioUser>(call, &key.name, &uid, name, &value).await?;
+    let Changed::Done(_, written) = changed else { return Err(unknown()) };
     let acknowledged = |known: &Known| {
         let seen = known.seen.get(&key).filter(|seen| seen.uid() == written.uid)?;
         let said = seen.status.get("credentials")?.get(handled)?.as_str()?;

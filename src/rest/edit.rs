@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{DeleteParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client, Resource};
+use serde_json::json;
 
 use super::app::Call;
 use super::error::ApiError;
@@ -17,6 +18,8 @@ use crate::kubernetes::{Error, Watched, call, key_of};
 
 /// How often a change is made again on a newer version before the call gives up.
 const TRIES: u32 = 12;
+/// What an admission policy's reason follows in the message of a refusal.
+const DENIED: &str = "denied request:";
 /// The longest pause before the next try.
 const LONGEST_PAUSE_MS: u64 = 120;
 
@@ -112,6 +115,31 @@ impl Editor {
         Err(ApiError::unavailable("The object is being changed by many callers at once; try again"))
     }
 
+    /// Sets an annotation, on an object of anybody; the answer is the version that it has then.
+    ///
+    /// # Errors
+    /// The Kubernetes API is away or refuses.
+    pub async fn annotate<K: Watched>(
+        &self,
+        by: &Call,
+        name: &str,
+        uid: &str,
+        key: &str,
+        value: &str,
+    ) -> Result<Changed<K>, ApiError> {
+        let patch = json!({"metadata": {"uid": uid, "annotations": {key: value}}});
+        let params = PatchParams { field_manager: Some(field_manager::REST.to_owned()), ..PatchParams::default() };
+        match call("annotate", name, self.api::<K>().patch(name, &params, &Patch::Merge(&patch))).await {
+            Ok(made) => {
+                let written = written(&made);
+                by.wrote(&written);
+                Ok(Changed::Done(made, written))
+            }
+            Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(Changed::Absent),
+            Err(error) => Err(refused(error)),
+        }
+    }
+
     /// Deletes the object with this uid; false where it was gone already.
     ///
     /// # Errors
@@ -148,6 +176,10 @@ fn refused(error: Error) -> ApiError {
                 tracing::info!(message = status.message, "the Kubernetes API refused an object");
                 ApiError::plain(axum::http::StatusCode::BAD_REQUEST, status.message.clone())
             }
+            kube::Error::Api(status) if status.code == 403 => match status.message.split_once(DENIED) {
+                Some((_, why)) => ApiError::governance(why.trim()),
+                None => error.into(),
+            },
             _ => error.into(),
         },
         _ => error.into(),

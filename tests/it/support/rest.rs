@@ -14,6 +14,7 @@ use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use super::{
+    identity::rest_kubeconfig,
     kube::Cluster,
     minio::unique,
     product::Setup,
@@ -31,7 +32,7 @@ pub struct ServiceSetup {
     pub arguments: Vec<String>,
     /// Who may call, beside those that [`Service::person`] knows by themselves: name and whether an administrator.
     pub people: Vec<(String, bool)>,
-    /// The kubeconfig; the cluster's own where none is given.
+    /// The kubeconfig; that of the identity in `deploy/kubernetes/rest/` where none is given.
     pub kubeconfig: Option<PathBuf>,
 }
 
@@ -94,7 +95,10 @@ impl Service {
         let entry = |(user, admin): &(String, bool)| json!({"token": token(user), "user": user, "admin": admin});
         let entries: Vec<Value> = setup.people.iter().map(entry).collect();
         fs::write(&tokens, json!({ "tokens": entries }).to_string()).unwrap();
-        let kubeconfig = setup.kubeconfig.clone().unwrap_or_else(|| Cluster::shared().kubeconfig().to_owned());
+        let kubeconfig = match &setup.kubeconfig {
+            Some(kubeconfig) => kubeconfig.clone(),
+            None => rest_kubeconfig(Cluster::shared(), world.namespace()).await,
+        };
         let mut command = Command::new(env!("CARGO_BIN_EXE_minio-manager"));
         command
             .arg("rest")
