@@ -102,8 +102,9 @@ async fn run(engine: &Engine, subject: &Subject, urgency: Urgency, sequence: &mu
     apply(engine, subject, &plan, urgency).await?;
     report.changes = plan.changes.len();
     report.documents = Some(measure(engine, &desired));
-    if let Some(owner) = owner.as_ref().filter(|_| !report.held_back) {
-        if !is_deleting(owner) && !engine.state().awaits(&report) {
+    // What waits to be taken away holds up the end of an object, and nobody's key.
+    if let Some(owner) = owner.as_ref().filter(|owner| !report.held_back || !is_deleting(owner)) {
+        if !is_deleting(owner) && !report.held_back && !engine.state().awaits(&report) {
             engine.in_force(subject, *sequence);
         }
         settle(engine, subject, &desired, owner, &mut report).await?;

@@ -253,7 +253,8 @@ impl Run<'_> {
     async fn trim_keys(&mut self) -> Result<(), Error> {
         let owner = self.calls.owner;
         let keys = mark::living(self.calls.keys().await?, &owner.uid, self.now);
-        let current = self.current().or(owner.last.as_ref().map(|last| &last.access_key));
+        let current = self.situation.secret.ours().and_then(|secret| secret.key.as_ref()).map(|key| &key.access_key);
+        let current = current.or(owner.last.as_ref().map(|last| &last.access_key));
         let kept = keys.iter().find(|key| Some(&key.access_key) == current).or(keys.last());
         for key in keys.iter().filter(|key| Some(*key) != kept) {
             self.calls.delete_key(&key.access_key).await?;
@@ -266,7 +267,8 @@ impl Run<'_> {
     /// Sessions first: none of them may outlive the keys.
     async fn revoke_keys(&mut self) -> Result<(), Error> {
         self.calls.revoke_sessions().await?;
-        let kept = self.current().filter(|_| self.calls.owner.enabled);
+        let in_secret = self.situation.secret.ours().and_then(|secret| secret.key.as_ref());
+        let kept = in_secret.filter(|key| !self.calls.owner.is_revoked(key)).map(|key| &key.access_key);
         let mut ended = 0;
         for key in self.calls.keys().await?.iter().filter(|key| Some(&key.access_key) != kept) {
             self.calls.delete_key(&key.access_key).await?;
@@ -276,11 +278,6 @@ impl Run<'_> {
         self.situation.revoked = true;
         self.situation.trimmed = true;
         Ok(())
-    }
-
-    /// The id of the key in the Secret.
-    fn current(&self) -> Option<&String> {
-        Some(&self.situation.secret.ours()?.key.as_ref()?.access_key)
     }
 
     async fn write_pending(&mut self) -> Result<(), Error> {

@@ -199,7 +199,7 @@ pub enum Step {
     ProbeKey,
     /// Delete the older of our keys, where two live.
     TrimKeys,
-    /// End every session and every key, ours and foreign, but the one in the Secret; that one too for a disabled user.
+    /// End every session and every key, ours and foreign, but the one in the Secret if it was made for this revocation.
     RevokeKeys,
     /// Generate a pair and write it to the pending Secret.
     WritePending,
@@ -232,6 +232,10 @@ pub(super) fn next(owner: &KeyOwner, situation: &Situation, now: Timestamp) -> R
     }
     match (&situation.pending, &situation.secret) {
         (Seen::Unread, _) | (_, Seen::Unread) => Ok(Step::ReadSecrets),
+        // Nobody gets a new key here; the old ones end all the same.
+        (Seen::Foreign(_), _) | (_, Seen::Foreign(_)) if owner.owes_revocation() && !situation.revoked => {
+            Ok(Step::RevokeKeys)
+        }
         (Seen::Foreign(holder), _) => Err(conflict(owner, pending_name(&owner.secret_name), holder)),
         (_, Seen::Foreign(holder)) => Err(conflict(owner, owner.secret_name.clone(), holder)),
         (Seen::Ours(pending), secret) => Ok(resume(owner, pending, secret.ours(), situation.progress, now)),

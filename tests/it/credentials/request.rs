@@ -219,3 +219,37 @@ async fn a_disabled_user_is_revoked_at_once_and_rotated_when_enabled() {
     assert_eq!(stage.owner.handled, stage.owner.requests);
     assert_eq!(stage.steps(Check::Watched, now()).await, [Step::Finish]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_is_disabled_between_the_new_key_and_the_end_of_the_old_ones_keeps_the_new_one() {
+    let mut stage = Stage::set().await;
+    stage.handle().await;
+    let (old, user) = (stage.pair().await, stage.owner.user.to_string());
+    stage.ask(None, Some("stolen"));
+    assert_eq!(stage.crash_after(6).await, Some(Step::WriteSecret));
+    let new = stage.pair().await;
+    stage.root.set_user_status(&user, false).await.unwrap();
+    stage.owner.enabled = false;
+    stage.handle().await;
+    stage.root.set_user_status(&user, true).await.unwrap();
+    stage.owner.enabled = true;
+    assert!(stage.works(&new).await && !stage.works(&old).await);
+    assert_eq!(stage.handle().await.access_key, new.access_key);
+    assert_eq!(stage.key_ids().await, BTreeSet::from([stage.assert_good().await.access_key]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_in_the_way_keeps_no_key_alive() {
+    let mut stage = Stage::set().await;
+    let name = stage.owner.secret_name.clone();
+    stage.handle().await;
+    let (old, foreign) = (stage.pair().await, stage.foreign_key().await);
+    stage.delete_secret(&name).await;
+    let in_the_way = stage.foreign(&name).await;
+    stage.relist().await;
+    stage.ask(None, Some("stolen"));
+    let error = stage.ensure().await.unwrap_err();
+    assert_eq!(error.reason(), "SecretConflict");
+    assert!(!stage.works(&old).await && !stage.works(&foreign).await);
+    assert_eq!(stage.secret().await, Some(in_the_way));
+}

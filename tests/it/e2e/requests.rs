@@ -3,16 +3,20 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
+use kube::Api;
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
+use minio_manager::api::PathShare;
 use minio_manager::minio::{Credentials, NewAccessKey};
 use serde_json::json;
 
 use crate::support::{
+    kube::Cluster,
     minio::unique,
     product::Setup,
     random::Random,
     s3::{Caller, Try},
     sts::Session,
-    world::{Person, View, World, user},
+    world::{Person, View, World, grant, share, user},
 };
 
 const HANDLED_ROTATE: &str = "/credentials/lastHandledRotate";
@@ -289,4 +293,33 @@ async fn a_request_is_answered_in_about_the_time_of_a_new_key() {
     let asked = |call: &str| metrics.requests(&[call]) - before.requests(&[call]);
     assert_eq!((asked("add-service-account"), asked("list-service-accounts"), asked("probe")), (1, 1, 1));
     assert_eq!(metrics.all_requests() - before.all_requests(), 3, "nothing else is asked of MinIO");
+}
+
+#[tokio::test]
+async fn what_must_not_be_taken_away_yet_holds_up_nobodys_key() {
+    let world = World::own(Setup::default()).await;
+    let [alice, bob] = world.users(["alice", "bob"]).await;
+    let (given, unread) = (unique("given"), unique("unread"));
+    world.apply(&share(&given, &bob.home("exp"), &format!("grants: [{}]", grant(&alice.name, "Read")))).await;
+    world.ready("PathShare", &given).await;
+    // The API server takes a time that this program cannot hold, so that nobody knows what the share gives.
+    world.product().kill();
+    let grants = format!("grants: [{}]", grant(&alice.name, "Read"));
+    world.apply(&share(&unread, &bob.home("other"), &grants)).await;
+    let shares = ApiResource::erase::<PathShare>(&());
+    let shares = Api::<DynamicObject>::namespaced_with(Cluster::shared().client().await, world.namespace(), &shares);
+    let status = Patch::Merge(json!({"status": {"nextExpiry": "9999-12-31T23:59:59Z"}}));
+    shares.patch_status(&unread, &PatchParams::default(), &status).await.unwrap();
+    world.product().launch();
+    world.stalled("PathShare", &unread, "InvalidDocument").await;
+    world.delete("PathShare", &given).await;
+    world.annotate("MinioUser", &alice.name, "revoke", Some("1")).await;
+    world.observed("MinioUser", &alice.name, "it is revoked", |view| view.status(HANDLED_REVOKE) == "1").await;
+    let file = bob.home("exp/file");
+    world.seed(&[&file]).await;
+    assert_eq!(alice.status(Try::Get, &file).await, 403, "the former key is dead");
+    assert!(world.caller(&alice.secret).await.may(Try::Get, &file).await, "and the share is still in force");
+    world.delete_and_wait("PathShare", &unread).await;
+    world.gone("PathShare", &given).await;
+    world.person(&alice.name).await.expect(&file, "").await;
 }

@@ -198,6 +198,16 @@ fn secrets_of_others_are_left_alone() {
 }
 
 #[test]
+fn keys_are_revoked_although_the_secret_of_somebody_else_is_in_the_way() {
+    let owner = KeyOwner { requests: KeyRequests { rotate: None, revoke: Some("1".into()) }, ..owner() };
+    let foreign = Seen::Foreign("Deployment web".into());
+    for situation in [Situation { secret: foreign.clone(), ..calm() }, Situation { pending: foreign, ..calm() }] {
+        assert_eq!(next(&owner, &situation, now()).expect("a step"), Step::RevokeKeys);
+        next(&owner, &Situation { revoked: true, ..situation }, now()).expect_err("a conflict");
+    }
+}
+
+#[test]
 fn a_disabled_user_gets_nothing_new_and_loses_nothing() {
     let owner = KeyOwner { enabled: false, ..owner() };
     let disabled = |situation: Situation| next(&owner, &situation, at("2026-02-01T00:00:00Z")).expect("no conflict");
