@@ -11,9 +11,10 @@ pub mod annotation {
     pub const PAUSED: &str = "paused";
     /// On a user, group, share or key: takes its access away whatever the spec says. The value is the reason.
     pub const LOCK: &str = "minio-manager.io/lock";
-    /// On a user: a new value issues a new key; the former one lives on for the overlap.
+    /// On a user: a new value issues a new key; the former one lives on for the overlap. While the user is disabled, it waits.
     pub const ROTATE: &str = "minio-manager.io/rotate";
-    /// On a user: a new value issues a new key, and ends every other key and session at once.
+    /// On a user: a new value issues a new key, and ends every other key and session at once. While the user is disabled, all
+    /// keys end, and the new one comes when the user is enabled.
     pub const REVOKE: &str = "minio-manager.io/revoke";
     /// On an object under deletion: [`TRUE`] lets it go although MinIO could not be cleaned.
     pub const FORCE_DELETE: &str = "minio-manager.io/force-delete";

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::api::meta::reason;
 use crate::api::{AdoptionPolicy, Origin};
-use crate::iam::declared::{Body, Declared};
+use crate::iam::declared::{Body, Declared, KeyRequests};
 use crate::iam::desired::{Desired, Fate};
 use crate::iam::names::DocumentName;
 use crate::iam::observed::{Documents, Observed};
@@ -18,6 +18,9 @@ use super::outcome::Failure;
 /// Decides on the origin and writes finalizer and origin, unless both are there.
 pub async fn claim(engine: &Engine, subject: &Subject, desired: &Desired, owner: &Declared) -> Result<(), Failure> {
     let needs_finalizer = !owner.meta.finalizer;
+    // What an object asks of its key when it comes has no key to speak of: it counts as handled.
+    let is_new = owner.meta.origin.is_none();
+    let handled = if is_new { owner.meta.requests.clone() } else { KeyRequests::default() };
     let origin = match owner.meta.origin {
         Some(_) if !needs_finalizer => return Ok(()),
         Some(origin) => origin,
@@ -32,7 +35,7 @@ pub async fn claim(engine: &Engine, subject: &Subject, desired: &Desired, owner:
     let gone = || Failure::transient("the object went away before anything was done for it");
     let seen = engine.state().seen.get(key).cloned().ok_or_else(gone)?;
     engine.objects.add_finalizer(key, &seen).await?.ok_or_else(gone)?;
-    let recorded = engine.objects.write_origin(key, &seen, subject_name(subject), origin).await?;
+    let recorded = engine.objects.write_origin(key, &seen, subject_name(subject), origin, handled).await?;
     engine.answer(decode_dynamic(key.kind, recorded.ok_or_else(gone)?));
     Ok(())
 }

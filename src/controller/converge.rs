@@ -20,12 +20,12 @@ use crate::minio;
 use crate::telemetry::{AuditLine, audit, metrics};
 
 use super::claim::claim;
-use super::credentials::Issued;
 use super::engine::{Engine, State};
+use super::keys::{self, Keys};
 use super::observe::{learn_policies, policy_holders, read_until_known};
 use super::outcome::{Failure, Outcome, Report, Retry, backoff};
 use super::queue::Urgency;
-use super::{keys, workspace};
+use super::workspace;
 
 /// Takes subjects from the queue, one at a time, until `stop`; what was begun is finished.
 pub async fn work(engine: Arc<Engine>, stop: CancellationToken) {
@@ -102,8 +102,9 @@ async fn run(engine: &Engine, subject: &Subject, urgency: Urgency, sequence: &mu
     apply(engine, subject, &plan, urgency).await?;
     report.changes = plan.changes.len();
     report.documents = Some(measure(engine, &desired));
-    if let Some(owner) = owner.as_ref().filter(|_| !report.held_back) {
-        if !is_deleting(owner) && !engine.state().awaits(&report) {
+    // What waits to be taken away holds up the end of an object, and nobody's key.
+    if let Some(owner) = owner.as_ref().filter(|owner| !report.held_back || !is_deleting(owner)) {
+        if !is_deleting(owner) && !report.held_back && !engine.state().awaits(&report) {
             engine.in_force(subject, *sequence);
         }
         settle(engine, subject, &desired, owner, &mut report).await?;
@@ -314,16 +315,16 @@ async fn settle(
         workspace::remove(engine, owner, fate_of(desired)).await?;
         return keys::retire(engine, owner).await;
     }
-    let (folders, issued) = tokio::join!(workspace::lay_out(engine, subject, owner), issue(engine, desired, owner));
+    let (folders, keys) = tokio::join!(workspace::lay_out(engine, subject, owner), issue(engine, desired, owner));
     if let Err(failure) = folders {
         unfinished(engine, subject, report, failure);
     }
-    match issued {
-        Ok(issued) => {
-            if let Some(issued) = &issued {
-                schedule_renewal(engine, subject, issued.next_rotation_at);
+    match keys {
+        Ok(keys) => {
+            if let Some(issued) = keys.as_ref().and_then(|keys| keys.issued.as_ref()) {
+                schedule_visit(engine, subject, issued.next_visit_at());
             }
-            report.credentials = issued;
+            report.keys = keys;
         }
         Err(failure) => unfinished(engine, subject, report, failure),
     }
@@ -331,14 +332,14 @@ async fn settle(
 }
 
 /// The key of a user; groups and policies have none.
-async fn issue(engine: &Engine, desired: &Desired, owner: &Declared) -> Result<Option<Issued>, Failure> {
+async fn issue(engine: &Engine, desired: &Desired, owner: &Declared) -> Result<Option<Keys>, Failure> {
     match desired {
         Desired::User(user) => keys::ensure(engine, owner, user).await,
         Desired::Everyone(_) | Desired::Policy(_) | Desired::Group(_) => Ok(None),
     }
 }
 
-fn schedule_renewal(engine: &Engine, subject: &Subject, at: Timestamp) {
+fn schedule_visit(engine: &Engine, subject: &Subject, at: Timestamp) {
     let wait = Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default();
     engine.subjects.push(subject.clone(), Urgency::Normal, wait.max(Duration::from_secs(1)));
 }

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::CredentialsSpec;
 use crate::iam::check::carries_admin_actions;
-use crate::iam::declared::{Body, Declared, UserDecl};
+use crate::iam::declared::{Body, Declared, KeyRequests, UserDecl};
 use crate::iam::desired::Desired;
 use crate::iam::desired::DesiredUser;
 use crate::iam::document::{Document, Effect, Statement};
@@ -20,20 +20,29 @@ use super::engine::{Engine, Settings, State};
 use super::observe::read_until_known;
 use super::outcome::Failure;
 
-/// Sees to it that the user's Secret holds a working key; `None` for a disabled user without one.
-pub async fn ensure(engine: &Engine, owner: &Declared, user: &DesiredUser) -> Result<Option<Issued>, Failure> {
+/// How it stands with the keys of a user.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// The published key; none while the user is disabled and has no key, or none that was not revoked.
+    pub issued: Option<Issued>,
+    /// Which requests have been handled.
+    pub handled: KeyRequests,
+}
+
+/// Sees to it that the user's Secret holds a working key, and that what was asked of it is done.
+pub async fn ensure(engine: &Engine, owner: &Declared, user: &DesiredUser) -> Result<Option<Keys>, Failure> {
     learn_attachments(engine, user).await?;
     let Some(key_owner) = key_owner(engine, owner, Some(user))? else { return Ok(None) };
     // A restart trusts no memory: the first look at every key is a real one.
     let check = if engine.state().proven.contains(&owner.meta.uid) { Check::Watched } else { Check::Proven };
-    let issued = engine.issuer.ensure(&key_owner, check, Urgency::Routine, Timestamp::now()).await?;
+    let issued = engine.issuer.ensure(&key_owner, check, key_owner.urgency(), Timestamp::now()).await?;
     if issued.is_some() {
         engine.state().proven.insert(owner.meta.uid.clone());
     }
     if let Some(issued) = issued.as_ref().filter(|issued| issued.changed) {
         tracing::info!(user = %user.name, secret = issued.secret_name, expires = %issued.expires_at, "key published");
     }
-    Ok(issued)
+    Ok(Some(Keys { issued, handled: key_owner.handled_by_a_run() }))
 }
 
 /// Takes away the Secrets of an object that goes, and the keys that were issued for it.
@@ -64,6 +73,8 @@ fn key_owner(engine: &Engine, owner: &Declared, user: Option<&DesiredUser>) -> R
         session_policy,
         enabled,
         last: recorded(engine, owner),
+        requests: owner.meta.requests.clone(),
+        handled: handled(engine, owner),
     }))
 }
 
@@ -77,6 +88,14 @@ fn recorded(engine: &Engine, owner: &Declared) -> Option<Recorded> {
     let credentials = state.seen.get(&owner.meta.key)?.status.get("credentials")?;
     let text = |name: &str| credentials.get(name)?.as_str().map(str::to_owned);
     Some(Recorded { secret_name: text("secretName")?, access_key: text("accessKey")? })
+}
+
+/// What the status calls done.
+fn handled(engine: &Engine, owner: &Declared) -> KeyRequests {
+    let state = engine.state();
+    let credentials = state.seen.get(&owner.meta.key).and_then(|seen| seen.status.get("credentials"));
+    let text = |name: &str| credentials?.get(name)?.as_str().map(str::to_owned);
+    KeyRequests { rotate: text("lastHandledRotate"), revoke: text("lastHandledRevoke") }
 }
 
 /// Whether the account may sign in, and what its keys must be confined to.

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::api;
 use crate::api::meta::{FINALIZER, field_manager};
+use crate::iam::declared::KeyRequests;
 use crate::iam::subject::{Kind, ObjectKey};
 use crate::kubernetes::{Error, Seen, call, resource};
 
@@ -117,8 +118,8 @@ impl Objects {
         }
     }
 
-    /// Records, before the first side effect, under which name the object acts and whether it made what bears that name.
-    /// Answers the object as it is then, `None` where it is gone.
+    /// Records, before the first side effect, under which name the object acts, whether it made what bears that name, and
+    /// which requests for its key are none because they came with it. Answers the object as it is then, `None` where it is gone.
     ///
     /// # Errors
     /// The answer of the API server.
@@ -128,6 +129,7 @@ impl Objects {
         seen: &Seen,
         name: &str,
         origin: api::Origin,
+        handled: KeyRequests,
     ) -> Result<Option<DynamicObject>, Error> {
         let field = match key.kind {
             Kind::MinioUser => "username",
@@ -135,7 +137,13 @@ impl Objects {
             Kind::MinioPolicy => "policyName",
             Kind::GroupMembership | Kind::PathShare => return Ok(None),
         };
-        match self.patch_status(key, seen, json!({field: name, "origin": origin})).await {
+        let mut status = json!({field: name, "origin": origin});
+        for (field, value) in [("lastHandledRotate", handled.rotate), ("lastHandledRevoke", handled.revoke)] {
+            if let Some(value) = value.filter(|_| key.kind == Kind::MinioUser) {
+                status["credentials"][field] = value.into();
+            }
+        }
+        match self.patch_status(key, seen, status).await {
             Ok(object) => Ok(Some(object)),
             Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(None),
             Err(error) => Err(error),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::api::meta::reason;
 use crate::controller::credentials;
+use crate::controller::keys::Keys;
 use crate::iam::names::{DocumentName, UserName};
 use crate::kubernetes;
 use crate::minio;
@@ -99,8 +100,8 @@ pub struct Report {
     pub kept: Vec<String>,
     /// How many documents the subject has, and their size in bytes; `None` where nothing was done.
     pub documents: Option<(usize, usize)>,
-    /// The published key, for users.
-    pub credentials: Option<credentials::Issued>,
+    /// The keys, for users that were seen to.
+    pub keys: Option<Keys>,
     /// Why folders or keys are not ready although the rest is in force.
     pub unfinished: Option<Failure>,
     /// How often in a row folders or keys were tried in vain.

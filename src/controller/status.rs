@@ -158,11 +158,18 @@ fn documents(inputs: &Inputs<'_>) -> Option<DocumentSummary> {
     Some(DocumentSummary { count: i64::try_from(count).ok()?, bytes: i64::try_from(bytes).ok()? })
 }
 
-/// What the status shows of the key: what was issued, else what it showed before.
+/// What the status shows of the key: what was issued and handled, else what it showed before.
 fn credentials(inputs: &Inputs<'_>) -> Option<CredentialsStatus> {
     let before: Option<CredentialsStatus> =
         inputs.seen.status.get("credentials").and_then(|held| serde_json::from_value(held.clone()).ok());
-    let Some(issued) = report(inputs).and_then(|report| report.credentials.as_ref()) else { return before };
+    let Some(keys) = report(inputs).and_then(|report| report.keys.as_ref()) else { return before };
+    let before = before.unwrap_or_default();
+    let handled = CredentialsStatus {
+        last_handled_rotate: keys.handled.rotate.clone().or(before.last_handled_rotate),
+        last_handled_revoke: keys.handled.revoke.clone().or(before.last_handled_revoke),
+        ..CredentialsStatus::default()
+    };
+    let Some(issued) = &keys.issued else { return (handled != CredentialsStatus::default()).then_some(handled) };
     Some(CredentialsStatus {
         secret_name: Some(issued.secret_name.clone()),
         access_key: Some(issued.access_key.clone()),
@@ -170,7 +177,7 @@ fn credentials(inputs: &Inputs<'_>) -> Option<CredentialsStatus> {
         expires_at: Some(Time(issued.expires_at)),
         next_rotation_at: Some(Time(issued.next_rotation_at)),
         previous_expires_at: issued.previous_expires_at.map(Time),
-        ..before.unwrap_or_default()
+        ..handled
     })
 }
 
@@ -345,9 +352,16 @@ fn credentials_remark(inputs: &Inputs<'_>) -> Option<Remark> {
         if let Some(failure) = &report.unfinished {
             return remark(Said::new(failure.reason, failure.message.clone()), false);
         }
-        if let Some(issued) = &report.credentials {
-            let message = format!("Secret {} holds a proven key", issued.secret_name);
-            return remark(Said::new(reason::CONVERGED, message), true);
+        match report.keys.as_ref().map(|keys| &keys.issued) {
+            Some(Some(issued)) => {
+                let message = format!("Secret {} holds a proven key", issued.secret_name);
+                return remark(Said::new(reason::CONVERGED, message), true);
+            }
+            Some(None) => {
+                let message = "there is no key, and a disabled user gets none";
+                return remark(Said::new(reason::DISABLED, message), false);
+            }
+            None => {}
         }
     }
     let held = previous(inputs.seen).into_iter().find(|held| held.type_ == condition::CREDENTIALS_READY)?;

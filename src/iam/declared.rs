@@ -119,6 +119,31 @@ pub struct Meta {
     pub force_delete: bool,
     /// The uid to which the status has bound it: of a share's owner, of a membership's group.
     pub bound_uid: Option<String>,
+    /// What the rotate and revoke annotations ask for.
+    pub requests: KeyRequests,
+}
+
+/// What is asked of the key of a user: each request is a value that somebody made up, and a new value is a new request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyRequests {
+    /// A new key; the former one lives on for the overlap.
+    pub rotate: Option<String>,
+    /// A new key, and the end of every other key and session.
+    pub revoke: Option<String>,
+}
+
+impl KeyRequests {
+    fn of(object: &impl Requests) -> Self {
+        Self { rotate: object.rotate_request(), revoke: object.revoke_request() }
+    }
+
+    /// These requests, and those of `earlier` where there is none.
+    pub fn or(&self, earlier: &Self) -> Self {
+        Self {
+            rotate: self.rotate.as_ref().or(earlier.rotate.as_ref()).cloned(),
+            revoke: self.revoke.as_ref().or(earlier.revoke.as_ref()).cloned(),
+        }
+    }
 }
 
 /// An object that cannot be decoded. Its metadata can be read nevertheless: it may be under deletion, or locked.
@@ -140,6 +165,8 @@ pub struct Undecodable {
     pub paused: bool,
     /// Whether the force-delete annotation is set.
     pub force_delete: bool,
+    /// What the rotate and revoke annotations ask for.
+    pub requests: KeyRequests,
 }
 
 impl Undecodable {
@@ -155,6 +182,7 @@ impl Undecodable {
             lock: object.lock().map(str::to_owned),
             paused: object.is_paused(),
             force_delete: object.is_force_delete(),
+            requests: KeyRequests::of(&object),
         }
     }
 
@@ -171,6 +199,7 @@ impl Undecodable {
         meta.lock.clone_from(&self.lock);
         meta.paused = self.paused;
         meta.force_delete = self.force_delete;
+        meta.requests.clone_from(&self.requests);
         Some(declared)
     }
 }
@@ -504,6 +533,7 @@ fn meta_of(object: &impl api::Declared, kind: Kind) -> Meta {
         paused: object.is_paused(),
         force_delete: object.is_force_delete(),
         bound_uid: None,
+        requests: KeyRequests::of(object),
     }
 }
 

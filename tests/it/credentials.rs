@@ -3,5 +3,6 @@
 mod crash;
 mod issue;
 mod keep;
+mod request;
 mod stage;
 mod watch;

@@ -14,6 +14,7 @@ mod modes;
 mod policies;
 mod process;
 mod references;
+mod requests;
 mod restart;
 mod scale;
 mod shares;

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
 
 use super::{IssuedKey, KeyOwner, SecretFacts, Template, secret};
+use crate::iam::declared::KeyRequests;
 use crate::iam::names::UserName;
 use crate::minio::Credentials;
 
@@ -24,6 +25,8 @@ pub(super) fn owner() -> KeyOwner {
         session_policy: None,
         enabled: true,
         last: None,
+        requests: KeyRequests::default(),
+        handled: KeyRequests::default(),
     }
 }
 
@@ -39,6 +42,7 @@ pub(super) fn key() -> IssuedKey {
         expires_at: at("2026-01-03T00:00:00Z"),
         previous_expires_at: None,
         session_policy: None,
+        made_for: KeyRequests::default(),
     }
 }
 

@@ -105,6 +105,7 @@ impl Issuer {
             server: KeyOnServer::Unchecked,
             read: false,
             trimmed: false,
+            revoked: false,
             former,
         }
     }
@@ -186,11 +187,12 @@ impl Run<'_> {
             Step::ReadSecrets => self.read_secrets().await?,
             Step::ProbeKey => self.probe_key().await?,
             Step::TrimKeys => self.trim_keys().await?,
+            Step::RevokeKeys => self.revoke_keys().await?,
             Step::WritePending => self.write_pending().await?,
             Step::ProbePending => self.probe_pending().await?,
             Step::CreateKey => self.create_key().await?,
-            Step::WriteSecret => self.write_secret(self.pair.clone()).await?,
-            Step::RewriteSecret => self.write_secret(self.live.as_ref().and_then(IssuedKey::read)).await?,
+            Step::WriteSecret => self.publish().await?,
+            Step::RewriteSecret => self.rewrite_secret().await?,
             Step::RemovePending => self.remove_pending().await?,
             Step::DiscardPending => self.discard_pending().await?,
             Step::RemoveFormer(name) => self.remove_former(name).await?,
@@ -199,10 +201,10 @@ impl Run<'_> {
         Ok(step)
     }
 
-    /// What is in force now.
+    /// What is in force now; none where a disabled user has no key, or none that was not revoked.
     pub fn issued(&self) -> Option<Issued> {
         let owner = self.calls.owner;
-        let key = self.situation.secret.ours()?.key.as_ref()?;
+        let key = self.situation.secret.ours()?.key.as_ref().filter(|key| !owner.is_revoked(key))?;
         Some(Issued {
             secret_name: owner.secret_name.clone(),
             access_key: key.access_key.clone(),
@@ -262,6 +264,22 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Sessions first: none of them may outlive the keys.
+    async fn revoke_keys(&mut self) -> Result<(), Error> {
+        self.calls.revoke_sessions().await?;
+        let in_secret = self.situation.secret.ours().and_then(|secret| secret.key.as_ref());
+        let kept = in_secret.filter(|key| !self.calls.owner.is_revoked(key)).map(|key| &key.access_key);
+        let mut ended = 0;
+        for key in self.calls.keys().await?.iter().filter(|key| Some(&key.access_key) != kept) {
+            self.calls.delete_key(&key.access_key).await?;
+            ended += 1;
+        }
+        tracing::info!(user = %self.calls.owner.user, keys = ended, "all other keys and all sessions have been ended");
+        self.situation.revoked = true;
+        self.situation.trimmed = true;
+        Ok(())
+    }
+
     async fn write_pending(&mut self) -> Result<(), Error> {
         let owner = self.calls.owner;
         let key = IssuedKey {
@@ -271,6 +289,7 @@ impl Run<'_> {
             expires_at: steps::expiration(owner, self.now),
             previous_expires_at: self.previous_expires_at,
             session_policy: owner.session_policy_fingerprint(),
+            made_for: owner.wanted(),
         };
         match self.calls.create(secret::pending(owner, &key)).await? {
             Some(secret) => {
@@ -309,6 +328,32 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// The overlap begins when people can have the new key. A pair that nobody has had yet is the new key that is asked for,
+    /// whatever it was made for.
+    async fn publish(&mut self) -> Result<(), Error> {
+        let owner = self.calls.owner;
+        let key = self.pair.clone().map(|pair| IssuedKey {
+            previous_expires_at: pair
+                .previous_expires_at
+                .filter(|_| !owner.owes_revocation())
+                .map(|end| steps::end_of_previous(owner, end, self.now)),
+            made_for: owner.wanted(),
+            ..pair
+        });
+        self.write_secret(key).await?;
+        self.situation.server = KeyOnServer::Works;
+        // The key that was the current one is the one before now.
+        self.situation.trimmed = false;
+        Ok(())
+    }
+
+    async fn rewrite_secret(&mut self) -> Result<(), Error> {
+        let key = self.live.as_ref().and_then(IssuedKey::read);
+        let key = key
+            .map(|key| IssuedKey { previous_expires_at: key.previous_expires_at.filter(|end| *end > self.now), ..key });
+        self.write_secret(key).await
+    }
+
     async fn write_secret(&mut self, key: Option<IssuedKey>) -> Result<(), Error> {
         let owner = self.calls.owner;
         let (Some(key), template) = (key, self.calls.issuer.cache.template()) else {
@@ -329,9 +374,6 @@ impl Run<'_> {
             }
             // Somebody was faster.
             None => self.situation.secret = Seen::Unread,
-        }
-        if self.situation.progress == Progress::Proven {
-            self.situation.server = KeyOnServer::Works;
         }
         Ok(())
     }
@@ -500,6 +542,12 @@ impl Calls<'_> {
             Err(error) if error.class() == Class::Conflict => Ok(Created::Taken),
             Err(error) => Err(self.minio("create a key", error)),
         }
+    }
+
+    async fn revoke_sessions(&self) -> Result<(), Error> {
+        let _turn = self.turn().await?;
+        let user = self.owner.user.as_str();
+        self.issuer.minio.revoke_tokens(user).await.map_err(|error| self.minio("end the sessions", error))
     }
 
     async fn delete_key(&self, access_key: &str) -> Result<(), Error> {

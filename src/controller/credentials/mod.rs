@@ -32,8 +32,10 @@ pub use self::{
     },
     steps::{Check, IssueReason, KeyOnServer, Step, Verdict, judge, next_rotation},
 };
+use crate::iam::declared::KeyRequests;
 use crate::iam::document::Document;
 use crate::iam::names::UserName;
+use crate::minio::Urgency;
 
 /// An object whose MinIO user gets a key, and what its spec says about the key.
 #[derive(Clone, Debug)]
@@ -60,11 +62,45 @@ pub struct KeyOwner {
     pub enabled: bool,
     /// What the status of the object says of the key; none for an object that never had one.
     pub last: Option<Recorded>,
+    /// What is asked of the key.
+    pub requests: KeyRequests,
+    /// What the status of the object calls done.
+    pub handled: KeyRequests,
 }
 
 impl KeyOwner {
     fn session_policy_fingerprint(&self) -> Option<String> {
         self.session_policy.as_ref().map(Document::fingerprint)
+    }
+
+    /// What a key must have been made for: requests hold until there are others.
+    fn wanted(&self) -> KeyRequests {
+        self.requests.or(&self.handled)
+    }
+
+    /// Whether the key was made before the last revocation, so that it is to end or has ended already.
+    fn is_revoked(&self, key: &KeyFacts) -> bool {
+        let wanted = self.wanted().revoke;
+        wanted.is_some() && key.made_for.revoke != wanted
+    }
+
+    /// Whether other keys and sessions are still to be ended.
+    fn owes_revocation(&self) -> bool {
+        self.requests.revoke.is_some() && self.requests.revoke != self.handled.revoke
+    }
+
+    /// How its changes of MinIO wait for their turn: somebody may wait for the answer to a request.
+    pub fn urgency(&self) -> Urgency {
+        let owes_rotation = self.requests.rotate.is_some() && self.requests.rotate != self.handled.rotate;
+        if owes_rotation || self.owes_revocation() { Urgency::Urgent } else { Urgency::Routine }
+    }
+
+    /// What a run to the end has handled. A rotation waits while the user is disabled; a revocation does not.
+    pub fn handled_by_a_run(&self) -> KeyRequests {
+        KeyRequests {
+            rotate: self.requests.rotate.clone().filter(|_| self.enabled),
+            revoke: self.requests.revoke.clone(),
+        }
     }
 }
 
@@ -88,10 +124,17 @@ pub struct Issued {
     pub issued_at: Timestamp,
     /// When the server drops it.
     pub expires_at: Timestamp,
-    /// When the server drops the key before this one, while it lives.
+    /// When the key before this one ends, while it lives.
     pub previous_expires_at: Option<Timestamp>,
-    /// When the key is to be replaced: [`Issuer::ensure`] wants to be called again by then.
+    /// When the key is to be replaced.
     pub next_rotation_at: Timestamp,
     /// Whether this run wrote the Secret.
     pub changed: bool,
+}
+
+impl Issued {
+    /// When [`Issuer::ensure`] wants to be called again: to replace the key, or to end the one before it.
+    pub fn next_visit_at(&self) -> Timestamp {
+        self.previous_expires_at.map_or(self.next_rotation_at, |end| end.min(self.next_rotation_at))
+    }
 }

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::KeyOwner;
 use crate::api::{self, meta::label};
+use crate::iam::declared::KeyRequests;
 use crate::iam::names::UserName;
 use crate::iam::slug;
 use crate::minio::{Credentials, Endpoint};
@@ -22,8 +23,12 @@ pub const PENDING_SUFFIX: &str = ".pending";
 
 /// When the key was made, RFC 3339.
 const ISSUED_AT: &str = "minio-manager.io/issued-at";
-/// When the key before this one ends on the server, RFC 3339.
+/// When the key before this one ends, RFC 3339; while it is there, that key is still to be ended.
 const PREVIOUS_EXPIRES_AT: &str = "minio-manager.io/previous-expires-at";
+/// The value of the user's rotate annotation that the key answers.
+const ROTATED_FOR: &str = "minio-manager.io/rotated-for";
+/// The value of the user's revoke annotation that the key answers.
+const REVOKED_FOR: &str = "minio-manager.io/revoked-for";
 /// Fingerprint of the key's session policy; absent where it has none.
 const SESSION_POLICY: &str = "minio-manager.io/session-policy";
 /// Hash of the data as we wrote it: another hash means that somebody else wrote.
@@ -128,10 +133,12 @@ pub struct IssuedKey {
     pub issued_at: Timestamp,
     /// When the server drops it.
     pub expires_at: Timestamp,
-    /// When the server drops the key before this one, if there is one.
+    /// When the key before this one ends, if there is one: on the server in a pending Secret, for people otherwise.
     pub previous_expires_at: Option<Timestamp>,
     /// The fingerprint of its session policy, if it has one.
     pub session_policy: Option<String>,
+    /// The requests that it answers.
+    pub made_for: KeyRequests,
 }
 
 impl IssuedKey {
@@ -150,6 +157,10 @@ impl IssuedKey {
             expires_at: text(EXPIRATION).and_then(time)?,
             previous_expires_at: annotation(secret, PREVIOUS_EXPIRES_AT).and_then(time),
             session_policy: annotation(secret, SESSION_POLICY).map(str::to_owned),
+            made_for: KeyRequests {
+                rotate: annotation(secret, ROTATED_FOR).map(str::to_owned),
+                revoke: annotation(secret, REVOKED_FOR).map(str::to_owned),
+            },
         })
     }
 
@@ -289,6 +300,8 @@ fn build(
     let optional = [
         (PREVIOUS_EXPIRES_AT, key.previous_expires_at.map(|time| time.to_string())),
         (SESSION_POLICY, key.session_policy.clone()),
+        (ROTATED_FOR, key.made_for.rotate.clone()),
+        (REVOKED_FOR, key.made_for.revoke.clone()),
     ];
     for (name, value) in optional {
         match value {
@@ -345,10 +358,12 @@ pub struct KeyFacts {
     pub issued_at: Timestamp,
     /// When the server drops it.
     pub expires_at: Timestamp,
-    /// When the server drops the key before this one, if there is one.
+    /// When the key before this one ends, if there is one: on the server in a pending Secret, for people otherwise.
     pub previous_expires_at: Option<Timestamp>,
     /// The fingerprint of its session policy, if it has one.
     pub session_policy: Option<String>,
+    /// The requests that it answers.
+    pub made_for: KeyRequests,
 }
 
 impl From<&IssuedKey> for KeyFacts {
@@ -360,6 +375,7 @@ impl From<&IssuedKey> for KeyFacts {
             expires_at: key.expires_at,
             previous_expires_at: key.previous_expires_at,
             session_policy: key.session_policy.clone(),
+            made_for: key.made_for.clone(),
         }
     }
 }

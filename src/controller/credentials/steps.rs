@@ -45,6 +45,10 @@ pub enum IssueReason {
     OtherUser,
     /// The key is confined in another way than its owner wants.
     OtherPolicy,
+    /// The key was made before the last revocation.
+    Revoked,
+    /// Somebody asks for another key.
+    Requested,
     /// The server does not take the key.
     KeyGone,
     /// The key is as old as its owner wants it, or nears its end.
@@ -66,10 +70,15 @@ pub enum Verdict {
 pub fn judge(owner: &KeyOwner, secret: Option<&SecretFacts>, server: KeyOnServer, now: Timestamp) -> Verdict {
     let Some(secret) = secret else { return Verdict::Issue(IssueReason::NoSecret) };
     let Some(key) = &secret.key else { return Verdict::Issue(IssueReason::Damaged) };
+    let rotation = owner.wanted().rotate;
     if key.user != owner.user.as_str() {
         Verdict::Issue(IssueReason::OtherUser)
     } else if key.session_policy != owner.session_policy_fingerprint() {
         Verdict::Issue(IssueReason::OtherPolicy)
+    } else if owner.is_revoked(key) {
+        Verdict::Issue(IssueReason::Revoked)
+    } else if rotation.is_some() && key.made_for.rotate != rotation {
+        Verdict::Issue(IssueReason::Requested)
     } else if server == KeyOnServer::Gone {
         Verdict::Issue(IssueReason::KeyGone)
     } else if now >= next_rotation(owner, key) {
@@ -92,6 +101,11 @@ pub fn next_rotation(owner: &KeyOwner, key: &KeyFacts) -> Timestamp {
 pub(super) fn expiration(owner: &KeyOwner, now: Timestamp) -> Timestamp {
     let life = owner.interval.saturating_add(owner.overlap).clamp(SHORTEST_LIFE, LONGEST_LIFE);
     whole_seconds(saturating_add(now, life))
+}
+
+/// When a key that is replaced now ends: with the overlap, or on the server before that.
+pub(super) fn end_of_previous(owner: &KeyOwner, on_server: Timestamp, now: Timestamp) -> Timestamp {
+    on_server.min(whole_seconds(saturating_add(now, owner.overlap)))
 }
 
 /// A time as the server keeps it.
@@ -170,6 +184,8 @@ pub(super) struct Situation {
     pub read: bool,
     /// At most one living key of ours is left on the server.
     pub trimmed: bool,
+    /// Every other key and session was ended in this run.
+    pub revoked: bool,
     /// Secrets under names that the object had before.
     pub former: BTreeSet<String>,
 }
@@ -183,6 +199,8 @@ pub enum Step {
     ProbeKey,
     /// Delete the older of our keys, where two live.
     TrimKeys,
+    /// End every session and every key, ours and foreign, but the one in the Secret if it was made for this revocation.
+    RevokeKeys,
     /// Generate a pair and write it to the pending Secret.
     WritePending,
     /// Find out whether the server has the pending pair.
@@ -206,10 +224,18 @@ pub enum Step {
 /// The next step. Repeated with what each step led to, it ends in [`Step::Finish`].
 pub(super) fn next(owner: &KeyOwner, situation: &Situation, now: Timestamp) -> Result<Step, Error> {
     if !owner.enabled {
-        return Ok(if situation.secret == Seen::Unread { Step::ReadSecrets } else { Step::Finish });
+        return Ok(match situation.secret {
+            Seen::Unread => Step::ReadSecrets,
+            _ if owner.owes_revocation() && !situation.revoked => Step::RevokeKeys,
+            _ => Step::Finish,
+        });
     }
     match (&situation.pending, &situation.secret) {
         (Seen::Unread, _) | (_, Seen::Unread) => Ok(Step::ReadSecrets),
+        // Nobody gets a new key here; the old ones end all the same.
+        (Seen::Foreign(_), _) | (_, Seen::Foreign(_)) if owner.owes_revocation() && !situation.revoked => {
+            Ok(Step::RevokeKeys)
+        }
         (Seen::Foreign(holder), _) => Err(conflict(owner, pending_name(&owner.secret_name), holder)),
         (_, Seen::Foreign(holder)) => Err(conflict(owner, owner.secret_name.clone(), holder)),
         (Seen::Ours(pending), secret) => Ok(resume(owner, pending, secret.ours(), situation.progress, now)),
@@ -228,6 +254,7 @@ fn resume(
     let useful = |key: &&KeyFacts| {
         key.user == owner.user.as_str()
             && key.session_policy == owner.session_policy_fingerprint()
+            && !owner.is_revoked(key)
             && now < next_rotation(owner, key)
     };
     let in_secret = secret.and_then(|secret| secret.key.as_ref()).map(|key| &key.access_key);
@@ -246,11 +273,18 @@ fn resume(
 
 /// No pair waits: the Secret is looked after.
 fn maintain(owner: &KeyOwner, secret: Option<&SecretFacts>, situation: &Situation, now: Timestamp) -> Step {
+    let revocation = owner.owes_revocation() && !situation.revoked;
+    let previous_ends = secret.is_some_and(|secret| is_previous_over(secret, now));
     match judge(owner, secret, situation.server, now) {
         Verdict::Issue(_) if situation.first => Step::WritePending,
         Verdict::Issue(_) | Verdict::Rewrite if !situation.read => Step::ReadSecrets,
         Verdict::Issue(_) if !situation.trimmed => Step::TrimKeys,
         Verdict::Issue(_) => Step::WritePending,
+        // What is deleted is everything but the key in the Secret, so that must not be hearsay either.
+        _ if (revocation || previous_ends) && !situation.read => Step::ReadSecrets,
+        _ if revocation => Step::RevokeKeys,
+        _ if previous_ends && !situation.trimmed => Step::TrimKeys,
+        _ if previous_ends => Step::RewriteSecret,
         Verdict::Rewrite => Step::RewriteSecret,
         Verdict::Keep if situation.check == Check::Proven && situation.server == KeyOnServer::Unchecked => {
             Step::ProbeKey
@@ -260,6 +294,12 @@ fn maintain(owner: &KeyOwner, secret: Option<&SecretFacts>, situation: &Situatio
             None => Step::Finish,
         },
     }
+}
+
+/// Whether the time of the key before the one in the Secret is over, and the Secret still speaks of it.
+fn is_previous_over(secret: &SecretFacts, now: Timestamp) -> bool {
+    let end = secret.key.as_ref().and_then(|key| key.previous_expires_at);
+    end.is_some_and(|end| end <= now)
 }
 
 fn conflict(owner: &KeyOwner, name: String, holder: &str) -> Error {

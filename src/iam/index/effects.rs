@@ -26,6 +26,10 @@ pub(super) enum Part {
     Policy(PolicyName),
     /// How the key of a user is to be kept.
     Credentials(String),
+    /// A rotation of it that somebody asks for.
+    Rotation(String),
+    /// The end of every other key that somebody asks for.
+    Revocation(String),
     Member(UserName),
     Grant {
         twin: bool,
@@ -58,7 +62,7 @@ impl Level {
 /// The contributions of one object.
 pub(super) type Effects = BTreeMap<(Subject, Part), Level>;
 
-/// The subjects that differ, and whether they get less.
+/// The subjects that differ, and whether that is urgent: they get less, or somebody waits for the answer.
 pub(super) fn differences(before: &Effects, after: &Effects) -> BTreeMap<Subject, bool> {
     let mut differing: BTreeMap<Subject, bool> = BTreeMap::new();
     for place in before.keys().chain(after.keys()) {
@@ -67,7 +71,12 @@ pub(super) fn differences(before: &Effects, after: &Effects) -> BTreeMap<Subject
         if was == is {
             continue;
         }
-        let narrowed = match (part, was, is) {
+        let is_urgent = match (part, was, is) {
+            // What an object brings along when it comes is no request.
+            (Part::Rotation(_) | Part::Revocation(_), _, Some(_)) => {
+                before.contains_key(&(subject.clone(), Part::Fate))
+            }
+            (Part::Rotation(_) | Part::Revocation(_), _, None) => false,
             // What was on the server before its object was usable until now.
             (Part::Enabled | Part::Fate, None, Some(is)) => is.rank == 0,
             // What nothing declares is only taken away after the subject was compared with the server.
@@ -75,7 +84,7 @@ pub(super) fn differences(before: &Effects, after: &Effects) -> BTreeMap<Subject
             (_, Some(_), None) => true,
             (_, Some(was), Some(is)) => is.is_less_than(*was),
         };
-        *differing.entry(subject.clone()).or_default() |= narrowed;
+        *differing.entry(subject.clone()).or_default() |= is_urgent;
     }
     differing
 }
@@ -146,6 +155,13 @@ impl Index {
         add(Part::Credentials(format!("{:?}", user.credentials)), 1);
         for policy in &user.policies.names {
             add(Part::Policy(policy.clone()), 1);
+        }
+        let requests = &entry.declared.meta.requests;
+        if let Some(value) = &requests.rotate {
+            add(Part::Rotation(value.clone()), 1);
+        }
+        if let Some(value) = &requests.revoke {
+            add(Part::Revocation(value.clone()), 1);
         }
         effects
     }

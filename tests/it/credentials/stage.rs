@@ -13,6 +13,7 @@ use kube::runtime::watcher::Event;
 use minio_manager::controller::credentials::{
     Check, Error, Fence, Issued, Issuer, KeyOwner, Recorded, Scope, SecretCache, Step, Template, default_secret_name,
 };
+use minio_manager::iam::declared::KeyRequests;
 use minio_manager::iam::names::UserName;
 use minio_manager::minio::{
     AccessKey, Call, Class, Client, Credentials, Holder, Observer, Outcome, Pacer, Urgency, generate_secret,
@@ -80,6 +81,8 @@ impl Stage {
             session_policy: None,
             enabled: true,
             last: None,
+            requests: KeyRequests::default(),
+            handled: KeyRequests::default(),
         };
         let leader = Arc::new(AtomicBool::new(true));
         let (cache, issuer) = issuer(&kube, &client, &leader);

@@ -10,4 +10,5 @@ pub mod random;
 #[allow(dead_code, reason = "the tests of most endpoints come with them")]
 pub mod rest;
 pub mod s3;
+pub mod sts;
 pub mod world;

@@ -112,6 +112,7 @@ fn what_is_written_can_be_read_back() {
     let key = IssuedKey {
         previous_expires_at: Some(at("2026-01-02T00:00:00Z")),
         session_policy: Some("0123456789abcdef".into()),
+        made_for: KeyRequests { rotate: Some("today".into()), revoke: Some("stolen laptop".into()) },
         ..key()
     };
     assert_eq!(IssuedKey::read(&secret(&owner(), &template(), &key, None)), Some(key.clone()));

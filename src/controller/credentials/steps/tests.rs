@@ -1,5 +1,6 @@
 use super::super::fixtures::{at, facts, key, owner, pending_facts};
 use super::*;
+use crate::iam::declared::KeyRequests;
 
 /// An hour after the key of the fixtures was made.
 fn now() -> Timestamp {
@@ -16,6 +17,7 @@ fn calm() -> Situation {
         first: false,
         read: false,
         trimmed: false,
+        revoked: false,
         former: BTreeSet::new(),
     }
 }
@@ -196,6 +198,16 @@ fn secrets_of_others_are_left_alone() {
 }
 
 #[test]
+fn keys_are_revoked_although_the_secret_of_somebody_else_is_in_the_way() {
+    let owner = KeyOwner { requests: KeyRequests { rotate: None, revoke: Some("1".into()) }, ..owner() };
+    let foreign = Seen::Foreign("Deployment web".into());
+    for situation in [Situation { secret: foreign.clone(), ..calm() }, Situation { pending: foreign, ..calm() }] {
+        assert_eq!(next(&owner, &situation, now()).expect("a step"), Step::RevokeKeys);
+        next(&owner, &Situation { revoked: true, ..situation }, now()).expect_err("a conflict");
+    }
+}
+
+#[test]
 fn a_disabled_user_gets_nothing_new_and_loses_nothing() {
     let owner = KeyOwner { enabled: false, ..owner() };
     let disabled = |situation: Situation| next(&owner, &situation, at("2026-02-01T00:00:00Z")).expect("no conflict");
@@ -219,4 +231,114 @@ fn other_words_for_the_same_key_are_written_over_what_was_read() {
     let outdated = Situation { secret: Seen::Ours(Arc::new(SecretFacts { current: false, ..facts() })), ..calm() };
     assert_eq!(step(&outdated), Step::ReadSecrets);
     assert_eq!(step(&Situation { read: true, ..outdated }), Step::RewriteSecret);
+}
+
+fn asked(rotate: Option<&str>, revoke: Option<&str>) -> KeyRequests {
+    KeyRequests { rotate: rotate.map(str::to_owned), revoke: revoke.map(str::to_owned) }
+}
+
+fn made_for(mut facts: SecretFacts, requests: KeyRequests) -> Seen {
+    facts.key.as_mut().expect("a key").made_for = requests;
+    Seen::Ours(Arc::new(facts))
+}
+
+#[test]
+fn a_new_value_asks_for_a_new_key_and_a_handled_one_does_not() {
+    let none = asked(None, None);
+    let rotate = |value| asked(Some(value), None);
+    let revoke = |value| asked(None, Some(value));
+    let keep = Verdict::Keep;
+    let cases = [
+        (none.clone(), none.clone(), none.clone(), keep),
+        (rotate("2"), none.clone(), none.clone(), Verdict::Issue(IssueReason::Requested)),
+        (rotate("2"), rotate("1"), rotate("1"), Verdict::Issue(IssueReason::Requested)),
+        (rotate("2"), rotate("1"), rotate("2"), keep),
+        (rotate("2"), rotate("2"), rotate("2"), keep),
+        (none.clone(), rotate("2"), rotate("2"), keep),
+        (none.clone(), none.clone(), rotate("2"), keep),
+        (revoke("2"), none.clone(), none.clone(), Verdict::Issue(IssueReason::Revoked)),
+        (revoke("2"), revoke("1"), revoke("2"), keep),
+        // Revoked while the user was disabled: the key in the Secret is dead.
+        (revoke("2"), revoke("2"), revoke("1"), Verdict::Issue(IssueReason::Revoked)),
+        (none.clone(), revoke("2"), none.clone(), Verdict::Issue(IssueReason::Revoked)),
+    ];
+    for (requests, handled, of_key, verdict) in cases {
+        let owner = KeyOwner { requests, handled, ..owner() };
+        let secret = made_for(facts(), of_key);
+        let judged = judge(&owner, secret.ours(), KeyOnServer::Unchecked, now());
+        assert_eq!(judged, verdict, "{:?} {:?} {secret:?}", owner.requests, owner.handled);
+    }
+}
+
+#[test]
+fn keys_are_revoked_when_the_new_one_is_published_and_before_that_is_acknowledged() {
+    let owner = KeyOwner { requests: asked(None, Some("2")), handled: asked(None, Some("1")), ..owner() };
+    let step = |situation: &Situation| next(&owner, situation, now()).expect("no conflict");
+    let asked_now = Situation { secret: made_for(facts(), asked(None, Some("1"))), ..calm() };
+    assert_eq!(step(&asked_now), Step::ReadSecrets);
+    let read = Situation { read: true, ..asked_now };
+    assert_eq!(step(&read), Step::TrimKeys);
+    assert_eq!(step(&Situation { trimmed: true, ..read.clone() }), Step::WritePending);
+    // A crash here, and the next process finds the new key in the Secret.
+    let published = Situation { secret: made_for(facts(), asked(None, Some("2"))), ..calm() };
+    assert_eq!(step(&published), Step::ReadSecrets, "nothing is deleted on hearsay");
+    let published = Situation { read: true, ..published };
+    assert_eq!(step(&published), Step::RevokeKeys);
+    assert_eq!(step(&Situation { revoked: true, ..published }), Step::Finish);
+}
+
+#[test]
+fn a_pair_from_before_the_revocation_is_discarded_and_one_from_before_the_rotation_is_published() {
+    let waiting = |requests| Situation {
+        pending: made_for(pending_facts(), requests),
+        secret: made_for(other_key(facts()), asked(Some("1"), Some("1"))),
+        read: true,
+        ..calm()
+    };
+    let owner = KeyOwner { requests: asked(Some("2"), Some("2")), handled: asked(Some("1"), Some("1")), ..owner() };
+    let step = |situation: &Situation| next(&owner, situation, now()).expect("no conflict");
+    assert_eq!(step(&waiting(asked(Some("2"), Some("1")))), Step::DiscardPending);
+    assert_eq!(step(&waiting(asked(Some("1"), Some("2")))), Step::ProbePending);
+}
+
+#[test]
+fn a_disabled_user_keeps_waiting_for_a_rotation_and_is_revoked_at_once() {
+    let disabled = |requests| KeyOwner { enabled: false, requests, ..owner() };
+    let step = |owner: &KeyOwner, situation: &Situation| next(owner, situation, now()).expect("no conflict");
+    let rotation = disabled(asked(Some("1"), None));
+    assert_eq!(step(&rotation, &calm()), Step::Finish);
+    assert_eq!(rotation.handled_by_a_run(), asked(None, None));
+    let both = disabled(asked(Some("1"), Some("1")));
+    for secret in [calm().secret, Seen::Absent, Seen::Foreign("Deployment web".into())] {
+        let situation = Situation { secret, ..calm() };
+        assert_eq!(step(&both, &situation), Step::RevokeKeys);
+        assert_eq!(step(&both, &Situation { revoked: true, ..situation }), Step::Finish);
+    }
+    assert_eq!(both.handled_by_a_run(), asked(None, Some("1")));
+    let done = KeyOwner { handled: asked(None, Some("1")), ..both };
+    assert_eq!(step(&done, &calm()), Step::Finish);
+    let enabled = KeyOwner { enabled: true, ..done };
+    assert_eq!(step(&enabled, &calm()), Step::ReadSecrets, "the key in the Secret is dead");
+    assert_eq!(enabled.handled_by_a_run(), asked(Some("1"), Some("1")));
+}
+
+#[test]
+fn a_former_key_ends_with_the_overlap_and_never_later_than_on_the_server() {
+    let owner = KeyOwner { overlap: SignedDuration::from_hours(1), ..owner() };
+    let end = |on_server| end_of_previous(&owner, at(on_server), at("2026-01-01T01:00:00.7Z"));
+    assert_eq!(end("2026-01-03T00:00:00Z"), at("2026-01-01T02:00:00Z"));
+    assert_eq!(end("2026-01-01T01:30:00Z"), at("2026-01-01T01:30:00Z"));
+}
+
+#[test]
+fn a_former_key_whose_time_is_over_goes_and_then_the_secret_forgets_it() {
+    let mut held = facts();
+    held.key.as_mut().expect("a key").previous_expires_at = Some(at("2026-01-01T01:00:00Z"));
+    let over = Situation { secret: Seen::Ours(Arc::new(held)), ..calm() };
+    assert_eq!(next(&owner(), &over, at("2026-01-01T00:59:59Z")).expect("no conflict"), Step::Finish);
+    assert_eq!(step(&over), Step::ReadSecrets);
+    let read = Situation { read: true, ..over };
+    assert_eq!(step(&read), Step::TrimKeys);
+    assert_eq!(step(&Situation { trimmed: true, ..read.clone() }), Step::RewriteSecret);
+    assert_eq!(step(&Situation { trimmed: true, secret: calm().secret, ..read }), Step::Finish);
 }

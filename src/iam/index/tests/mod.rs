@@ -15,8 +15,8 @@ use super::*;
 use crate::api::{AdoptedSecret, AdoptionPolicy, CredentialsSpec, DataDeletionPolicy, Origin, Workspace};
 use crate::iam::check::{CheckOptions, check};
 use crate::iam::declared::{
-    Body, GroupDecl, Invalid, MembershipDecl, Meta, Owner, PolicyDecl, PolicyRefs, ShareDecl, StallReason, Target,
-    Terms, Undecodable, UserDecl,
+    Body, GroupDecl, Invalid, KeyRequests, MembershipDecl, Meta, Owner, PolicyDecl, PolicyRefs, ShareDecl, StallReason,
+    Target, Terms, Undecodable, UserDecl,
 };
 use crate::iam::desired::{Desired, DesiredGroup, DesiredUser, Family};
 use crate::iam::layout::{BerdlParameters, Layout, LayoutSpec};
@@ -92,6 +92,7 @@ fn meta(kind: Kind, object: &str) -> Meta {
         paused: false,
         force_delete: false,
         bound_uid: None,
+        requests: KeyRequests::default(),
     }
 }
 
@@ -240,6 +241,7 @@ fn broken(object: &Declared) -> Undecodable {
         lock: meta.lock,
         paused: meta.paused,
         force_delete: meta.force_delete,
+        requests: meta.requests,
     }
 }
 

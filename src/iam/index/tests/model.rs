@@ -53,6 +53,7 @@ fn any_meta(kind: Kind) -> impl Strategy<Value = Meta> {
             paused,
             force_delete: false,
             bound_uid: bound.map(str::to_owned),
+            requests: KeyRequests::default(),
         },
     )
 }

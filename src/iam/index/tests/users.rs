@@ -77,6 +77,29 @@ fn a_lock_disables_whatever_the_spec_says() {
 }
 
 #[test]
+fn a_request_for_the_key_is_urgent_unless_the_object_brings_it_along() {
+    let asking = |rotate: Option<&str>, revoke: Option<&str>| {
+        let requests = KeyRequests { rotate: rotate.map(str::to_owned), revoke: revoke.map(str::to_owned) };
+        user("alice").with(|meta| meta.requests = requests)
+    };
+    let mut index = Index::new(config());
+    assert_eq!(urgencies(&put(&mut index, asking(Some("1"), Some("1"))))["user alice"], Urgency::Normal);
+    for (request, urgency) in [
+        (asking(Some("2"), Some("1")), Some(Urgency::Revocation)),
+        (asking(Some("2"), Some("1")), None),
+        (asking(Some("2"), Some("2")), Some(Urgency::Revocation)),
+        (asking(None, Some("2")), Some(Urgency::Normal)),
+        (asking(Some("2"), None), Some(Urgency::Revocation)),
+    ] {
+        let dirty = put(&mut index, request.clone());
+        assert_eq!(urgencies(&dirty).get("user alice").copied(), urgency, "{:?}", request.meta.requests);
+        assert!(urgency.is_none() || !verdict(&index, &request).is_settled());
+        index.converged(&Subject::User(name("alice")), index.seq());
+    }
+    assert_eq!(urgencies(&break_off(&mut index, &asking(None, Some("3"))))["user alice"], Urgency::Revocation);
+}
+
+#[test]
 fn disabled_users_keep_their_grants() {
     let disabled = user("alice").with_user(|user| user.enabled = Some(false));
     let granted = share("s", "data", &[(to_user("alice"), terms(READ))]);

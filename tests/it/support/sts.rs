@@ -1,0 +1,62 @@
+//! Temporary credentials as people get them; the client of the product only revokes them.
+
+use std::time::SystemTime;
+
+use aws_credential_types::Credentials as AwsCredentials;
+use aws_sigv4::{
+    http_request::{PayloadChecksumKind, SignableBody, SignableRequest, SigningSettings, sign},
+    sign::v4,
+};
+use minio_manager::minio::{Credentials, Endpoint};
+
+/// Somebody's session.
+pub struct Session {
+    endpoint: Endpoint,
+    credentials: AwsCredentials,
+}
+
+impl Session {
+    /// Signs in as a user, with the user's own secret: keys below a user get no session.
+    pub async fn begin(endpoint: Endpoint, user: &Credentials) -> Self {
+        let credentials = AwsCredentials::new(&user.access_key, user.secret.expose(), None, None, "test");
+        let user = Self { endpoint: endpoint.clone(), credentials };
+        let (status, xml) =
+            user.send("sts", "POST", "/", "Action=AssumeRole&Version=2011-06-15&DurationSeconds=3600").await;
+        assert_eq!(status, 200, "{xml}");
+        let token = Some(element(&xml, "SessionToken").to_owned());
+        let (id, secret) = (element(&xml, "AccessKeyId"), element(&xml, "SecretAccessKey"));
+        Self { endpoint, credentials: AwsCredentials::new(id, secret, token, None, "test") }
+    }
+
+    /// Status and body of a GET for `bucket/key`.
+    pub async fn get(&self, path: &str) -> (u16, String) {
+        self.send("s3", "GET", &format!("/{path}"), "").await
+    }
+
+    /// Signs for `service` and sends; status and body of the answer.
+    async fn send(&self, service: &str, method: &str, path: &str, body: &'static str) -> (u16, String) {
+        let url = format!("{}{path}", self.endpoint);
+        let mut settings = SigningSettings::default();
+        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        let identity = self.credentials.clone().into();
+        let params = v4::SigningParams::builder().identity(&identity).region("us-east-1").name(service);
+        let params = params.time(SystemTime::now()).settings(settings).build().unwrap().into();
+        let headers = [("content-type", "application/x-www-form-urlencoded")];
+        let request =
+            SignableRequest::new(method, &url, headers.into_iter(), SignableBody::Bytes(body.as_bytes())).unwrap();
+        let (signature, _) = sign(request, &params).unwrap().into_parts();
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let mut message = http.request(method.parse().unwrap(), &url).header(headers[0].0, headers[0].1).body(body);
+        for (name, value) in signature.headers() {
+            message = message.header(name, value);
+        }
+        let answer = message.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+}
+
+/// The text of an element of an answer.
+pub fn element<'a>(xml: &'a str, name: &str) -> &'a str {
+    let (_, rest) = xml.split_once(&format!("<{name}>")).unwrap();
+    rest.split_once(&format!("</{name}>")).unwrap().0
+}
