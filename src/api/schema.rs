@@ -4,7 +4,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomR
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
-use kube::CustomResourceExt;
+use kube::{CustomResourceExt, ResourceExt};
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::{GroupMembership, MinioGroup, MinioInstance, MinioPolicy, MinioUser, PathShare, rules};
@@ -28,6 +28,8 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
 }
 
 fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    // Not by the attribute of the derive, which puts it on every object that is made here too.
+    crd.annotations_mut().insert("helm.sh/resource-policy".to_owned(), "keep".to_owned());
     for version in &mut crd.spec.versions {
         if let Some(schema) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) {
             describe_root(schema);
