@@ -35,7 +35,10 @@ pub async fn ensure(engine: &Engine, owner: &Declared, user: &DesiredUser) -> Re
     let Some(key_owner) = key_owner(engine, owner, Some(user))? else { return Ok(None) };
     // A restart trusts no memory: the first look at every key is a real one.
     let check = if engine.state().proven.contains(&owner.meta.uid) { Check::Watched } else { Check::Proven };
-    let issued = engine.issuer.ensure(&key_owner, check, key_owner.urgency(), Timestamp::now()).await?;
+    // Behind a user of the REST service somebody waits for the first login.
+    let is_awaited = owner.meta.rest && key_owner.last.is_none();
+    let urgency = if is_awaited { Urgency::Urgent } else { key_owner.urgency() };
+    let issued = engine.issuer.ensure(&key_owner, check, urgency, Timestamp::now()).await?;
     if issued.is_some() {
         engine.state().proven.insert(owner.meta.uid.clone());
     }

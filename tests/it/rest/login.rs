@@ -43,8 +43,10 @@ async fn everybody_in_a_crowd_gets_a_key_that_works_at_once() {
     };
     join_all(same.iter().map(|caller| works(caller, "one"))).await;
     let first_login = async |name: &String| {
-        let caller = service.person(name).at_s3(&world).await;
-        works(&caller, name).await;
+        let person = service.person(name);
+        // A busy machine takes longer than a call may; then the answer says so, and the next call finds the user.
+        while person.get("/credentials/").await.code() == (503, Some(20050)) {}
+        works(&person.at_s3(&world).await, name).await;
     };
     join_all(names.iter().map(first_login)).await;
 }
