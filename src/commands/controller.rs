@@ -42,7 +42,8 @@ where
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(staged(config, controller))
 }
 
-async fn staged<F, E>(
+/// Sets the stage and runs `controller` on it.
+pub(super) async fn staged<F, E>(
     config: ControllerConfig,
     controller: impl FnOnce(ControllerConfig, Stage) -> F,
 ) -> Result<(), Failure>
@@ -77,31 +78,31 @@ where
     ended
 }
 
-/// Runs both until both have ended; the end of one asks the other to end too.
-pub(super) async fn ordered<F, E>(
-    health: impl Future<Output = Result<(), http::HttpError>>,
-    controller: F,
+/// Runs both until both have ended; the end of one asks the other to end too. Where both fail, the failure of `main` counts.
+pub(super) async fn ordered<A, B>(
+    beside: impl Future<Output = Result<(), A>>,
+    main: impl Future<Output = Result<(), B>>,
     shutdown: &CancellationToken,
 ) -> Result<(), Failure>
 where
-    F: Future<Output = Result<(), E>>,
-    E: Into<Failure>,
+    A: Into<Failure>,
+    B: Into<Failure>,
 {
-    let health = async {
-        let ended = health.await;
+    let beside = async {
+        let ended = beside.await.map_err(Into::into);
         shutdown.cancel();
-        ended.map_err(Failure::from)
+        ended
     };
-    let controller = async {
-        let ended = controller.await.map_err(Into::into);
+    let main = async {
+        let ended = main.await.map_err(Into::into);
         if let Err(error) = &ended {
-            tracing::error!("the controller ended: {}", telemetry::chain(&**error));
+            tracing::error!("ending: {}", telemetry::chain(&**error));
         }
         shutdown.cancel();
         ended
     };
-    let (health, controller) = tokio::join!(health, controller);
-    controller.and(health)
+    let (beside, main) = tokio::join!(beside, main);
+    main.and(beside)
 }
 
 /// The first signal asks for an orderly end; this only returns when signals cannot be heard.

@@ -1,5 +1,6 @@
 //! Subcommands, one file each.
 
+pub mod all;
 pub mod check;
 pub mod controller;
 pub mod crds;
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, ControllerArgs, Environment, ParseError, RestArgs};
+use crate::config::{self, AllArgs, ControllerArgs, Environment, ParseError, RestArgs};
 use crate::telemetry;
 
 /// Governs who may touch what in MinIO.
@@ -36,6 +37,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Watch the objects and converge MinIO to them
     Controller(ControllerArgs),
+    /// Run the controller and the REST service in one process
+    All(Box<AllArgs>),
     /// Serve the REST API by editing and watching objects
     Rest(RestArgs),
     /// Say what the objects would change: exit code 0 nothing, 2 something
@@ -71,6 +74,7 @@ fn run(command: Command, environment: &Environment) -> Result<ExitCode, Failure>
         Command::Check(args) => return check::run(args, environment),
         Command::Plan(args) => return plan::run(args, environment),
         Command::Controller(args) => controller::run(args, environment, crate::controller::run)?,
+        Command::All(args) => all::run(*args, environment)?,
         Command::Rest(args) => rest::run(args, environment)?,
         Command::Crds { out: Some(directory) } => crds::write(&directory)?,
         Command::Crds { out: None } => output::print(&crds::stream()?)?,

@@ -26,10 +26,10 @@ async fn staged(config: RestConfig) -> Result<(), Failure> {
     let readiness = Readiness::waiting("the first full lists of objects are not complete");
     let shutdown = CancellationToken::new();
     let machines = http::bind("--metrics-listen", config.metrics_listen).await?;
-    let listener = http::bind("--listen", config.listen).await?;
+    let listener = http::bind("--listen", config.service.listen).await?;
     info!(
         version = env!("CARGO_PKG_VERSION"),
-        home = config.instance.home_namespace,
+        home = config.service.instance.home_namespace,
         rest = %listener.local_addr()?,
         metrics = %machines.local_addr()?,
         "starting"
@@ -37,7 +37,7 @@ async fn staged(config: RestConfig) -> Result<(), Failure> {
     let health = http::serve(machines, metrics.clone(), readiness.clone(), shutdown.clone());
     let stage = rest::Stage { listener, metrics, readiness, shutdown: shutdown.clone() };
     tokio::select! {
-        ended = ordered(health, rest::run(config, stage), &shutdown) => ended,
+        ended = ordered(health, rest::run(config.service, stage), &shutdown) => ended,
         signalled = end_on_signal(shutdown.clone()) => signalled,
     }
 }

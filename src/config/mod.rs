@@ -32,7 +32,7 @@ pub use auth::{AuthArgs, AuthConfig};
 pub use credentials::CredentialsSource;
 pub use environment::{Environment, ParseError, parse};
 use file::ConfigFile;
-pub use rest::{RestArgs, RestConfig};
+pub use rest::{AllArgs, RestArgs, RestConfig, ServiceConfig};
 pub use value::{
     AdoptedExtras, ForeignKeys, LargeChangeLimit, LayoutName, LeaseKind, LogFormat, LogLevel, Mode, Namespaces,
     OutputFormat, RedisUrl, SecretFiles, duration, show_duration,

@@ -4,7 +4,10 @@ use std::net::SocketAddr;
 
 use clap::Args;
 
-use super::{AuthArgs, AuthConfig, ConfigError, Environment, InstanceArgs, InstanceConfig, LogArgs, LogConfig};
+use super::{
+    AuthArgs, AuthConfig, ConfigError, ControllerArgs, ControllerConfig, Environment, InstanceArgs, InstanceConfig,
+    LogArgs, LogConfig,
+};
 
 /// What the REST service does.
 #[derive(Args, Clone, Debug)]
@@ -50,9 +53,32 @@ pub struct RestArgs {
     pub(super) metrics: RestMetricsArgs,
 }
 
+/// The command line of `all`.
+#[derive(Args, Clone, Debug)]
+pub struct AllArgs {
+    #[command(flatten)]
+    pub(super) service: ServiceArgs,
+    #[command(flatten)]
+    pub(super) auth: AuthArgs,
+    /// The controller's part.
+    #[command(flatten)]
+    pub controller: ControllerArgs,
+}
+
 /// Everything a REST service is told.
 #[derive(Debug)]
 pub struct RestConfig {
+    /// The service.
+    pub service: ServiceConfig,
+    /// The log.
+    pub log: LogConfig,
+    /// Address of /metrics, /live and /ready.
+    pub metrics_listen: SocketAddr,
+}
+
+/// What the service itself is told.
+#[derive(Debug)]
+pub struct ServiceConfig {
     /// Address of the API.
     pub listen: SocketAddr,
     /// Whether the first login makes a user.
@@ -65,10 +91,6 @@ pub struct RestConfig {
     pub auth: AuthConfig,
     /// The objects.
     pub instance: InstanceConfig,
-    /// The log.
-    pub log: LogConfig,
-    /// Address of /metrics, /live and /ready.
-    pub metrics_listen: SocketAddr,
 }
 
 impl RestConfig {
@@ -80,13 +102,41 @@ impl RestConfig {
         let RestArgs { service, auth, instance, log, metrics } = args;
         Ok(Self {
             log: LogConfig::resolve(&log, environment)?,
-            auth: AuthConfig::resolve(auth, environment)?,
-            instance: InstanceConfig::resolve(instance, environment)?,
-            listen: service.listen,
-            auto_create: service.auto_create,
-            delete_data: service.rest_deletes_data,
-            writes_per_second: service.rest_writes_per_second,
             metrics_listen: metrics.metrics_listen,
+            service: ServiceConfig::resolve(
+                &service,
+                auth,
+                InstanceConfig::resolve(instance, environment)?,
+                environment,
+            )?,
         })
+    }
+}
+
+impl ServiceConfig {
+    fn resolve(
+        args: &ServiceArgs,
+        auth: AuthArgs,
+        instance: InstanceConfig,
+        environment: &Environment,
+    ) -> Result<Self, ConfigError> {
+        Ok(Self {
+            auth: AuthConfig::resolve(auth, environment)?,
+            instance,
+            listen: args.listen,
+            auto_create: args.auto_create,
+            delete_data: args.rest_deletes_data,
+            writes_per_second: args.rest_writes_per_second,
+        })
+    }
+
+    /// The service beside a controller, and the controller.
+    ///
+    /// # Errors
+    /// The first wrong or missing value.
+    pub fn beside(args: AllArgs, environment: &Environment) -> Result<(Self, ControllerConfig), ConfigError> {
+        let controller = ControllerConfig::resolve(args.controller, environment)?;
+        let service = Self::resolve(&args.service, args.auth, controller.instance.clone(), environment)?;
+        Ok((service, controller))
     }
 }

@@ -18,7 +18,7 @@ use super::names::Alphabet;
 use super::view::View;
 use super::{routes, serve};
 use crate::api::MinioInstance;
-use crate::config::RestConfig;
+use crate::config::ServiceConfig;
 use crate::iam::index::Index;
 use crate::kubernetes::watch::{FirstLists, log_failure, watch_kinds};
 use crate::kubernetes::{self};
@@ -51,7 +51,7 @@ pub struct Stage {
 ///
 /// # Errors
 /// What keeps it from starting, or the part that failed.
-pub async fn run(config: RestConfig, stage: Stage) -> Result<(), Error> {
+pub async fn run(config: ServiceConfig, stage: Stage) -> Result<(), Error> {
     let client = kubernetes::connect().await.map_err(Error::Kubernetes)?;
     let Stage { listener, metrics, readiness, shutdown } = stage;
     let namespaces = config.instance.watch_namespaces.clone();
@@ -77,7 +77,7 @@ pub async fn run(config: RestConfig, stage: Stage) -> Result<(), Error> {
     }
 }
 
-fn build(config: RestConfig, client: Client, metrics: Arc<Metrics>, readiness: Readiness) -> App {
+fn build(config: ServiceConfig, client: Client, metrics: Arc<Metrics>, readiness: Readiness) -> App {
     let layout = config.instance.layout.clone();
     let home_namespace = config.instance.home_namespace.clone();
     // Names on the server that are nobody's are the controller's to know.
