@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034,SC2154
-# The controller as a detached process beside the servers, with its data in the same
+# The controller and the REST service as one detached process beside the servers, with its data in the same
 # state directory.
 
 # The copy keeps running when the next build replaces the original, and its path tells
@@ -11,10 +11,12 @@ start_controller() {
   stop_controller
   cp "$built" "$folder/minio-manager"
   write_minio_credentials
+  write_tokens
   with_ports_locked assign_port controller port 8080
+  with_ports_locked assign_port controller rest-port 8000
   controller_settings > "$folder/settings"
   mapfile -t settings < "$folder/settings"
-  launch controller "${settings[@]}" "$folder/minio-manager" controller
+  launch controller "${settings[@]}" "$folder/minio-manager" all
   wait_for_controller
 }
 
@@ -28,6 +30,9 @@ MINIO_SECRET_KEY_FILE=$STATE/controller/secret-key
 LEASE=none
 HOME_NAMESPACE=$HOME_NAMESPACE
 METRICS_LISTEN=127.0.0.1:$(port_of controller)
+LISTEN=127.0.0.1:$(port_of controller rest-port)
+AUTH=static
+STATIC_TOKENS=$STATE/controller/tokens/all.yaml
 END
 }
 

@@ -69,7 +69,8 @@ wipe_state() {
 
 # --- ports -------------------------------------------------------------------
 
-port_of() { cat "$STATE/$1/port" 2>/dev/null; }
+# port_of SERVER [FILE]: a server with several ports has a file for each.
+port_of() { cat "$STATE/$1/${2:-port}" 2>/dev/null; }
 
 # Keeps the port of the last start, so that endpoints stay what they were.
 assign_port() {
