@@ -31,6 +31,22 @@ impl Samples {
     }
 }
 
+/// Requests that some callers made at once.
+pub struct Load {
+    /// How many callers.
+    pub callers: usize,
+    /// How long each request took.
+    pub samples: Samples,
+    /// How long all of them took.
+    pub took: Duration,
+}
+
+impl Load {
+    fn per_second(&self) -> f64 {
+        self.samples.0.len() as f64 / self.took.as_secs_f64()
+    }
+}
+
 /// All results of a run.
 pub struct Report {
     directory: PathBuf,
@@ -76,6 +92,34 @@ impl Report {
                 "limitAtP99": limit_p99,
             }),
         );
+    }
+
+    /// Durations that must not be exceeded: at the median for one caller after the other, at p99 for many callers at once.
+    pub fn latencies(&mut self, name: &str, alone: &Load, together: &Load, median: Duration, p99: Duration) {
+        let passed = alone.samples.median() <= median && together.samples.p99() <= p99;
+        println!(
+            "{name:<44} {:>5} 1: {:>7} p99 {:>7} {:>6.0}/s   {}: {:>7} p99 {:>7} {:>6.0}/s  {}",
+            together.samples.0.len(),
+            shown(alone.samples.median()),
+            shown(alone.samples.p99()),
+            alone.per_second(),
+            together.callers,
+            shown(together.samples.median()),
+            shown(together.samples.p99()),
+            together.per_second(),
+            verdict(passed)
+        );
+        let figures = |load: &Load| {
+            json!({
+                "callers": load.callers,
+                "samples": load.samples.0.len(),
+                "medianMilliseconds": milliseconds(load.samples.median()),
+                "p99Milliseconds": milliseconds(load.samples.p99()),
+                "requestsPerSecond": load.per_second(),
+            })
+        };
+        let limits = json!({"medianMilliseconds": milliseconds(median), "p99Milliseconds": milliseconds(p99)});
+        self.note(name, passed, json!({"alone": figures(alone), "together": figures(together), "limits": limits}));
     }
 
     /// A count that must not be exceeded.

@@ -11,6 +11,7 @@ mod support;
 mod burst;
 mod figures;
 mod issuing;
+mod rest;
 mod restart;
 mod sharing;
 
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         issuing::measure(&mut report).await;
         burst::measure(&mut report).await;
         restart::measure(&mut report).await;
+        rest::measure(&mut report).await;
     });
     report.conclude()
 }

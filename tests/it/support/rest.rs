@@ -89,6 +89,11 @@ impl Answer {
 impl Service {
     /// A service for a world, ready to answer.
     pub async fn start(world: &World, setup: ServiceSetup) -> Arc<Self> {
+        Self::start_in(world.namespace(), setup).await
+    }
+
+    /// A service for a namespace, ready to answer, whether a controller looks after it or not.
+    pub async fn start_in(namespace: &str, setup: ServiceSetup) -> Arc<Self> {
         let directory = env::temp_dir().join(unique("minio-manager-rest"));
         fs::create_dir_all(&directory).unwrap();
         let tokens = directory.join("tokens.yaml");
@@ -97,12 +102,12 @@ impl Service {
         fs::write(&tokens, json!({ "tokens": entries }).to_string()).unwrap();
         let kubeconfig = match &setup.kubeconfig {
             Some(kubeconfig) => kubeconfig.clone(),
-            None => rest_kubeconfig(Cluster::shared(), world.namespace()).await,
+            None => rest_kubeconfig(Cluster::shared(), namespace).await,
         };
         let mut command = Command::new(env!("CARGO_BIN_EXE_minio-manager"));
         command
             .arg("rest")
-            .args(["--home-namespace", world.namespace()])
+            .args(["--home-namespace", namespace])
             .args(["--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--log-format", "json"])
             .args(["--auth", "static", "--static-tokens"])
             .arg(&tokens)

@@ -1,0 +1,234 @@
+//! How fast the REST service answers: reads alone and in a crowd, and a share until its answer.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures::{StreamExt, future::join_all, stream};
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams, PostParams},
+};
+use minio_manager::{
+    api::{MinioGroup, MinioUser, PathShare, meta::FINALIZER},
+    kubernetes::Watched,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    figures::{Load, Report, Samples},
+    support::{
+        kube::Cluster,
+        product::Setup,
+        rest::{Person, Service, ServiceSetup},
+        s3::Try,
+        world::{PATIENCE, World},
+    },
+};
+
+const MEDIAN: Duration = Duration::from_millis(3);
+const P99: Duration = Duration::from_millis(25);
+const ALONE: usize = 300;
+const CROWD: usize = 32;
+const TOGETHER: usize = 3_200;
+
+const USERS: usize = 1_000;
+const GROUPS: usize = 100;
+const SHARES: usize = 10_000;
+/// How many objects are created at once.
+const CREATORS: usize = 16;
+
+const SHARINGS: usize = 60;
+const WARM_UP: usize = 5;
+const TARGETS: usize = 50;
+/// The pause after a poll that was too early; part of the figure, so short beside it.
+const POLL: Duration = Duration::from_micros(500);
+
+pub async fn measure(report: &mut Report) {
+    reads(report).await;
+    writes(report).await;
+}
+
+/// Reads cost no request to anybody, but for the Secret, so what has to be there is only the objects.
+async fn reads(report: &mut Report) {
+    let namespace = Cluster::shared().namespace("bench-rest").await;
+    people_and_shares(&namespace).await;
+    let setup = ServiceSetup::default().person("user0", true).person("user1", false);
+    let service = Service::start_in(&namespace, setup).await;
+    let (many, one) = (service.person("user0"), service.person("user1"));
+    let path = "s3a://lake/homes/user0/data/5000/";
+    for (name, person, call) in [
+        ("GET /workspaces/me, 1 group", &one, Call::Get("/workspaces/me")),
+        ("GET /workspaces/me, 100 groups", &many, Call::Get("/workspaces/me")),
+        ("GET /management/users, 50 of 1,000", &many, Call::Get("/management/users?page=3&page_size=50")),
+        (
+            "get_path_access_info, 10,000 shares",
+            &many,
+            Call::Post("/sharing/get_path_access_info", json!({"path": path})),
+        ),
+    ] {
+        latencies(report, name, person, &call).await;
+    }
+    let world = World::own(Setup::default()).await;
+    let service = Service::start(&world, ServiceSetup::default().person("alice", false)).await;
+    latencies(report, "GET /credentials/", &service.person("alice"), &Call::Get("/credentials/")).await;
+}
+
+enum Call {
+    Get(&'static str),
+    Post(&'static str, Value),
+}
+
+async fn latencies(report: &mut Report, name: &str, person: &Person, call: &Call) {
+    load(person, call, 1, ALONE / 10).await;
+    let alone = load(person, call, 1, ALONE).await;
+    let together = load(person, call, CROWD, TOGETHER).await;
+    report.latencies(name, &alone, &together, MEDIAN, P99);
+}
+
+async fn load(person: &Person, call: &Call, callers: usize, requests: usize) -> Load {
+    let left = Arc::new(AtomicUsize::new(requests));
+    let started = Instant::now();
+    let caller = || async {
+        let mut samples = Vec::new();
+        while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
+            let started = Instant::now();
+            let answer = match call {
+                Call::Get(path) => person.get(path).await,
+                Call::Post(path, body) => person.post_json(path, body.clone()).await,
+            };
+            samples.push(started.elapsed());
+            answer.expect(200);
+        }
+        samples
+    };
+    let all = join_all((0..callers).map(|_| caller())).await;
+    let took = started.elapsed();
+    let mut samples = Samples::default();
+    all.into_iter().flatten().for_each(|sample| samples.push(sample));
+    Load { callers, samples, took }
+}
+
+/// Objects as a controller leaves them: claimed.
+async fn people_and_shares(namespace: &str) {
+    let kube = Cluster::shared().client().await;
+    let user = |number: usize| {
+        let name = format!("user{number}");
+        claimed(
+            &kube,
+            namespace,
+            "MinioUser",
+            name.clone(),
+            json!({}),
+            Some(json!({"username": name, "origin": "Created"})),
+        )
+    };
+    all::<MinioUser>(stream::iter(0..USERS).map(user)).await;
+    let group = |number: usize| {
+        let name = format!("group{number}");
+        let members: Vec<String> =
+            if number == 0 { vec!["user0".into(), "user1".into()] } else { vec!["user0".into()] };
+        let status = json!({"groupName": name, "origin": "Created"});
+        claimed(&kube, namespace, "MinioGroup", name, json!({ "members": members }), Some(status))
+    };
+    all::<MinioGroup>(stream::iter(0..GROUPS).map(group)).await;
+    let share = |number: usize| {
+        let spec = json!({
+            "path": format!("s3a://lake/homes/user0/data/{number}"), "owner": {"kind": "User", "name": "user0"},
+            "grants": [{"kind": "User", "name": format!("user{}", number % USERS), "access": "Read"}],
+        });
+        claimed(&kube, namespace, "PathShare", format!("share{number}"), spec, None)
+    };
+    all::<PathShare>(stream::iter(0..SHARES).map(share)).await;
+}
+
+async fn all<K: Watched>(objects: impl futures::Stream<Item = Claimed>) {
+    objects.for_each_concurrent(CREATORS, Claimed::make::<K>).await;
+}
+
+struct Claimed {
+    kube: Client,
+    namespace: String,
+    name: String,
+    object: Value,
+    status: Option<Value>,
+}
+
+fn claimed(kube: &Client, namespace: &str, kind: &str, name: String, spec: Value, status: Option<Value>) -> Claimed {
+    let object = json!({
+        "apiVersion": "minio-manager.io/v1alpha1", "kind": kind,
+        "metadata": {"name": name, "finalizers": [FINALIZER]}, "spec": spec,
+    });
+    Claimed { kube: kube.clone(), namespace: namespace.to_owned(), name, object, status }
+}
+
+impl Claimed {
+    async fn make<K: Watched>(self) {
+        let api: Api<K> = Api::namespaced(self.kube, &self.namespace);
+        let object: K = serde_json::from_value(self.object).unwrap();
+        api.create(&PostParams::default(), &object).await.unwrap();
+        if let Some(status) = self.status {
+            let patch = Patch::Merge(json!({ "status": status }));
+            api.patch_status(&self.name, &PatchParams::default(), &patch).await.unwrap();
+        }
+    }
+}
+
+/// A share until its answer, beside a share that is applied until it is in force.
+async fn writes(report: &mut Report) {
+    let world = World::own(Setup::default()).await;
+    let names: Vec<String> = (0..TARGETS).map(|number| format!("target{number}")).collect();
+    let setup = names.iter().fold(ServiceSetup::default(), |setup, name| setup.person(name, false));
+    let arguments = ["--rest-writes-per-second", "0"];
+    let service = Service::start(&world, setup.person("alice", false).with(&arguments)).await;
+    let alice = service.person("alice");
+    alice.get("/credentials/").await.expect(200);
+    for name in &names {
+        while service.person(name).get("/credentials/").await.status == 503 {}
+    }
+    let bob = service.person(&names[0]).at_s3(&world).await;
+    let shares: Api<PathShare> = Api::namespaced(Cluster::shared().client().await, world.namespace());
+    let (mut one, mut fifty, mut applied) = (Samples::default(), Samples::default(), Samples::default());
+    for round in 0..WARM_UP + SHARINGS {
+        let (single, many, by_hand) = (format!("one{round}"), format!("many{round}"), format!("applied{round}"));
+        let files = [&single, &many, &by_hand].map(|folder| format!("lake/homes/alice/{folder}/file"));
+        world.seed(&files.each_ref().map(String::as_str)).await;
+        let to_one = share(&alice, &single, &names[..1]).await;
+        assert!(bob.may(Try::Get, &files[0]).await, "in force when the answer comes");
+        let to_many = share(&alice, &many, &names).await;
+        assert!(bob.may(Try::Get, &files[1]).await, "in force when the answer comes");
+        let object: PathShare = serde_json::from_value(json!({
+            "apiVersion": "minio-manager.io/v1alpha1", "kind": "PathShare", "metadata": {"name": by_hand},
+            "spec": {"path": format!("s3a://lake/homes/alice/{by_hand}"),
+                     "grants": [{"kind": "User", "name": names[0], "access": "Read"}]},
+        }))
+        .unwrap();
+        let started = Instant::now();
+        shares.create(&PostParams::default(), &object).await.unwrap();
+        while !bob.may(Try::Get, &files[2]).await {
+            assert!(started.elapsed() < PATIENCE, "an applied share comes into force");
+            tokio::time::sleep(POLL).await;
+        }
+        let to_apply = started.elapsed();
+        if round >= WARM_UP {
+            one.push(to_one);
+            fifty.push(to_many);
+            applied.push(to_apply);
+        }
+    }
+    report.compare("POST /sharing/share (beside: applied)", &one, &applied, 2.0, 5.0);
+    report.compare("POST /sharing/share, 50 targets (beside: 1)", &fifty, &one, 3.0, 5.0);
+}
+
+async fn share(owner: &Person, folder: &str, with: &[String]) -> Duration {
+    let body = json!({"path": format!("s3a://lake/homes/alice/{folder}/"), "with_users": with, "permission": "read"});
+    let started = Instant::now();
+    let answer = owner.post_json("/sharing/share", body).await;
+    let took = started.elapsed();
+    answer.expect(200);
+    took
+}
