@@ -19,7 +19,7 @@ pub(super) struct Jupyterhub {
 struct Owner {
     kind: String,
     name: String,
-    /// Left out for a token whose scopes do not reach so far.
+    /// Of the owner: scopes limit what a token may do in the hub, and the hub tells them of every token alike.
     #[serde(default)]
     admin: bool,
 }
