@@ -1,18 +1,16 @@
 //! A JupyterHub: the tokens that its users make, and those that it gives to their servers.
 
-use std::sync::Arc;
-
 use http::StatusCode;
 use serde::Deserialize;
 
-use super::http::{Away, Http};
+use super::outbound::{Away, Http};
 use super::{Failure, Identity, Token};
 use crate::config::JupyterhubConfig;
 
 #[derive(Debug)]
 pub(super) struct Jupyterhub {
     config: JupyterhubConfig,
-    http: Arc<Http>,
+    http: Http,
 }
 
 #[derive(Deserialize)]
@@ -31,7 +29,7 @@ struct About {
 }
 
 impl Jupyterhub {
-    pub(super) fn new(config: JupyterhubConfig, http: Arc<Http>) -> Self {
+    pub(super) fn new(config: JupyterhubConfig, http: Http) -> Self {
         Self { config, http }
     }
 

@@ -1,11 +1,9 @@
 //! The authentication service of KBase.
 
-use std::sync::Arc;
-
 use http::StatusCode;
 use serde::Deserialize;
 
-use super::http::{Away, Http};
+use super::outbound::{Away, Http};
 use super::{AuthError, Failure, Identity, Token};
 use crate::config::KbaseConfig;
 
@@ -17,7 +15,7 @@ const INVALID_TOKEN: i64 = 10020;
 #[derive(Debug)]
 pub(super) struct Kbase {
     config: KbaseConfig,
-    http: Arc<Http>,
+    http: Http,
 }
 
 #[derive(Deserialize)]
@@ -43,7 +41,7 @@ struct About {
 }
 
 impl Kbase {
-    pub(super) fn new(config: KbaseConfig, http: Arc<Http>) -> Self {
+    pub(super) fn new(config: KbaseConfig, http: Http) -> Self {
         Self { config, http }
     }
 

@@ -7,13 +7,14 @@ use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessR
 use kube::api::{Api, PostParams};
 use serde::Deserialize;
 
-use super::http::{Away, DEADLINE};
+use super::outbound::{Away, Turns};
 use super::{Failure, Identity, Token};
 use crate::config::KubernetesConfig;
 
 pub(super) struct Kubernetes {
     config: KubernetesConfig,
     client: kube::Client,
+    turns: Turns,
 }
 
 impl std::fmt::Debug for Kubernetes {
@@ -24,7 +25,7 @@ impl std::fmt::Debug for Kubernetes {
 
 impl Kubernetes {
     pub(super) fn new(config: KubernetesConfig, client: kube::Client) -> Self {
-        Self { config, client }
+        Self { config, client, turns: Turns::new() }
     }
 
     pub(super) async fn identify(&self, token: &Token) -> Result<Option<Identity>, Failure> {
@@ -80,10 +81,11 @@ impl Kubernetes {
     {
         let api: Api<T> = Api::all(self.client.clone());
         let params = PostParams::default();
-        match tokio::time::timeout(DEADLINE, api.create(&params, question)).await {
-            Ok(answer) => answer.map_err(|error| Away::new(crate::telemetry::chain(&error))),
-            Err(_) => Err(Away::new(format!("the API server did not answer within {} s", DEADLINE.as_secs()))),
-        }
+        let create = async {
+            let answer = api.create(&params, question).await;
+            answer.map_err(|error| Away::new(crate::telemetry::chain(&error)))
+        };
+        self.turns.take(create).await
     }
 }
 

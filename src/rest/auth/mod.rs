@@ -2,27 +2,25 @@
 
 mod cache;
 mod header;
-mod http;
 mod jupyterhub;
 mod kbase;
 mod kubernetes;
 mod oidc;
+mod outbound;
 mod statics;
 mod token;
 
-use std::sync::Arc;
-
-use ::http::HeaderMap;
+use http::HeaderMap;
 use jiff::Timestamp;
 
 use crate::config::{AuthConfig, BackendConfig, BackendName};
 use crate::iam::names::{NameError, UserName};
 use cache::Cache;
-use http::{Away, Http};
 use jupyterhub::Jupyterhub;
 use kbase::Kbase;
 use kubernetes::Kubernetes;
 use oidc::Oidc;
+use outbound::{Away, Http};
 use statics::Statics;
 pub use token::{Token, TokenDigest};
 
@@ -80,7 +78,7 @@ pub enum AuthConfigError {
     #[error("the backend kubernetes needs a client of the Kubernetes API")]
     NoKubernetes,
     /// TLS cannot be set up.
-    #[error("no client for the authentication services")]
+    #[error("there is no way to ask authentication services")]
     Client(#[source] reqwest::Error),
     /// A configured user that the layout has no place for.
     #[error("the backend {backend} names a user who cannot be one")]
@@ -155,8 +153,7 @@ impl Authenticator {
     /// # Errors
     /// What is configured cannot work, whatever the backends answer.
     pub fn new(config: AuthConfig, names: NameRule, kube: Option<kube::Client>) -> Result<Self, AuthConfigError> {
-        let http = Arc::new(Http::new().map_err(AuthConfigError::Client)?);
-        let backends = config.backends.into_iter().map(|backend| Backend::new(backend, names, &http, kube.as_ref()));
+        let backends = config.backends.into_iter().map(|backend| Backend::new(backend, names, kube.as_ref()));
         Ok(Self { backends: backends.collect::<Result<_, _>>()?, names, cache: Cache::new(config.cache_ttl) })
     }
 
@@ -206,16 +203,12 @@ impl Authenticator {
 }
 
 impl Backend {
-    fn new(
-        config: BackendConfig,
-        names: NameRule,
-        http: &Arc<Http>,
-        kube: Option<&kube::Client>,
-    ) -> Result<Self, AuthConfigError> {
+    fn new(config: BackendConfig, names: NameRule, kube: Option<&kube::Client>) -> Result<Self, AuthConfigError> {
+        let http = || Http::new().map_err(AuthConfigError::Client);
         Ok(match config {
-            BackendConfig::Kbase(config) => Self::Kbase(Kbase::new(config, http.clone())),
-            BackendConfig::Oidc(config) => Self::Oidc(Box::new(Oidc::new(config, http.clone()))),
-            BackendConfig::Jupyterhub(config) => Self::Jupyterhub(Jupyterhub::new(config, http.clone())),
+            BackendConfig::Kbase(config) => Self::Kbase(Kbase::new(config, http()?)),
+            BackendConfig::Oidc(config) => Self::Oidc(Box::new(Oidc::new(config, http()?))),
+            BackendConfig::Jupyterhub(config) => Self::Jupyterhub(Jupyterhub::new(config, http()?)),
             BackendConfig::Kubernetes(config) => {
                 check_names(BackendName::Kubernetes, names, config.users.values())?;
                 Self::Kubernetes(Kubernetes::new(config, kube.cloned().ok_or(AuthConfigError::NoKubernetes)?))

@@ -2,8 +2,6 @@
 
 mod keys;
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use jsonwebtoken::dangerous::insecure_decode_claims;
 use jsonwebtoken::errors::ErrorKind;
@@ -11,7 +9,7 @@ use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::http::{Away, Http};
+use super::outbound::{Away, Http};
 use super::{AuthError, Failure, Identity, Token};
 use crate::config::{BackendName, OidcConfig};
 use keys::{KeySet, Keys};
@@ -38,7 +36,7 @@ enum Look {
 }
 
 impl Oidc {
-    pub(super) fn new(config: OidcConfig, http: Arc<Http>) -> Self {
+    pub(super) fn new(config: OidcConfig, http: Http) -> Self {
         Self { keys: Keys::new(config.issuer.clone(), http), config }
     }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::config::Issuer;
-use crate::rest::auth::http::{Away, Http};
+use crate::rest::auth::outbound::{Away, Http};
 
 /// After this time keys are fetched again, so that one that the provider has withdrawn goes.
 const FRESH: Duration = Duration::from_secs(15 * 60);
@@ -79,7 +79,7 @@ impl Key {
 #[derive(Debug)]
 pub(super) struct Keys {
     issuer: Issuer,
-    http: Arc<Http>,
+    http: Http,
     /// Held while they are fetched, so that all who need them wait for one answer.
     known: Mutex<Known>,
 }
@@ -104,7 +104,7 @@ struct Jwks {
 }
 
 impl Keys {
-    pub(super) fn new(issuer: Issuer, http: Arc<Http>) -> Self {
+    pub(super) fn new(issuer: Issuer, http: Http) -> Self {
         Self { issuer, http, known: Mutex::default() }
     }
 

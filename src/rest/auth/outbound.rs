@@ -8,11 +8,11 @@ use reqwest::{Url, redirect};
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
-/// How long one request may take.
-pub(super) const DEADLINE: Duration = Duration::from_secs(5);
+/// How long one request may take, waiting for its turn included.
+const DEADLINE: Duration = Duration::from_secs(5);
 /// Longest answer that is read.
 const ANSWER_LIMIT: usize = 1 << 20;
-/// How many requests may be on their way. Somebody who sends random tokens shall not have us flood a service.
+/// How many requests of one backend may be on their way. Somebody who sends random tokens shall not have us flood a service.
 const AT_ONCE: usize = 64;
 const USER_AGENT: &str = concat!("minio-manager/", env!("CARGO_PKG_VERSION"));
 
@@ -48,11 +48,31 @@ impl Answer {
     }
 }
 
-/// The client of all services.
+/// Bounds what one backend does for tokens: in time, and in how much of it at once.
+#[derive(Debug)]
+pub(super) struct Turns(Semaphore);
+
+impl Turns {
+    pub(super) fn new() -> Self {
+        Self(Semaphore::new(AT_ONCE))
+    }
+
+    /// What `exchange` returns, unless it takes too long, waiting for its turn included.
+    pub(super) async fn take<T>(&self, exchange: impl Future<Output = Result<T, Away>>) -> Result<T, Away> {
+        let in_turn = async {
+            let _turn = self.0.acquire().await.map_err(|_| Away::new("the process is ending"))?;
+            exchange.await
+        };
+        let too_late = |_| Away(format!("it did not answer within {} s", DEADLINE.as_secs()));
+        tokio::time::timeout(DEADLINE, in_turn).await.map_err(too_late)?
+    }
+}
+
+/// The client of one service.
 #[derive(Debug)]
 pub(super) struct Http {
     client: reqwest::Client,
-    turns: Semaphore,
+    turns: Turns,
 }
 
 impl Http {
@@ -67,22 +87,21 @@ impl Http {
             .pool_max_idle_per_host(0)
             .user_agent(USER_AGENT)
             .build()?;
-        Ok(Self { client, turns: Semaphore::new(AT_ONCE) })
+        Ok(Self { client, turns: Turns::new() })
     }
 
     /// Asks for `url`, with an `Authorization` header or without.
     pub(super) async fn get(&self, url: Url, authorization: Option<HeaderValue>) -> Result<Answer, Away> {
-        let exchange = async {
-            let _turn = self.turns.acquire().await.map_err(|_| Away::new("the process is ending"))?;
-            let mut request = self.client.get(url).header(header::ACCEPT, "application/json");
-            if let Some(value) = authorization {
-                request = request.header(header::AUTHORIZATION, value);
-            }
-            let response = request.send().await.map_err(broken)?;
-            Ok(Answer { status: response.status(), body: read_body(response).await? })
-        };
-        let too_late = |_| Away(format!("it did not answer within {} s", DEADLINE.as_secs()));
-        tokio::time::timeout(DEADLINE, exchange).await.map_err(too_late)?
+        self.turns.take(self.exchange(url, authorization)).await
+    }
+
+    async fn exchange(&self, url: Url, authorization: Option<HeaderValue>) -> Result<Answer, Away> {
+        let mut request = self.client.get(url).header(header::ACCEPT, "application/json");
+        if let Some(value) = authorization {
+            request = request.header(header::AUTHORIZATION, value);
+        }
+        let response = request.send().await.map_err(broken)?;
+        Ok(Answer { status: response.status(), body: read_body(response).await? })
     }
 }
 
