@@ -40,7 +40,7 @@ enum Command {
     /// Run the controller and the REST service in one process
     All(Box<AllArgs>),
     /// Serve the REST API by editing and watching objects
-    Rest(RestArgs),
+    Rest(Box<RestArgs>),
     /// Say what the objects would change: exit code 0 nothing, 2 something
     Plan(plan::PlanArgs),
     /// Print the CRDs as YAML
@@ -75,7 +75,7 @@ fn run(command: Command, environment: &Environment) -> Result<ExitCode, Failure>
         Command::Plan(args) => return plan::run(args, environment),
         Command::Controller(args) => controller::run(args, environment, crate::controller::run)?,
         Command::All(args) => all::run(*args, environment)?,
-        Command::Rest(args) => rest::run(args, environment)?,
+        Command::Rest(args) => rest::run(*args, environment)?,
         Command::Crds { out: Some(directory) } => crds::write(&directory)?,
         Command::Crds { out: None } => output::print(&crds::stream()?)?,
     }

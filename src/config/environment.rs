@@ -8,20 +8,20 @@ use clap::{Arg, Command, CommandFactory, FromArgMatches};
 
 use super::ConfigError;
 
-/// A snapshot of environment variables. An empty variable counts as absent, as a chart's unset value leaves one behind.
+/// A snapshot of environment variables. An empty variable counts as absent, as a chart's unset value leaves one behind,
+/// except for who asks with [`Environment::is_empty`].
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<OsString, OsString>);
 
 impl Environment {
     /// The variables of this process.
     pub fn process() -> Self {
-        Self(std::env::vars_os().filter(|(_, value)| !value.is_empty()).collect())
+        Self(std::env::vars_os().collect())
     }
 
     /// The variables of a list, for callers that must not depend on the process.
     pub fn of<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let variables = variables.into_iter().filter(|(_, value)| !value.is_empty());
-        Self(variables.map(|(name, value)| (name.into(), value.into())).collect())
+        Self(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
     }
 
     /// The value of a variable.
@@ -29,11 +29,20 @@ impl Environment {
     /// # Errors
     /// A value that is not UTF-8.
     pub fn get(&self, name: &str) -> Result<Option<&str>, ConfigError> {
-        let Some(value) = self.0.get(OsStr::new(name)) else { return Ok(None) };
+        let Some(value) = self.value(name) else { return Ok(None) };
         match value.to_str() {
             Some(text) => Ok(Some(text)),
             None => Err(ConfigError::invalid(name, "the value is not UTF-8")),
         }
+    }
+
+    /// Whether a variable is there and says nothing, for those few where that is an answer.
+    pub(super) fn is_empty(&self, name: &str) -> bool {
+        self.0.get(OsStr::new(name)).is_some_and(|value| value.is_empty())
+    }
+
+    fn value(&self, name: &str) -> Option<&OsString> {
+        self.0.get(OsStr::new(name)).filter(|value| !value.is_empty())
     }
 }
 
@@ -84,7 +93,7 @@ impl<'a> Merged<'a> {
             .get_arguments()
             .filter_map(|arg| {
                 let flag = configuration_flag(arg)?;
-                let value = environment.0.get(OsStr::new(&twin(flag)))?;
+                let value = environment.value(&twin(flag))?;
                 (!is_given(flag, &arguments)).then(|| (flag.to_owned(), value.clone()))
             })
             .collect();

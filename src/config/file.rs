@@ -40,16 +40,20 @@ impl ConfigFile {
 
 /// Reads a YAML file that the flag or variable `name` points to.
 pub(super) fn read_yaml<T: serde::de::DeserializeOwned>(name: &str, path: &Path) -> Result<T, ConfigError> {
-    let unreadable = |source| ConfigError::Unreadable { name: name.to_owned(), path: path.to_owned(), source };
-    let length = fs::metadata(path).map_err(unreadable)?.len();
-    if length > LARGEST {
-        return Err(ConfigError::invalid(name, format!("{} is larger than {LARGEST} bytes", path.display())));
-    }
-    let text = fs::read_to_string(path).map_err(unreadable)?;
-    serde_saphyr::from_str(&text).map_err(|error| {
+    serde_saphyr::from_str(&read_text(name, path)?).map_err(|error| {
         // The parser's message spans lines to draw the place; a start-up error is one line.
         let message = error.to_string();
         let first = message.lines().next().unwrap_or("not valid").trim().to_owned();
         ConfigError::invalid(name, format!("{}: {first}", path.display()))
     })
+}
+
+/// Reads a file that the flag or variable `name` points to.
+pub(super) fn read_text(name: &str, path: &Path) -> Result<String, ConfigError> {
+    let unreadable = |source| ConfigError::Unreadable { name: name.to_owned(), path: path.to_owned(), source };
+    let length = fs::metadata(path).map_err(unreadable)?.len();
+    if length > LARGEST {
+        return Err(ConfigError::invalid(name, format!("{} is larger than {LARGEST} bytes", path.display())));
+    }
+    fs::read_to_string(path).map_err(unreadable)
 }

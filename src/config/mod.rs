@@ -28,7 +28,10 @@ use crate::iam::names::PolicyName;
 use crate::minio::{self, Endpoint, Observer};
 
 pub use args::{ControllerArgs, ConvergeArgs, InstanceArgs, IssuingArgs, LeaseArgs, LogArgs, MetricsArgs, MinioArgs};
-pub use auth::{AuthArgs, AuthConfig};
+pub use auth::{
+    AuthArgs, AuthConfig, BackendConfig, BackendName, BackendNames, Issuer, JupyterhubConfig, KbaseConfig,
+    KubernetesConfig, OidcConfig, Roles, StaticToken,
+};
 pub use credentials::CredentialsSource;
 pub use environment::{Environment, ParseError, parse};
 use file::ConfigFile;

@@ -56,10 +56,10 @@ fn refused(flags: &[&str], variables: &[(&'static str, &'static str)]) -> String
 }
 
 /// A file in a directory of its own, removed with it.
-struct TempFile(PathBuf);
+pub(super) struct TempFile(PathBuf);
 
 impl TempFile {
-    fn new(name: &str, content: &str) -> Self {
+    pub(super) fn new(name: &str, content: &str) -> Self {
         let directory = std::env::temp_dir().join(format!("config-{name}-{}", std::process::id()));
         fs::create_dir_all(&directory).unwrap();
         let path = directory.join("file.yaml");
@@ -67,7 +67,7 @@ impl TempFile {
         Self(path)
     }
 
-    fn path(&self) -> &str {
+    pub(super) fn path(&self) -> &str {
         self.0.to_str().unwrap()
     }
 }

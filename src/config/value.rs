@@ -56,7 +56,7 @@ pub fn show_duration(duration: Duration) -> String {
 }
 
 /// A duration between two bounds, for flags whose small values would hammer a server.
-fn duration_within(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
+pub(super) fn duration_within(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
     let parsed = duration(text)?;
     if parsed < least || parsed > most {
         return Err(format!("expected a duration from {} to {}", show_duration(least), show_duration(most)));

@@ -1,8 +1,9 @@
 //! What callers send, parsed at the border. Under the layout `berdl` the narrower alphabets of the legacy service hold.
 
+use super::auth::NameRule;
 use super::error::{ApiError, Code};
 use crate::iam::layout::Layout;
-use crate::iam::names::{GroupName, UserName};
+use crate::iam::names::{GroupName, NameError, UserName};
 use crate::iam::path::S3Path;
 
 /// The name of the layout that the legacy service had.
@@ -28,14 +29,15 @@ impl Alphabet {
     /// # Errors
     /// 400/20030 with the rule.
     pub fn user(self, text: &str) -> Result<UserName, ApiError> {
-        let text = text.trim();
-        if self == Self::Legacy && text.contains('@') {
-            let shown: String = text.chars().take(80).collect();
-            return Err(ApiError::user(format!(
-                "user name {shown:?} must consist of letters, digits and single . _ - between them"
-            )));
+        self.user_rule()(text.trim()).map_err(|error| ApiError::user(error.to_string()))
+    }
+
+    /// What a user name must be to the letter.
+    pub fn user_rule(self) -> NameRule {
+        match self {
+            Self::Full => UserName::parse,
+            Self::Legacy => legacy_user,
         }
-        UserName::parse(text).map_err(|error| ApiError::user(error.to_string()))
     }
 
     /// A group name; blanks around it are taken off.
@@ -71,4 +73,12 @@ impl Alphabet {
         }
         Ok(path)
     }
+}
+
+fn legacy_user(text: &str) -> Result<UserName, NameError> {
+    if text.contains('@') {
+        let name = text.chars().take(80).collect();
+        return Err(NameError::Shape { what: "username", name, separators: ". _ -" });
+    }
+    UserName::parse(text)
 }

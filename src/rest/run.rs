@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::app::{App, Settings};
-use super::auth::Authenticator;
+use super::auth::{AuthConfigError, Authenticator};
 use super::edit::Editor;
 use super::middleware::Writes;
 use super::names::Alphabet;
@@ -30,6 +30,9 @@ pub enum Error {
     /// The Kubernetes API cannot be used.
     #[error("cannot use the Kubernetes API; check KUBECONFIG or the service account")]
     Kubernetes(#[source] kubernetes::ConnectError),
+    /// Nobody could be let in.
+    #[error(transparent)]
+    Auth(#[from] AuthConfigError),
     /// A part ended that should run for ever.
     #[error("the {0} ended unexpectedly")]
     Ended(String),
@@ -56,7 +59,7 @@ pub async fn run(config: ServiceConfig, stage: Stage) -> Result<(), Error> {
     let Stage { listener, metrics, readiness, shutdown } = stage;
     let namespaces = config.instance.watch_namespaces.clone();
     let home = config.instance.home_namespace.clone();
-    let app = Arc::new(build(config, client.clone(), metrics, readiness.clone()));
+    let app = Arc::new(build(config, client.clone(), metrics, readiness.clone())?);
     let lists = FirstLists::new();
     let mut tasks = JoinSet::new();
     for namespace in &namespaces {
@@ -70,6 +73,7 @@ pub async fn run(config: ServiceConfig, stage: Stage) -> Result<(), Error> {
         keep_ready(client, home, layout, lists, readiness).await;
         "watch of MinioInstance"
     });
+    tokio::spawn(check_backends(app.clone()));
     let router = routes::router(&app);
     tokio::select! {
         () = serve::serve(listener, router, shutdown) => Ok(()),
@@ -77,16 +81,22 @@ pub async fn run(config: ServiceConfig, stage: Stage) -> Result<(), Error> {
     }
 }
 
-fn build(config: ServiceConfig, client: Client, metrics: Arc<Metrics>, readiness: Readiness) -> App {
+fn build(
+    config: ServiceConfig,
+    client: Client,
+    metrics: Arc<Metrics>,
+    readiness: Readiness,
+) -> Result<App, AuthConfigError> {
     let layout = config.instance.layout.clone();
     let home_namespace = config.instance.home_namespace.clone();
     // Names on the server that are nobody's are the controller's to know.
     let index = Index::new(config.instance.index(String::new(), Duration::ZERO));
-    App {
+    let alphabet = Alphabet::of(&layout);
+    Ok(App {
         view: Arc::new(View::new(index)),
-        editor: Editor::new(client, home_namespace.clone()),
-        auth: Authenticator::new(config.auth),
-        alphabet: Alphabet::of(&layout),
+        editor: Editor::new(client.clone(), home_namespace.clone()),
+        auth: Authenticator::new(config.auth, alphabet.user_rule(), Some(client))?,
+        alphabet,
         layout,
         settings: Settings {
             home_namespace,
@@ -97,6 +107,13 @@ fn build(config: ServiceConfig, client: Client, metrics: Arc<Metrics>, readiness
         writes: Writes::default(),
         metrics,
         readiness,
+    })
+}
+
+/// Backends that are away or misconfigured end nothing: the others work, and they may come back.
+async fn check_backends(app: Arc<App>) {
+    if let Err(error) = app.auth.check().await {
+        tracing::warn!(%error, "not every token can be looked up");
     }
 }
 

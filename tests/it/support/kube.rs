@@ -220,17 +220,22 @@ pub fn tool(name: &str, variable: &str) -> PathBuf {
     if let Some(path) = env::var_os(variable).filter(|path| !path.is_empty()) {
         return path.into();
     }
-    let cache = env::var_os("MINIO_MANAGER_CACHE").map(PathBuf::from).unwrap_or_else(|| {
-        let home = PathBuf::from(env::var_os("HOME").expect("HOME is set"));
-        env::var_os("XDG_CACHE_HOME").map_or_else(|| home.join(".cache"), PathBuf::from).join("minio-manager")
-    });
-    let newest = fs::read_dir(cache.join("tools"))
+    let newest = fs::read_dir(tools_cache())
         .into_iter()
         .flatten()
         .filter_map(|entry| Some(entry.ok()?.path().join("bin").join(name)))
         .filter(|path| path.is_file())
         .max_by_key(|path| path.metadata().and_then(|m| m.modified()).unwrap_or(SystemTime::UNIX_EPOCH));
     newest.unwrap_or_else(|| panic!("no {name}: run deploy/dev/stack tools, or set {variable}"))
+}
+
+/// Where programs that were built or installed for tests are kept, for all checkouts.
+pub fn tools_cache() -> PathBuf {
+    let cache = env::var_os("MINIO_MANAGER_CACHE").map(PathBuf::from).unwrap_or_else(|| {
+        let home = PathBuf::from(env::var_os("HOME").expect("HOME is set"));
+        env::var_os("XDG_CACHE_HOME").map_or_else(|| home.join(".cache"), PathBuf::from).join("minio-manager")
+    });
+    cache.join("tools")
 }
 
 /// A port that nobody listens on.

@@ -1,0 +1,41 @@
+"""A JupyterHub that runs no notebooks: users, tokens and the API are all that tests need of it."""
+
+import os
+
+from jupyterhub.proxy import Proxy
+
+
+class NoProxy(Proxy):
+    """Remembers routes and forwards nothing. Tests talk to the hub itself, so no Node.js is needed."""
+
+    should_start = False
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.routes = {}
+
+    async def add_route(self, routespec, target, data):
+        self.routes[routespec] = {"routespec": routespec, "target": target, "data": data}
+
+    async def delete_route(self, routespec):
+        self.routes.pop(routespec, None)
+
+    async def get_all_routes(self):
+        return self.routes
+
+
+c = get_config()  # noqa: F821 (defined by JupyterHub)
+
+c.JupyterHub.proxy_class = NoProxy
+c.JupyterHub.authenticator_class = "dummy"
+c.Authenticator.allow_all = True
+c.JupyterHub.bind_url = f"http://127.0.0.1:{os.environ['TEST_PUBLIC_PORT']}"
+c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{os.environ['TEST_HUB_PORT']}"
+c.JupyterHub.db_url = "sqlite:///:memory:"
+c.JupyterHub.cookie_secret = os.urandom(32)
+c.JupyterHub.services = [
+    {"name": "tests", "api_token": os.environ["TEST_SERVICE_TOKEN"], "admin": True},
+]
+c.JupyterHub.load_roles = [
+    {"name": "tests", "services": ["tests"], "scopes": ["admin:users", "tokens"]},
+]
