@@ -198,7 +198,9 @@ impl From<AuthError> for ApiError {
             AuthError::InvalidToken => Self::new(Code::InvalidToken, message),
             AuthError::MissingRole { .. } => Self::new(Code::MissingRole, message),
             AuthError::InvalidUserName { .. } => Self::user(message),
-            AuthError::Unavailable { .. } => Self::plain(StatusCode::INTERNAL_SERVER_ERROR, message),
+            AuthError::Unavailable { .. } | AuthError::TooSlow => {
+                Self::plain(StatusCode::INTERNAL_SERVER_ERROR, message)
+            }
         }
     }
 }

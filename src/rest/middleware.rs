@@ -16,6 +16,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::Instant;
 
 use super::app::{App, Call};
+use super::auth::AuthError;
 use super::error::ApiError;
 use super::input::Body;
 use super::routes::{Access, Route, method_name};
@@ -23,6 +24,8 @@ use crate::telemetry::audit;
 
 /// The largest body that is read.
 pub const BODY_LIMIT: usize = 256 * 1024;
+/// How long it may take to find out who asks; several slow backends would add up.
+const AUTH_DEADLINE: Duration = Duration::from_secs(6);
 /// How long a body may take to arrive.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
 /// How many bursts of a user are remembered; the least recent one is forgotten first.
@@ -77,7 +80,8 @@ pub async fn nothing_here() -> ApiError {
 async fn identify(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let id = request_id(&request);
     let call = Call::begin(app.clone(), id.clone());
-    let mut response = match app.auth.authenticate(request.headers()).await {
+    let found = tokio::time::timeout(AUTH_DEADLINE, app.auth.authenticate(request.headers())).await;
+    let mut response = match found.unwrap_or(Err(AuthError::TooSlow)) {
         Ok(caller) => {
             request.extensions_mut().insert(call.by(caller));
             next.run(request).await

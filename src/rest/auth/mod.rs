@@ -69,6 +69,9 @@ pub enum AuthError {
         /// Which one.
         backend: BackendName,
     },
+    /// All of them together took too long.
+    #[error("Authentication takes too long; try again")]
+    TooSlow,
 }
 
 /// Why authentication cannot work as it is configured.
