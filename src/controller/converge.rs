@@ -101,6 +101,8 @@ async fn run(engine: &Engine, subject: &Subject, urgency: Urgency, sequence: &mu
     let mut report = report_of(&plan);
     apply(engine, subject, &plan, urgency).await?;
     report.changes = plan.changes.len();
+    // A group that was just enabled has attachments that could not be read before; the next run sees to them.
+    report.held_back |= plan.changes.iter().any(|change| matches!(change, Change::EnableGroup { .. }));
     report.documents = Some(measure(engine, &desired));
     // What waits to be taken away holds up the end of an object, and nobody's key.
     if let Some(owner) = owner.as_ref().filter(|owner| !report.held_back || !is_deleting(owner)) {
@@ -229,13 +231,19 @@ fn happened(engine: &Engine, state: &mut State, subject: &Subject, change: &Chan
     let everyone = DocumentName::everyone();
     match change {
         Change::CreateUser { user, .. } => engine.appeared(state, user.as_str()),
-        Change::PutDocument { name, .. } => {
+        Change::PutDocument { name, document, .. } => {
             let is_new = !state.mirror.has_policy(name);
             // A further document for everyone takes effect only once every user has it attached.
             if *subject == Subject::Everyone && is_new && name.number_in(&everyone) > Some(1) {
                 queue_users(engine, state, |_| true);
             }
             engine.appeared(state, name.as_str());
+            // Keys of those who hold it are confined from now on, or no more.
+            let carries = carries_admin_actions(document);
+            if matches!(subject, Subject::Policy(_)) && state.mirror.may_carry(name, carries_admin_actions) != carries {
+                let holders = state.mirror.holders(name);
+                queue_users(engine, state, |user| holders.contains(user));
+            }
         }
         Change::SetMapping { holder, policies, before } => {
             for released in before.difference(policies) {
@@ -258,6 +266,8 @@ fn happened(engine: &Engine, state: &mut State, subject: &Subject, change: &Chan
                 queue_users(engine, state, |user| members.contains(user));
             }
         }
+        // Only now its attachments can be read.
+        Change::EnableGroup { .. } => engine.subjects.push(subject.clone(), Urgency::Normal, Duration::ZERO),
         Change::DeleteUser { user } => {
             let released: Vec<DocumentName> =
                 state.mirror.attachments(user.as_str(), &BTreeSet::new()).cloned().collect();
@@ -312,7 +322,11 @@ async fn settle(
         if !report.holders.is_empty() || !report.stale_members.is_empty() {
             return Ok(());
         }
-        workspace::remove(engine, owner, fate_of(desired)).await?;
+        if !workspace::remove(engine, owner, fate_of(desired)).await? {
+            report.held_back = true;
+            engine.subjects.push(subject.clone(), Urgency::Normal, Duration::ZERO);
+            return Ok(());
+        }
         return keys::retire(engine, owner).await;
     }
     let (folders, keys) = tokio::join!(workspace::lay_out(engine, subject, owner), issue(engine, desired, owner));

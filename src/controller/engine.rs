@@ -307,7 +307,8 @@ impl Engine {
                         state.index.converged(subject, outcome.sequence);
                     }
                     Retry::Backoff => self.subjects.push(subject.clone(), urgency, backoff(outcome.failures)),
-                    Retry::WhenUp => self.subjects.push(subject.clone(), urgency, Duration::ZERO),
+                    // After an outage everything is hurried; where only this call failed, it waits like any other.
+                    Retry::WhenUp => self.subjects.push(subject.clone(), urgency, backoff(outcome.failures)),
                 }
                 waiting
             }

@@ -87,6 +87,10 @@ impl Mirror {
                 for policy in user.policies.iter().chain(staying(attached, user.extras)) {
                     self.need_document(&mut needs, policy);
                 }
+                // Everyone's further documents are attached as they are known: an unread one must not pass for absent.
+                if user.policies.contains(&DocumentName::everyone()) {
+                    self.need_family(&mut needs, &DocumentName::everyone(), None, true);
+                }
             }
             Desired::Group(group) => {
                 for side in [&group.main, &group.twin] {
@@ -236,11 +240,10 @@ impl Mirror {
                 let account = Account { enabled: *enabled, attached: BTreeSet::new() };
                 self.accounts.insert(user.to_string(), Some(account));
             }
-            Change::SetUserStatus { user, enabled } => {
-                if let Some(Some(account)) = self.accounts.get_mut(user.as_str()) {
-                    account.enabled = *enabled;
-                }
-            }
+            Change::SetUserStatus { user, enabled } => match self.accounts.get_mut(user.as_str()) {
+                Some(Some(account)) => account.enabled = *enabled,
+                _ => self.outdate_reads(),
+            },
             Change::DeleteUser { user } => {
                 self.accounts.insert(user.to_string(), None);
                 for group in self.groups.values_mut().flatten() {
@@ -248,38 +251,56 @@ impl Mirror {
                 }
             }
             Change::AddMembers { group, members } => {
-                let state = self.groups.entry(group.to_string()).or_default().get_or_insert_with(|| GroupState {
+                // What was forgotten meanwhile is not known by what was added to it.
+                let Some(known) = self.groups.get_mut(group.as_str()) else { return self.outdate_reads() };
+                let state = known.get_or_insert_with(|| GroupState {
                     enabled: true,
                     members: BTreeSet::new(),
                     attached: BTreeSet::new(),
                 });
                 state.members.extend(members.iter().cloned());
             }
-            Change::RemoveMembers { group, members } => {
-                if let Some(Some(state)) = self.groups.get_mut(group.as_str()) {
-                    state.members.retain(|member| !members.contains(member));
-                }
-            }
+            Change::RemoveMembers { group, members } => match self.groups.get_mut(group.as_str()) {
+                Some(Some(state)) => state.members.retain(|member| !members.contains(member)),
+                _ => self.outdate_reads(),
+            },
             Change::EnableGroup { group } => {
                 // Attachments are not shown while a group is disabled: they are read again.
                 self.groups.remove(group.as_str());
+                self.outdate_reads();
             }
             Change::DeleteGroup { group } => {
                 self.groups.insert(group.to_string(), None);
             }
-            Change::SetMapping { holder, policies, .. } => match holder {
-                Holder::User(user) => {
-                    if let Some(Some(account)) = self.accounts.get_mut(user.as_str()) {
-                        account.attached.clone_from(policies);
+            Change::SetMapping { holder, policies, .. } => {
+                let attached = match holder {
+                    Holder::User(user) => {
+                        self.accounts.get_mut(user.as_str()).and_then(Option::as_mut).map(|known| &mut known.attached)
                     }
-                }
-                Holder::Group(group) => {
-                    if let Some(Some(state)) = self.groups.get_mut(group.as_str()) {
-                        state.attached.clone_from(policies);
+                    Holder::Group(group) => {
+                        self.groups.get_mut(group.as_str()).and_then(Option::as_mut).map(|known| &mut known.attached)
                     }
+                };
+                match attached {
+                    Some(attached) => attached.clone_from(policies),
+                    None => self.outdate_reads(),
                 }
-            },
+            }
         }
+    }
+
+    /// Something changed that is not known at present: what is being read of it at this moment may be older.
+    fn outdate_reads(&mut self) {
+        self.epoch += 1;
+    }
+
+    /// The users and groups that have a policy attached, as far as they are known.
+    pub fn holders(&self, policy: &DocumentName) -> BTreeSet<String> {
+        let users =
+            self.accounts.iter().filter(|(_, known)| known.as_ref().is_some_and(|one| one.attached.contains(policy)));
+        let groups = self.groups.values().flatten().filter(|group| group.attached.contains(policy));
+        let members = groups.flat_map(|group| group.members.iter().cloned());
+        users.map(|(name, _)| name.clone()).chain(members).collect()
     }
 
     /// Forgets everything about the subject of `desired`; it is read again before the next plan.
@@ -343,5 +364,69 @@ impl Surroundings for Mirror {
 
     fn has_user(&self, name: &str) -> bool {
         self.accounts.get(name).is_some_and(Option::is_some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::iam::desired::{DesiredUser, Extras, Family, Fate};
+    use crate::iam::names::{ServerGroup, UserName};
+    use crate::iam::path::Rights;
+
+    fn alice() -> UserName {
+        UserName::parse("alice").unwrap()
+    }
+
+    fn user() -> Desired {
+        let family = |base| Family { base, workspace: Rights::default(), grants: Rights::default(), guard: false };
+        Desired::User(DesiredUser {
+            name: alice(),
+            fate: Fate::Present,
+            enabled: None,
+            home: family(DocumentName::user_home(&alice())),
+            system: family(DocumentName::user_system(&alice())),
+            policies: BTreeSet::from([DocumentName::everyone()]),
+            extras: Extras::Remove,
+        })
+    }
+
+    fn set_mapping() -> Change {
+        let policies = BTreeSet::from([DocumentName::everyone()]);
+        Change::SetMapping { holder: Holder::User(alice()), policies, before: BTreeSet::new() }
+    }
+
+    #[test]
+    fn a_user_is_not_planned_before_all_documents_of_everyone_are_known() {
+        let mut mirror = Mirror::default();
+        mirror.learn_account("alice", None);
+        for base in [DocumentName::user_home(&alice()), DocumentName::user_system(&alice()), DocumentName::everyone()] {
+            mirror.learn_document(base, None);
+        }
+        let second = DocumentName::everyone().numbered(2);
+        assert_eq!(mirror.needs(&user(), false), BTreeSet::from([Need::Document(second.clone())]));
+        mirror.learn_document(second, None);
+        assert_eq!(mirror.needs(&user(), false), BTreeSet::new());
+    }
+
+    #[test]
+    fn what_was_forgotten_is_not_known_by_a_change_that_ends_later() {
+        let (mut mirror, group) = (Mirror::default(), ServerGroup::parse("team").unwrap());
+        let epoch = mirror.epoch();
+        mirror.apply(&Change::AddMembers { group, members: BTreeSet::from(["alice".to_owned()]) });
+        assert!(!mirror.groups.contains_key("team"), "its attachments are not known");
+        mirror.apply(&set_mapping());
+        assert_eq!(mirror.epoch(), epoch + 2, "what is being read meanwhile may be older");
+    }
+
+    #[test]
+    fn those_who_hold_a_policy_hold_it_themselves_or_through_a_group() {
+        let mut mirror = Mirror::default();
+        let attached = BTreeSet::from([DocumentName::everyone()]);
+        mirror.learn_account("alice", Some(Account { enabled: true, attached: attached.clone() }));
+        mirror.learn_account("bob", Some(Account { enabled: true, attached: BTreeSet::new() }));
+        let members = BTreeSet::from(["bob".to_owned()]);
+        mirror.learn_group("team", Some(GroupState { enabled: true, members, attached }));
+        assert_eq!(mirror.holders(&DocumentName::everyone()), BTreeSet::from(["alice".to_owned(), "bob".to_owned()]));
     }
 }

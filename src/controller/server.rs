@@ -1,7 +1,7 @@
 //! The MinIO side: reads what a plan needs, carries out what it says, lays out buckets and folders.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::iam::change::{Change, Holder};
 use crate::iam::document::Document;
@@ -221,21 +221,25 @@ impl Server {
         Ok(true)
     }
 
-    /// Deletes every object below a folder, page by page, and answers how many went. A restart goes on where it stopped.
+    /// Deletes objects below a folder, page by page, until none is left or `until`; answers how many went, and whether none
+    /// is left. The next call, or a restart, goes on where it stopped.
     ///
     /// # Errors
     /// The answer of the server; objects that it refuses to delete count as a failure.
-    pub async fn delete_below(&self, folder: &S3Path) -> Result<u64, Failure> {
+    pub async fn delete_below(&self, folder: &S3Path, until: Instant) -> Result<(u64, bool), Failure> {
         const PAGE: u16 = 1000;
         let (bucket, prefix) = (folder.bucket().as_str(), format!("{}/", folder.key()));
         let mut deleted = 0;
         loop {
             let page = match self.client.list_objects(bucket, &prefix, None, PAGE).await {
-                Err(error) if error.is_absent() => return Ok(deleted),
+                Err(error) if error.is_absent() => return Ok((deleted, true)),
                 page => page?,
             };
             if page.objects.is_empty() {
-                return Ok(deleted);
+                return Ok((deleted, true));
+            }
+            if Instant::now() >= until {
+                return Ok((deleted, false));
             }
             self.may_write()?;
             let keys: Vec<String> = page.objects.into_iter().map(|object| object.key).collect();
@@ -245,7 +249,6 @@ impl Server {
                 return Err(Failure::transient(message));
             }
             deleted += keys.len() as u64;
-            tracing::info!(%folder, deleted, "deleting the data of a removed workspace");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::engine::Engine;
 use super::health::PROBE_INTERVAL;
@@ -12,14 +12,23 @@ use super::outcome::Failure;
 /// How often the clock is looked at while an expiry is awaited.
 const CLOCK_CHECK: Duration = Duration::from_secs(30);
 
+/// A clock that goes back further was set, not slewed.
+const CLOCK_STEP: SignedDuration = SignedDuration::from_secs(1);
+
 /// Lets grants and memberships end at their instant, for ever.
 pub async fn keep_time(engine: Arc<Engine>) {
     // What is due is asked from the last tick on, not from now: an instant that passes between two looks is not missed.
     let mut ticked = Timestamp::now();
     loop {
         let changed = engine.expiry.notified();
-        let next = engine.state().index.next_expiry(ticked);
         let now = Timestamp::now();
+        if now < ticked.saturating_sub(CLOCK_STEP).unwrap_or(ticked) {
+            tracing::warn!(from = %ticked, to = %now, "the clock was set back; everything is compared again");
+            engine.tick(now);
+            ticked = now;
+            engine.converge_all();
+        }
+        let next = engine.state().index.next_expiry(ticked);
         match next {
             None => changed.await,
             Some(at) if at <= now => {
@@ -44,6 +53,11 @@ pub async fn probe(engine: Arc<Engine>) {
     let mut first = true;
     loop {
         engine.health.wait_down().await;
+        // One call may fail although the server is well: a full disk, a rate limit. Only its subject tries again, with backoff.
+        if !first && engine.server.reach().await.is_ok() {
+            engine.health.is_up();
+            continue;
+        }
         engine.report_all();
         while let Err(failure) = greet(&engine).await {
             engine.health.is_down(failure.message);

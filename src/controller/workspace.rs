@@ -1,5 +1,7 @@
 //! Folders of a workspace: laid out once, and deleted with it where the object says so.
 
+use std::time::{Duration, Instant};
+
 use crate::api::DataDeletionPolicy;
 use crate::iam::declared::{Body, Declared};
 use crate::iam::desired::Fate;
@@ -10,6 +12,9 @@ use crate::iam::subject::Subject;
 use super::engine::Engine;
 use super::outcome::Failure;
 use super::status;
+
+/// How long data is deleted in one turn of a worker.
+const TURN: Duration = Duration::from_secs(2);
 
 /// Writes the markers and texts of the workspace that are absent, once. What was ready before this process started was laid
 /// out then: people may have deleted a text since, and it is theirs to delete.
@@ -45,7 +50,9 @@ fn folders(index: &crate::iam::index::Index, owner: &Declared) -> Vec<SeedObject
 
 /// After the account or group is gone: deletes the data below its folders where the object says so. Data of something that
 /// was only let go is never deleted.
-pub async fn remove(engine: &Engine, owner: &Declared, fate: Fate) -> Result<(), Failure> {
+///
+/// Answers whether nothing is left: a large folder takes several turns, so that others get theirs.
+pub async fn remove(engine: &Engine, owner: &Declared, fate: Fate) -> Result<bool, Failure> {
     let homes: Vec<S3Path> = {
         let mut state = engine.state();
         match &owner.body {
@@ -63,11 +70,17 @@ pub async fn remove(engine: &Engine, owner: &Declared, fate: Fate) -> Result<(),
         }
     };
     if fate != Fate::Deleted {
-        return Ok(());
+        return Ok(true);
     }
+    let until = Instant::now() + TURN;
     for home in &homes {
-        let deleted = engine.server.delete_below(home).await?;
-        tracing::info!(folder = %home, deleted, "data of a removed workspace deleted");
+        let (deleted, is_empty) = engine.server.delete_below(home, until).await?;
+        if deleted > 0 || is_empty {
+            tracing::info!(folder = %home, deleted, is_empty, "deleting the data of a removed workspace");
+        }
+        if !is_empty {
+            return Ok(false);
+        }
     }
-    Ok(())
+    Ok(true)
 }

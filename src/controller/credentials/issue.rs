@@ -332,11 +332,12 @@ impl Run<'_> {
     /// whatever it was made for.
     async fn publish(&mut self) -> Result<(), Error> {
         let owner = self.calls.owner;
+        let former = self.situation.secret.ours().and_then(|secret| secret.key.as_ref());
         let key = self.pair.clone().map(|pair| IssuedKey {
             previous_expires_at: pair
                 .previous_expires_at
                 .filter(|_| !owner.owes_revocation())
-                .map(|end| steps::end_of_previous(owner, end, self.now)),
+                .map(|end| steps::end_of_previous(owner, former, end, self.now)),
             made_for: owner.wanted(),
             ..pair
         });

@@ -103,8 +103,17 @@ pub(super) fn expiration(owner: &KeyOwner, now: Timestamp) -> Timestamp {
     whole_seconds(saturating_add(now, life))
 }
 
-/// When a key that is replaced now ends: with the overlap, or on the server before that.
-pub(super) fn end_of_previous(owner: &KeyOwner, on_server: Timestamp, now: Timestamp) -> Timestamp {
+/// When a key that is replaced now ends: with the overlap, or on the server before that. One that is not confined as keys of
+/// its user must be ends at once.
+pub(super) fn end_of_previous(
+    owner: &KeyOwner,
+    former: Option<&KeyFacts>,
+    on_server: Timestamp,
+    now: Timestamp,
+) -> Timestamp {
+    if owner.session_policy.is_some() && former.is_some_and(|key| key.session_policy.is_none()) {
+        return now;
+    }
     on_server.min(whole_seconds(saturating_add(now, owner.overlap)))
 }
 

@@ -309,6 +309,11 @@ impl Index {
 
     /// What begins and ends up to an instant.
     pub(super) fn expire(&mut self, now: Timestamp, dirty: &mut Dirty) {
+        if now < self.clock {
+            // The clock was set back: what ends between is still to come.
+            self.clock = now;
+            return;
+        }
         for (at, timer, key) in self.refs.timers(self.clock, now) {
             dirty.objects.insert(key.clone());
             let Some(entry) = self.entry(&key) else { continue };
@@ -326,7 +331,7 @@ impl Index {
                 }
             }
         }
-        self.clock = self.clock.max(now);
+        self.clock = now;
     }
 
     /// The subjects that lose something of an object at an instant.

@@ -1,6 +1,7 @@
 use super::super::fixtures::{at, facts, key, owner, pending_facts};
 use super::*;
 use crate::iam::declared::KeyRequests;
+use crate::iam::document::Document;
 
 /// An hour after the key of the fixtures was made.
 fn now() -> Timestamp {
@@ -325,9 +326,19 @@ fn a_disabled_user_keeps_waiting_for_a_rotation_and_is_revoked_at_once() {
 #[test]
 fn a_former_key_ends_with_the_overlap_and_never_later_than_on_the_server() {
     let owner = KeyOwner { overlap: SignedDuration::from_hours(1), ..owner() };
-    let end = |on_server| end_of_previous(&owner, at(on_server), at("2026-01-01T01:00:00.7Z"));
+    let end = |on_server| end_of_previous(&owner, None, at(on_server), at("2026-01-01T01:00:00.7Z"));
     assert_eq!(end("2026-01-03T00:00:00Z"), at("2026-01-01T02:00:00Z"));
     assert_eq!(end("2026-01-01T01:30:00Z"), at("2026-01-01T01:30:00Z"));
+}
+
+#[test]
+fn a_former_key_that_is_not_confined_as_keys_must_be_now_ends_at_once() {
+    let now = at("2026-01-01T01:00:00Z");
+    let confined = KeyOwner { session_policy: Some(Document::new(Vec::new())), ..owner() };
+    let former = facts().key;
+    let end = |owner: &KeyOwner| end_of_previous(owner, former.as_ref(), at("2026-01-03T00:00:00Z"), now);
+    assert_eq!(end(&confined), now);
+    assert!(end(&owner()) > now);
 }
 
 #[test]

@@ -449,3 +449,14 @@ fn questions_about_shares_are_answered() {
     assert_eq!(index.objects_of(Kind::MinioPolicy).count(), 0);
     assert!(index.may_hold_key(HOME, &name("bob")) && !index.may_hold_key(OTHER, &name("bob")));
 }
+
+#[test]
+fn what_ends_after_the_clock_was_set_back_ends_all_the_same() {
+    let mut index = Index::new(config());
+    put_all(&mut index, [user("alice"), user("bob")]);
+    index.tick(at(100));
+    put(&mut index, share("late", "homes/alice/late", &[(to_user("bob"), until(READ, 50))]));
+    assert!(index.tick(at(10)).is_empty(), "the clock was wrong, nothing ends");
+    assert_eq!(index.next_expiry(at(10)), Some(at(50)));
+    assert!(index.tick(at(50)).subjects.contains_key(&Subject::User(name("bob"))));
+}
