@@ -512,6 +512,14 @@ impl ResourceDeleteResponse {
         Self::of("group", "Group", name.as_str())
     }
 
+    /// A policy that was not there, or not this service's to delete.
+    pub fn absent_policy(name: &str) -> Self {
+        Self {
+            message: format!("Policy {name} was already deleted or does not exist"),
+            ..Self::of("policy", "Policy", name)
+        }
+    }
+
     fn of(kind: &str, title: &str, name: &str) -> Self {
         Self {
             resource_type: kind.to_owned(),
