@@ -1,9 +1,8 @@
 //! What the objects say, in the words of the legacy API: groups, documents and folders of a user. All of it is computed from
 //! the index, at one instant; nobody asks MinIO.
 //!
-//! Further policies of users and groups (`spec.policies`) are not shown, as the legacy service did not show them: clients know
-//! seven actions and no conditions but ours. A disabled user or one of a disabled group is shown with what the objects would
-//! give or give at present, respectively.
+//! A disabled user is shown with what it would have if it were enabled; a disabled group gives nothing. Policies that a spec
+//! lists (`spec.policies`) are not shown, as the legacy service showed none of its users' own: clients know but seven actions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -279,3 +278,6 @@ fn allow(
 ) -> PolicyStatement {
     PolicyStatement { effect: PolicyEffect::Allow, action, resource, condition, principal: None }
 }
+
+#[cfg(test)]
+mod tests;

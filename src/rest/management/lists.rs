@@ -218,3 +218,35 @@ impl Wanted {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(query: &str, total: usize) -> (Vec<usize>, String) {
+        let wanted = Wanted::read(&format!("/x?{query}").parse().unwrap()).unwrap();
+        let all: Vec<usize> = (0..total).collect();
+        let part = wanted.part_of(&all).to_vec();
+        let page = wanted.page(total, part.len());
+        let text = format!("{}/{} next {} prev {}", page.page, page.total_pages, page.has_next, page.has_prev);
+        (part, text)
+    }
+
+    #[test]
+    fn pages_cut_a_list() {
+        assert_eq!(part("", 3), (vec![0, 1, 2], "1/1 next false prev false".to_owned()));
+        assert_eq!(part("page_size=2", 3), (vec![0, 1], "1/2 next true prev false".to_owned()));
+        assert_eq!(part("page=2&page_size=2", 3), (vec![2], "2/2 next false prev true".to_owned()));
+        assert_eq!(part("page=1&page=3&page_size=1", 2), (vec![], "3/2 next false prev true".to_owned()));
+        assert_eq!(part("page=18446744073709551615&page_size=500", 2).0, Vec::<usize>::new());
+        assert_eq!(part("other=x", 0), (vec![], "1/1 next false prev false".to_owned()));
+    }
+
+    #[test]
+    fn pages_that_cannot_be_are_refused() {
+        for query in ["page=0", "page=-1", "page=x", "page=", "page_size=0", "page_size=501", "page=1.5"] {
+            let refused = Wanted::read(&format!("/x?{query}").parse().unwrap()).err().unwrap();
+            assert_eq!(refused.status(), axum::http::StatusCode::UNPROCESSABLE_ENTITY, "{query}");
+        }
+    }
+}
