@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -129,26 +130,27 @@ impl Holder {
     }
 }
 
-/// What users and groups have at one instant; what a group gives is compiled once, for all its members.
+/// What users and groups have at one instant; what a group gives is compiled and rendered once, for all its members.
 pub struct Picture<'a> {
     known: &'a Known,
     now: Timestamp,
-    groups: BTreeMap<String, Rc<Rights>>,
+    rights: BTreeMap<String, Rc<Rights>>,
+    policies: BTreeMap<String, Arc<PolicyModel>>,
 }
 
 impl<'a> Picture<'a> {
     /// What they have now.
     pub fn new(known: &'a Known) -> Self {
-        Self { known, now: Timestamp::now(), groups: BTreeMap::new() }
+        Self { known, now: Timestamp::now(), rights: BTreeMap::new(), policies: BTreeMap::new() }
     }
 
     /// A user with all that it may reach.
     pub fn user(&mut self, user: &UserName) -> UserModel {
         let (home, system) = self.rights_of_user(user);
         let groups = groups_of(self.known, user, self.now);
-        let mut user_policies = vec![policy(&Holder::Home(user.clone()), &home)];
+        let mut user_policies = vec![policy(&Holder::Home(user.clone()), &home).into()];
         if has_system(self.known, user) {
-            user_policies.push(policy(&Holder::System(user.clone()), &system));
+            user_policies.push(policy(&Holder::System(user.clone()), &system).into());
         }
         let group_policies = self.group_policies(&groups);
         UserModel {
@@ -165,17 +167,26 @@ impl<'a> Picture<'a> {
     }
 
     /// The policies of these groups, in their order.
-    pub fn group_policies(&mut self, groups: &[String]) -> Vec<PolicyModel> {
-        groups.iter().map(|group| self.policy_of(&Holder::Group(group.clone()))).collect()
+    pub fn group_policies(&mut self, groups: &[String]) -> Vec<Arc<PolicyModel>> {
+        groups.iter().map(|group| self.policy_of_group(group)).collect()
     }
 
     /// A policy; one that allows nothing where its holder has no such document.
-    pub fn policy_of(&mut self, holder: &Holder) -> PolicyModel {
+    pub fn policy_of(&mut self, holder: &Holder) -> Arc<PolicyModel> {
         match holder {
-            Holder::Home(user) => policy(holder, &self.rights_of_user(user).0),
-            Holder::System(user) => policy(holder, &self.rights_of_user(user).1),
-            Holder::Group(group) => policy(holder, &self.rights_of_group(group)),
+            Holder::Home(user) => policy(holder, &self.rights_of_user(user).0).into(),
+            Holder::System(user) => policy(holder, &self.rights_of_user(user).1).into(),
+            Holder::Group(group) => self.policy_of_group(group),
         }
+    }
+
+    fn policy_of_group(&mut self, group: &str) -> Arc<PolicyModel> {
+        if let Some(held) = self.policies.get(group) {
+            return held.clone();
+        }
+        let shown = Arc::new(policy(&Holder::Group(group.to_owned()), &self.rights_of_group(group)));
+        self.policies.insert(group.to_owned(), shown.clone());
+        shown
     }
 
     /// Every folder that a user can reach.
@@ -207,7 +218,7 @@ impl<'a> Picture<'a> {
 
     /// What the documents of a group or twin give, or those of everyone.
     fn rights_of_group(&mut self, group: &str) -> Rc<Rights> {
-        if let Some(held) = self.groups.get(group) {
+        if let Some(held) = self.rights.get(group) {
             return held.clone();
         }
         let index = &self.known.index;
@@ -217,7 +228,7 @@ impl<'a> Picture<'a> {
             Err(_) => None,
         };
         let rights = Rc::new(family.map(rights_of).unwrap_or_default());
-        self.groups.insert(group.to_owned(), rights.clone());
+        self.rights.insert(group.to_owned(), rights.clone());
         rights
     }
 }
@@ -231,11 +242,13 @@ fn rights_of(family: Family) -> Rights {
 }
 
 fn sorted(all: impl IntoIterator<Item = Rc<Rights>>) -> Vec<String> {
-    let mut folders = BTreeSet::new();
+    let mut folders: Vec<String> = Vec::new();
     for rights in all {
         folders.extend(rights.iter().map(|(scope, _)| scope.to_string()));
     }
-    folders.into_iter().collect()
+    folders.sort_unstable();
+    folders.dedup();
+    folders
 }
 
 fn policy(holder: &Holder, rights: &Rights) -> PolicyModel {

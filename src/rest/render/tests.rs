@@ -47,7 +47,7 @@ fn model(view: &View, user: &str) -> UserModel {
     view.read(|known| Picture::new(known).user(&name(user)))
 }
 
-fn group_policy(view: &View, group: &str) -> PolicyModel {
+fn group_policy(view: &View, group: &str) -> Arc<PolicyModel> {
     view.read(|known| Picture::new(known).policy_of(&Holder::Group(group.to_owned())))
 }
 
@@ -89,7 +89,7 @@ fn a_fresh_user_of_berdl_has_the_nine_folders_and_the_statements_of_the_legacy_s
         alice.home_paths,
         ["s3a://cdm-lake/users-general-warehouse/alice/", "s3a://cdm-lake/users-sql-warehouse/alice/"]
     );
-    let names = |policies: &[PolicyModel]| policies.iter().map(|p| p.policy_name.clone()).collect::<Vec<_>>();
+    let names = |policies: &[Arc<PolicyModel>]| policies.iter().map(|p| p.policy_name.clone()).collect::<Vec<_>>();
     assert_eq!(names(&alice.user_policies), ["user-home-policy-alice", "user-system-policy-alice"]);
     assert_eq!(names(&alice.group_policies), ["group-policy-globalusers"]);
     assert_eq!((alice.total_policies, alice.groups), (3, vec!["globalusers".to_owned()]));
