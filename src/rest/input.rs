@@ -1,9 +1,24 @@
 //! Bodies and queries, read once and refused with all that is wrong in them.
 
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::error::{ApiError, Violation};
+
+/// The one variable segment of a path, decoded. What cannot be decoded is no such path.
+#[derive(Clone, Debug)]
+pub struct Segment(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        path.map(|Path(text)| Self(text)).map_err(|_| ApiError::not_found())
+    }
+}
 
 /// The JSON body of a request, syntactically sound.
 #[derive(Clone, Debug)]

@@ -1,6 +1,7 @@
 //! The bodies of answers, with the names that the legacy document gives them: generated clients are made from these.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -185,10 +186,10 @@ pub struct UserModel {
     pub groups: Vec<String>,
     /// Its own policies.
     #[schemars(default)]
-    pub user_policies: Vec<PolicyModel>,
+    pub user_policies: Vec<Arc<PolicyModel>>,
     /// Those of its groups, in their order.
     #[schemars(default)]
-    pub group_policies: Vec<PolicyModel>,
+    pub group_policies: Vec<Arc<PolicyModel>>,
     /// How many policies these are.
     #[schemars(default)]
     pub total_policies: usize,
@@ -216,11 +217,11 @@ pub struct UserPoliciesResponse {
     #[schemars(length(min = 1))]
     pub username: String,
     /// What its home and its grants give.
-    pub user_home_policy: PolicyModel,
+    pub user_home_policy: Arc<PolicyModel>,
     /// What the system folders give.
-    pub user_system_policy: PolicyModel,
+    pub user_system_policy: Arc<PolicyModel>,
     /// What its groups give.
-    pub group_policies: Vec<PolicyModel>,
+    pub group_policies: Vec<Arc<PolicyModel>>,
     /// How many policies these are.
     pub total_policies: usize,
 }
@@ -398,7 +399,7 @@ pub struct UserListResponse {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct PolicyListResponse {
     /// The policies of the page, sorted by name.
-    pub policies: Vec<PolicyModel>,
+    pub policies: Vec<Arc<PolicyModel>>,
     /// Where the page is.
     #[serde(flatten)]
     pub page: Page,
@@ -510,6 +511,14 @@ impl ResourceDeleteResponse {
     /// A group that was deleted.
     pub fn group(name: &GroupName) -> Self {
         Self::of("group", "Group", name.as_str())
+    }
+
+    /// A policy that was not there, or not this service's to delete.
+    pub fn absent_policy(name: &str) -> Self {
+        Self {
+            message: format!("Policy {name} was already deleted or does not exist"),
+            ..Self::of("policy", "Policy", name)
+        }
     }
 
     fn of(kind: &str, title: &str, name: &str) -> Self {

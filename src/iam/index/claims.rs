@@ -70,6 +70,19 @@ impl Claims {
         self.candidates.keys()
     }
 
+    /// Who holds a user name, by these names.
+    pub(super) fn users(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.holders.iter().filter(|(claim, _)| matches!(claim, Claim::User(_))).map(|(_, key)| key)
+    }
+
+    /// The names of groups and twins, and who holds each.
+    pub(super) fn groups(&self) -> impl Iterator<Item = (&ServerGroup, &ObjectKey)> {
+        self.holders.iter().filter_map(|(claim, key)| match claim {
+            Claim::Group(name) => Some((name, key)),
+            Claim::User(_) | Claim::Policy(_) => None,
+        })
+    }
+
     /// Everything that depends on some claims.
     pub(super) fn component(&self, seeds: impl IntoIterator<Item = Claim>) -> Component {
         let mut component = Component::default();

@@ -10,6 +10,7 @@ use super::entry::{Entry, wanted_document};
 use crate::iam::compile::uncovered;
 use crate::iam::declared::{GroupDecl, Target, UserDecl};
 use crate::iam::desired::{Desired, DesiredGroup, DesiredPolicy, DesiredSide, DesiredUser, Extras, Family, Fate};
+use crate::iam::layout::Layout;
 use crate::iam::names::{DocumentName, GroupName, PolicyName, ServerGroup, UserName};
 use crate::iam::path::Rights;
 use crate::iam::subject::Subject;
@@ -18,14 +19,15 @@ impl Index {
     /// What the server should hold for a subject at an instant. For a name that no object holds nothing is to be changed.
     pub fn desired(&self, subject: &Subject, now: Timestamp) -> Desired {
         match subject {
-            Subject::Everyone => Desired::Everyone(self.desired_everyone()),
+            Subject::Everyone => Desired::Everyone(self.everyone_family()),
             Subject::Policy(name) => Desired::Policy(self.desired_policy(name)),
             Subject::User(name) => Desired::User(self.desired_user(name, now)),
             Subject::Group(name) => Desired::Group(self.desired_group(name, now)),
         }
     }
 
-    fn desired_everyone(&self) -> Family {
+    /// What everyone has.
+    pub fn everyone_family(&self) -> Family {
         let workspace = self.config.layout.everyone();
         let grants = uncovered(&workspace, self.everyone_paths());
         Family { base: DocumentName::everyone(), workspace, grants, guard: true }
@@ -98,19 +100,34 @@ impl Index {
         desired.main.members = roster.write;
         desired.twin.present = group.twin;
         desired.twin.members = roster.read;
+        desired.main.family = self.side_family_of(entry, group, false, now);
+        if group.twin {
+            desired.twin.family = self.side_family_of(entry, group, true, now);
+        }
+        if entry.group_enabled(group) {
+            desired.main.policies = self.attached(entry, &group.policies.names).collect();
+        }
+    }
+
+    /// What a group or a twin gives to its members, without asking who these are; `None` where no such group is to stay.
+    pub fn side_family(&self, name: &ServerGroup, now: Timestamp) -> Option<Family> {
+        let side = self.side(name).filter(|side| side.enabled && !side.entry.is_deleting())?;
+        Some(self.side_family_of(side.entry, side.entry.group()?, side.twin, now))
+    }
+
+    fn side_family_of(&self, entry: &Entry, group: &GroupDecl, twin: bool, now: Timestamp) -> Family {
+        let layout = &self.config.layout;
+        let name = if twin { layout.twin(&group.name) } else { ServerGroup::from(&group.name) };
+        let mut family = empty(DocumentName::group(&name));
         if !entry.group_enabled(group) {
-            return;
+            return family;
         }
         if entry.has_workspace() {
-            desired.main.family.workspace = self.config.layout.group_workspace(&group.name);
-            if group.twin {
-                desired.twin.family.workspace = self.config.layout.twin_workspace(&group.name);
-            }
+            let workspace = if twin { Layout::twin_workspace } else { Layout::group_workspace };
+            family.workspace = workspace(layout, &group.name);
         }
-        desired.main.policies = self.attached(entry, &group.policies.names).collect();
-        for side in [&mut desired.main, &mut desired.twin] {
-            side.family.grants = self.granted(&Target::Group(side.group.clone()), &side.family.workspace, now);
-        }
+        family.grants = self.granted(&Target::Group(name), &family.workspace, now);
+        family
     }
 
     /// The policies that an object refers to and may have.

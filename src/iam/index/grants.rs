@@ -157,6 +157,24 @@ impl Index {
         roster
     }
 
+    /// What one object makes of a user in a group that is present, as [`Index::roster`] counts it.
+    pub(super) fn level_by(&self, by: &Entry, group: &Entry, user: &UserName, now: Timestamp) -> Option<Access> {
+        let declared = group.group()?;
+        let level = match &by.declared.body {
+            Ok(Body::Group(_)) if by.declared.key() != group.declared.key() => return None,
+            Ok(Body::Group(_)) if declared.members.contains(user) => Access::ReadWrite,
+            Ok(Body::Group(_)) if declared.read_only_members.contains(user) => Access::Read,
+            Ok(Body::Membership(membership)) => {
+                let terms = membership.members.get(user)?;
+                let counts =
+                    self.standing(by).is_in_force() && self.member_state(&membership.group, user, terms, now).is_ok();
+                counts.then_some(terms.access)?
+            }
+            _ => return None,
+        };
+        (level == Access::ReadWrite || declared.twin).then_some(level)
+    }
+
     /// Both names of a group on the server.
     pub(super) fn sides(&self, group: &GroupDecl) -> (ServerGroup, ServerGroup) {
         (ServerGroup::from(&group.name), self.config.layout.twin(&group.name))

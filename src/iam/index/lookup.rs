@@ -8,9 +8,9 @@ use super::claims::Claim;
 use super::effects::group_of;
 use super::entry::Entry;
 use super::{Index, Standing, could_touch};
-use crate::iam::declared::{Body, Declared, Owner, ShareDecl, Target, Terms, Undecodable};
+use crate::iam::declared::{Body, Declared, GroupDecl, Owner, ShareDecl, Target, Terms, Undecodable, UserDecl};
 use crate::iam::names::{GroupName, PolicyName, ServerGroup, UserName};
-use crate::iam::path::S3Path;
+use crate::iam::path::{Access, S3Path};
 use crate::iam::subject::{Cause, Kind, ObjectKey, Subject};
 
 impl Index {
@@ -114,28 +114,55 @@ impl Index {
         listing.filter_map(|entry| group_of(&entry.declared)).cloned().collect()
     }
 
-    /// The groups and twins that a user is in, each with the objects that put it there.
+    /// The users that are there to stay, by name.
+    pub fn users(&self) -> impl Iterator<Item = (&Declared, &UserDecl)> {
+        let entries = self.claims.users().filter_map(|key| self.entry(key));
+        entries.filter(|entry| !entry.is_deleting()).filter_map(|entry| Some((&entry.declared, entry.user()?)))
+    }
+
+    /// Managed users that are not disabled, by name: those whom grants to everyone reach.
+    pub fn enabled_users(&self) -> impl Iterator<Item = &UserName> {
+        let entries = self.claims.users().filter_map(|key| self.entry(key));
+        let managed = entries.filter(|entry| !entry.is_deleting() && self.is_managed(entry));
+        managed.filter_map(|entry| {
+            let user = entry.user()?;
+            (entry.account_enabled(user) != Some(false)).then_some(&user.name)
+        })
+    }
+
+    /// The groups that are there to stay, by name.
+    pub fn groups(&self) -> impl Iterator<Item = (&Declared, &GroupDecl)> {
+        let entries = self.claims.groups().filter_map(|(name, key)| Some((name, self.entry(key)?)));
+        entries.filter(|(_, entry)| !entry.is_deleting()).filter_map(|(name, entry)| {
+            let group = entry.group().filter(|group| group.name.as_str() == name.as_str())?;
+            Some((&entry.declared, group))
+        })
+    }
+
+    /// The groups and twins that a user is in, each with the objects that put it there. The cost follows how many these are,
+    /// not how many members they have.
     pub fn groups_of(&self, user: &UserName, now: Timestamp) -> BTreeMap<ServerGroup, BTreeSet<ObjectKey>> {
-        let mut groups: BTreeMap<ServerGroup, BTreeSet<ObjectKey>> = BTreeMap::new();
-        if self.present_user(user).is_none() {
-            return groups;
+        if !self.may_be_member(user) {
+            return BTreeMap::new();
         }
-        for name in self.dependents(user) {
-            let Some(group) = self.present_group(&name).and_then(Entry::group) else { continue };
-            let roster = self.roster(group, now);
-            let (main, twin) = self.sides(group);
-            let side = if roster.write.contains(user) {
-                main
-            } else if roster.read.contains(user) {
-                twin
-            } else {
-                continue;
+        let mut listing: BTreeMap<&GroupName, Vec<&Entry>> = BTreeMap::new();
+        for entry in self.refs.listing(user).filter_map(|key| self.entry(key)) {
+            if let Some(group) = group_of(&entry.declared) {
+                listing.entry(group).or_default().push(entry);
+            }
+        }
+        let sides = listing.into_iter().filter_map(|(name, entries)| {
+            let group = self.present_group(name)?;
+            let levels = entries.iter().filter_map(|entry| Some((self.level_by(entry, group, user, now)?, *entry)));
+            let levels: Vec<(Access, &Entry)> = levels.collect();
+            let (main, twin) = self.sides(group.group()?);
+            let side = match levels.iter().map(|(level, _)| *level).max()? {
+                Access::ReadWrite => main,
+                Access::Read => twin,
             };
-            let listing = self.refs.listing(user).filter_map(|key| self.entry(key));
-            let via = listing.filter(|entry| group_of(&entry.declared) == Some(&name));
-            groups.insert(side, via.map(|entry| entry.declared.key().clone()).collect());
-        }
-        groups
+            Some((side, levels.into_iter().map(|(_, entry)| entry.declared.key().clone()).collect()))
+        });
+        sides.collect()
     }
 
     /// The grants in force that name a user, a group or a twin: share, path and terms.

@@ -55,6 +55,18 @@ pub struct Layout {
     twin: (String, String),
 }
 
+/// Where somebody keeps tables.
+///
+/// A pattern such as `warehouse/{user}/u_{user}__*` says both: the folder around it holds databases, and what stands before
+/// its star is how their names begin. A layout without patterns keeps tables in the first folder, under any name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tables {
+    /// The folder; `None` where there is none at all.
+    pub folder: Option<S3Path>,
+    /// How the names of databases have to begin, if they have to.
+    pub prefix: Option<String>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Folder {
     bucket: Bucket,
@@ -141,6 +153,21 @@ impl Layout {
         literal_folders(&self.everyone, "")
     }
 
+    /// Where a user keeps tables, and how the names of its databases begin.
+    pub fn user_tables(&self, user: &UserName) -> Tables {
+        tables(&self.homes, user.as_str())
+    }
+
+    /// Where a group keeps tables, and how the names of its databases begin.
+    pub fn group_tables(&self, group: &GroupName) -> Tables {
+        tables(&self.group_folders, group.as_str())
+    }
+
+    /// Where everyone keeps tables, and how the names of such databases begin.
+    pub fn everyone_tables(&self) -> Tables {
+        tables(&self.everyone, "")
+    }
+
     /// The objects that a user's folders begin with.
     pub fn objects_for_user(&self, user: &UserName) -> Vec<SeedObject> {
         seeds(&self.user_seeds, user.as_str())
@@ -185,14 +212,31 @@ fn rights(folders: &[Folder], name: &str) -> Rights {
     folders.iter().map(|folder| (folder.scope(name), folder.access)).collect()
 }
 
-fn literal_folders(folders: &[Folder], name: &str) -> Vec<S3Path> {
+/// The folders without a pattern.
+fn literal(folders: &[Folder], name: &str) -> Vec<S3Path> {
     let literal = folders.iter().filter(|folder| !folder.template.is_open());
-    let paths: Vec<S3Path> = literal
+    literal
         .map(|folder| S3Path::new(folder.bucket.clone(), &folder.template.expand(name)))
         .map(|path| path.expect("the template was tried with the longest name"))
-        .collect();
+        .collect()
+}
+
+fn literal_folders(folders: &[Folder], name: &str) -> Vec<S3Path> {
+    let paths = literal(folders, name);
     let outermost = |path: &&S3Path| !paths.iter().any(|other| other != *path && other.contains(path));
     paths.iter().filter(outermost).cloned().collect()
+}
+
+fn tables(folders: &[Folder], name: &str) -> Tables {
+    let paths = literal(folders, name);
+    let pattern = folders.iter().find(|folder| folder.template.is_open()).map(|folder| folder.scope(name));
+    let around = pattern.and_then(|scope| {
+        let pattern = scope.pattern();
+        let (above, start) = pattern.strip_suffix('*')?.rsplit_once('/')?;
+        let folder = paths.iter().find(|path| path.bucket() == scope.bucket() && path.key() == above)?;
+        Some(Tables { folder: Some(folder.clone()), prefix: Some(start.to_owned()) })
+    });
+    around.unwrap_or_else(|| Tables { folder: paths.into_iter().next(), prefix: None })
 }
 
 fn seeds(seeds: &[Seed], name: &str) -> Vec<SeedObject> {

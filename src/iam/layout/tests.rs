@@ -239,3 +239,34 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn tables_are_where_a_pattern_says_else_in_the_first_folder() {
+    let shown = |tables: Tables| (tables.folder.map(|folder| folder.to_string()), tables.prefix);
+    let some = |folder: &str, prefix: &str| (Some(folder.to_owned()), Some(prefix.to_owned()));
+    let berdl = berdl();
+    let sql = "s3a://cdm-lake/users-sql-warehouse/alice/";
+    assert_eq!(shown(berdl.user_tables(&user("alice"))), some(sql, "u_alice__"));
+    let sql = "s3a://cdm-lake/tenant-sql-warehouse/kbase/";
+    assert_eq!(shown(berdl.group_tables(&group("kbase"))), some(sql, "kbase_"));
+    let sql = "s3a://cdm-lake/tenant-sql-warehouse/globalusers/";
+    assert_eq!(shown(berdl.everyone_tables()), some(sql, "globalusers_"));
+
+    let simple = simple();
+    assert_eq!(shown(simple.user_tables(&user("alice"))), (Some("s3a://lake/homes/alice/".to_owned()), None));
+    assert_eq!(shown(simple.everyone_tables()), (None, None));
+
+    // Of several folders the one right around the pattern, in the pattern's bucket.
+    let own = custom(
+        "name: own
+user:
+  home:
+  - {bucket: pond, prefix: 'h/{user}/tables/', access: ReadWrite}
+  - {bucket: lake, prefix: 'h/{user}/', access: ReadWrite}
+  - {bucket: lake, prefix: 'h/{user}/tables/', access: Read}
+  - {bucket: lake, prefix: 'h/{user}/tables/{user}_*', access: ReadWrite}
+group: {twin: '{group}-ro', folders: []}
+",
+    );
+    assert_eq!(shown(own.unwrap().user_tables(&user("alice"))), some("s3a://lake/h/alice/tables/", "alice_"));
+}

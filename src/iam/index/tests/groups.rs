@@ -240,3 +240,64 @@ fn a_twin_with_a_reserved_name_is_refused() {
     put(&mut index, global.clone());
     assert_eq!(reason(&index, &global), "Reserved");
 }
+
+/// What the index says of one user and of one side must be what it says of whole groups.
+fn assert_sides_agree(index: &Index, people: &[&str], groups: &[&str]) {
+    for group in groups {
+        let desired = desired_group(index, group);
+        for side in [&desired.main, &desired.twin] {
+            let family = index.side_family(&side.group, NOW);
+            assert_eq!(family, side.present.then(|| side.family.clone()), "{}", side.group);
+            for person in people {
+                let listed = index.groups_of(&name(person), NOW).contains_key(&side.group);
+                assert_eq!(listed, side.members.contains(&name(person)), "{person} in {}", side.group);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_groups_of_a_user_are_those_that_have_it_as_a_member() {
+    let (people, groups) = (["alice", "bob", "carol", "dave", "erin", "frank"], ["kbase", "lone", "gone", "off"]);
+    let mut index = index_of(["alice", "bob", "carol", "dave"].map(user));
+    put(&mut index, user("erin").with(|meta| meta.origin = None));
+    put(&mut index, group("kbase", &["alice", "bob", "erin", "frank"], &["bob", "carol"]));
+    put(&mut index, group("lone", &["alice"], &["bob"]).with_group(|group| group.twin = false));
+    put(&mut index, group("gone", &["alice"], &["bob"]).deleting());
+    put(&mut index, group("off", &["alice"], &["bob"]).with_group(|group| group.enabled = false));
+    let listed = [("dave", terms(READ)), ("carol", terms(WRITE)), ("alice", until(WRITE, -1))];
+    put(&mut index, membership("more", "kbase", &listed));
+    put(&mut index, membership("more-lone", "lone", &[("carol", terms(READ)), ("dave", terms(WRITE))]));
+    put(&mut index, membership("nowhere", "nothing", &[("alice", terms(WRITE))]));
+    let loser = Declared { meta: meta(Kind::MinioGroup, "second"), ..group("kbase", &["dave"], &[]) };
+    put(&mut index, loser.with(|meta| meta.created = at(-1)));
+    put(
+        &mut index,
+        share("to-twin", "data/x", &[(to_group("kbase-ro"), terms(READ)), (to_group("lone"), terms(WRITE))]),
+    );
+    assert_sides_agree(&index, &people, &groups);
+
+    let of = |person: &str| -> Vec<String> {
+        let groups = index.groups_of(&name(person), NOW);
+        let via = |keys: &BTreeSet<ObjectKey>| keys.iter().map(|key| key.name.clone()).collect::<Vec<_>>().join("+");
+        groups.iter().map(|(group, keys)| format!("{group} by {}", via(keys))).collect()
+    };
+    assert_eq!(of("alice"), ["kbase by kbase", "lone by lone", "off by off"]);
+    assert_eq!(of("carol"), ["kbase by kbase+more"]);
+    assert_eq!(of("dave"), ["kbase-ro by more", "lone by more-lone"]);
+    assert_eq!((of("erin"), of("frank")), (vec![], vec![]));
+}
+
+#[test]
+fn users_and_groups_are_listed_by_name_without_those_that_go() {
+    let mut index = index_of([user("bob"), user("Zoe"), user("alice"), user("gone").deleting()]);
+    put(&mut index, user("off").with_user(|user| user.enabled = Some(false)));
+    put(&mut index, user("locked").with(|meta| meta.lock = Some("leak".to_owned())));
+    put(&mut index, user("unclaimed").with(|meta| meta.origin = None));
+    let users: Vec<&str> = index.users().map(|(_, user)| user.name.as_str()).collect();
+    assert_eq!(users, ["Zoe", "alice", "bob", "locked", "off", "unclaimed"]);
+    assert_eq!(index.enabled_users().map(UserName::as_str).collect::<Vec<_>>(), ["Zoe", "alice", "bob"]);
+
+    put_all(&mut index, [group("kbase", &[], &[]), group("abc", &[], &[]), group("end", &[], &[]).deleting()]);
+    assert_eq!(index.groups().map(|(_, group)| group.name.as_str()).collect::<Vec<_>>(), ["abc", "kbase"]);
+}
