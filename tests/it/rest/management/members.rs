@@ -170,7 +170,7 @@ async fn two_services_change_one_group_at_once() {
         (one.expect(201)["members"].clone(), two.expect(201)["members"].clone()),
         (json!(["boss"]), json!(["boss"]))
     );
-    let through = |number: usize| if number % 2 == 0 { &stage.boss } else { &other };
+    let through = |number: usize| if number.is_multiple_of(2) { &stage.boss } else { &other };
     let adds = people.iter().enumerate().map(|(number, name)| {
         let path = member("kbase", name);
         async move { through(number).post(&path).await }
