@@ -97,7 +97,10 @@ impl Call {
 
     /// Notes that the call has written an object, for the audit trail.
     pub fn wrote(&self, written: &Written) {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner).push(written.clone());
+        let mut all = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if !all.contains(written) {
+            all.push(written.clone());
+        }
     }
 
     /// The objects that the call has written so far.

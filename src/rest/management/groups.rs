@@ -8,7 +8,7 @@ use axum::routing::{delete, post};
 use sha2::{Digest, Sha256};
 
 use super::departure;
-use super::members::{self, answer, put, settle, user_exists};
+use super::members::{self, answer, await_user, put, settle};
 use super::memberships::{Group, ours};
 use super::users::may_delete;
 use crate::api::meta::label;
@@ -60,9 +60,7 @@ async fn create(
     refuse_name_of_twin(&call, &text)?;
     let group = call.app.alphabet.group(&text)?;
     let creator = call.caller()?.user.clone();
-    if !call.app.view.read(|known| user_exists(known, &creator)) {
-        return Err(ApiError::group(format!("User {creator} does not exist")));
-    }
+    await_user(&call, &creator).await?;
     await_end_of_former(&call, &group).await?;
     match call.app.view.read(|known| known.index.group(&group).cloned()) {
         Some(declared) => complete(&call, &declared, &group, &creator).await?,
@@ -218,10 +216,7 @@ async fn delete_with_all(call: &Call, group: &GroupName, declared: &Declared) ->
     let mut doomed = Vec::new();
     let meta = &declared.meta;
     if meta.deleting.is_none() {
-        let targets = [ServerGroup::from(group), call.app.layout.twin(group)].map(Target::Group);
-        departure::give_back(call, &targets).await?;
-        doomed = departure::end_shares(call, &Owner::Group(group.clone())).await?;
-        doomed.extend(departure::end_memberships(call, group).await?);
+        // First, because an installation may refuse it.
         if call.app.settings.delete_data {
             let with_data = call.app.editor.change::<MinioGroup>(call, &meta.key.name, |object| {
                 let before = std::mem::replace(&mut object.spec.data_deletion_policy, DataDeletionPolicy::Delete);
@@ -229,6 +224,10 @@ async fn delete_with_all(call: &Call, group: &GroupName, declared: &Declared) ->
             });
             with_data.await?;
         }
+        let targets = [ServerGroup::from(group), call.app.layout.twin(group)].map(Target::Group);
+        departure::give_back(call, &targets).await?;
+        doomed = departure::end_shares(call, &Owner::Group(group.clone())).await?;
+        doomed.extend(departure::end_memberships(call, group).await?);
         call.app.editor.delete::<MinioGroup>(call, &meta.key, &meta.uid).await?;
     }
     doomed.push((meta.key.clone(), meta.uid.clone()));

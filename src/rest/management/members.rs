@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::memberships::ours;
 use super::memberships::{Edit, Group};
+use crate::api::meta::condition;
 use crate::api::{self, GroupMember, rules};
 use crate::iam::declared::{self, Declared, Terms};
 use crate::iam::names::{DocumentName, EVERYONE_GROUP, GroupName, ServerGroup, UserName};
@@ -18,7 +19,7 @@ use crate::rest::error::ApiError;
 use crate::rest::input::{self, Segments};
 use crate::rest::models::{GroupManagementResponse, Stamp};
 use crate::rest::routes::{self, Route, schema_of};
-use crate::rest::view::{Known, Settled, Written};
+use crate::rest::view::{Known, Settled, Written, condition_of};
 
 /// The operations of this group.
 pub fn routes() -> Vec<Route> {
@@ -289,21 +290,28 @@ fn in_force(known: &Known, declared: &Declared, now: Timestamp) -> bool {
 }
 
 /// Whether a user is declared and there to stay.
-pub fn user_exists(known: &Known, user: &UserName) -> bool {
+fn user_exists(known: &Known, user: &UserName) -> bool {
     known.index.user(user).is_some_and(|declared| declared.meta.deleting.is_none())
 }
 
 /// Waits until a user that exists has its account: nobody can be in a group before.
-async fn await_user(call: &Call, user: &UserName) -> Result<(), ApiError> {
-    let settled = call.app.view.wait_for(call.deadline, |known| match known.index.user(user) {
-        Some(declared) if declared.meta.deleting.is_none() => declared.meta.origin.is_some().then_some(true),
-        _ => Some(false),
-    });
-    match settled.await {
-        Some(true) => Ok(()),
-        Some(false) => Err(ApiError::group(format!("User {user} does not exist"))),
-        None => Err(ApiError::unavailable(format!("User {user} has no account yet; try again"))),
-    }
+///
+/// # Errors
+/// 400/20040 for an unknown user and one that will have no account, 503/20050 where it takes too long.
+pub async fn await_user(call: &Call, user: &UserName) -> Result<(), ApiError> {
+    let has_account = |known: &Known| {
+        let Some(declared) = known.index.user(user).filter(|declared| declared.meta.deleting.is_none()) else {
+            return Some(Err(ApiError::group(format!("User {user} does not exist"))));
+        };
+        if declared.meta.origin.is_some() {
+            return Some(Ok(()));
+        }
+        let key = &declared.meta.key;
+        let stalled = known.seen.get(key).is_some_and(|seen| condition_of(seen, condition::STALLED).is_some());
+        stalled.then(|| Err(ApiError::group(format!("User {user} has no account: {}", known.message(key)))))
+    };
+    let late = || ApiError::unavailable(format!("User {user} has no account yet; it will have one, try again"));
+    call.app.view.wait_for(call.deadline, has_account).await.unwrap_or_else(|| Err(late()))
 }
 
 /// The level as objects write it.

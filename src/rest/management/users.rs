@@ -104,9 +104,7 @@ async fn remove(call: Call, Segments([user]): Segments<1>) -> Result<Json<Resour
 async fn delete_with_all(call: &Call, user: &UserName, declared: &Declared) -> Result<(), ApiError> {
     let mut doomed = Vec::new();
     if declared.meta.deleting.is_none() {
-        departure::leave_groups(call, user).await?;
-        departure::give_back(call, &[Target::User(user.clone())]).await?;
-        doomed = departure::end_shares(call, &Owner::User(user.clone())).await?;
+        // First, because an installation may refuse it.
         if call.app.settings.delete_data {
             let with_data = call.app.editor.change::<MinioUser>(call, &declared.meta.key.name, |object| {
                 let before = std::mem::replace(&mut object.spec.data_deletion_policy, DataDeletionPolicy::Delete);
@@ -114,6 +112,9 @@ async fn delete_with_all(call: &Call, user: &UserName, declared: &Declared) -> R
             });
             with_data.await?;
         }
+        departure::leave_groups(call, user).await?;
+        departure::give_back(call, &[Target::User(user.clone())]).await?;
+        doomed = departure::end_shares(call, &Owner::User(user.clone())).await?;
         call.app.editor.delete::<MinioUser>(call, &declared.meta.key, &declared.meta.uid).await?;
     }
     doomed.push((declared.meta.key.clone(), declared.meta.uid.clone()));

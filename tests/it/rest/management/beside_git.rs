@@ -43,7 +43,8 @@ async fn members_of_manifests_are_neither_lost_nor_fought_over() {
     let (alice, bob) = (stage.user("alice").await, stage.user("bob").await);
     for (number, (way, manager)) in WAYS.into_iter().enumerate() {
         let name = format!("team{number}");
-        let with = |spec: &str| manifest(&group(&name, spec));
+        // Server-side apply does not take the last field of a spec away.
+        let with = |spec: &str| manifest(&group(&name, &format!("workspace: Default, {spec}")));
         if way[0] == "replace" {
             kubectl(world, &["create"], &with("members: []"));
         }
@@ -110,6 +111,19 @@ async fn memberships_of_others_count_and_are_named() {
     bob.expect(&file, "GPDL").await;
     assert_eq!(stage.take_out("kbase", "bob").await.expect(200)["members"], json!(["alice", "boss"]));
     bob.expect(&file, "GL").await;
+
+    // No more entries than an object takes.
+    let full: Vec<String> = (0..1000).map(|number| format!("{{name: user{number}, access: Read}}")).collect();
+    world.apply(&group("full", "")).await;
+    world
+        .apply(&format!(
+            "kind: GroupMembership\nmetadata: {{name: rest-full, labels: {{minio-manager.io/origin: rest}}}}\n\
+             spec: {{group: full, members: [{}]}}",
+            full.join(", ")
+        ))
+        .await;
+    world.ready("GroupMembership", "rest-full").await;
+    refused(&stage.add("full", "alice").await, 400, Some(20040), &["1000 members", "MinioGroup"]);
 
     // For longer than the other object gives it.
     stage.add("kbase", "alice").await.expect(200);

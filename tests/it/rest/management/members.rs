@@ -77,7 +77,7 @@ async fn memberships_end_when_they_were_told_to() {
     for strict in ["{\"expires_at\": \"tomorrow\"}", "{\"expires_at\": \"2001-01-01T00:00:00Z\"}", "{\"reason\": 5}"] {
         assert_eq!(with_body(&stage.boss, &path, strict).await, 422, "{strict}");
     }
-    let end = from_now(Duration::from_secs(4));
+    let end = from_now(Duration::from_secs(6));
     let body = json!({"expires_at": end.to_string(), "reason": "summer project"});
     stage.boss.post_json(&path, body).await.expect(200);
     let held = &stage.world.view("GroupMembership", "rest-kbase").await.0["spec"]["members"][1];

@@ -1,6 +1,9 @@
+use minio_manager::minio::generate_secret;
 use serde_json::json;
 
 use super::{Stage, member, refused};
+use crate::support::kube::Cluster;
+use crate::support::rest::{Service, ServiceSetup};
 use crate::support::s3::Try;
 use crate::support::world::user;
 
@@ -110,6 +113,15 @@ async fn users_of_others_are_shown_and_not_deleted() {
     world.ready_is("MinioUser", "dora", "True", "Disabled").await;
     refused(&boss.post("/management/users/dora").await, 403, Some(20030), &["disabled"]);
 
+    // One that would stay on MinIO.
+    world.minio().add_user("adam", &generate_secret(), true).await.unwrap();
+    world
+        .apply("kind: MinioUser\nmetadata: {name: adam, labels: {minio-manager.io/origin: rest}}\nspec: {adoptionPolicy: Adopt}")
+        .await;
+    world.ready("MinioUser", "adam").await;
+    refused(&boss.delete("/management/users/adam").await, 400, Some(20030), &["spec.deletionPolicy"]);
+    assert!(world.account("adam").await.is_some());
+
     stage.user("lucy").await;
     world.annotate("MinioUser", "lucy", "lock", Some("under investigation")).await;
     let locked = |stage: &Stage| {
@@ -140,48 +152,74 @@ async fn rotation_gives_a_new_key_that_works() {
 }
 
 #[tokio::test]
-async fn data_goes_with_its_owner_where_that_is_configured() {
+async fn data_goes_with_its_owner_where_that_is_configured_and_permitted() {
     let people = ["alice", "alice2"];
     let stage = Stage::with("berdl", &people, &["--rest-deletes-data"]).await;
+    let world = &stage.world;
     for name in people {
         stage.user(name).await;
-        stage.world.seed(&[&format!("cdm-lake/users-general-warehouse/{name}/data/file")]).await;
+        world.seed(&[&format!("cdm-lake/users-general-warehouse/{name}/data/file")]).await;
     }
-    stage.world.seed(&["cdm-spark-job-logs/spark-job-logs/alice2/log"]).await;
+    world.seed(&["cdm-spark-job-logs/spark-job-logs/alice2/log"]).await;
     let file = stage.group("kbase").await;
-    stage.boss.delete("/management/users/alice").await.expect(200);
-    stage.boss.delete("/management/groups/kbase").await.expect(200);
-    assert_eq!(stage.world.keys_below("cdm-lake/users-general-warehouse/alice/").await, Vec::<String>::new());
-    assert_eq!(stage.world.keys_below(&file).await, Vec::<String>::new());
+    stage.add("kbase", "alice").await.expect(200);
+
+    // The installation does not permit it as it comes, and nothing has happened then.
+    for path in ["/management/users/alice", "/management/groups/kbase"] {
+        refused(&stage.boss.delete(path).await, 403, Some(20042), &["spec.dataDeletionPolicy"]);
+    }
+    assert_eq!(stage.add("kbase", "boss").await.expect(200)["members"], json!(["alice", "boss"]));
+
+    let setup = ServiceSetup {
+        kubeconfig: Some(Cluster::shared().kubeconfig().to_owned()),
+        ..ServiceSetup::default().person("boss", true).with(&["--layout", "berdl", "--rest-deletes-data"])
+    };
+    let boss = Service::start(world, setup).await.person("boss");
+    boss.delete("/management/users/alice").await.expect(200);
+    boss.delete("/management/groups/kbase").await.expect(200);
+    assert_eq!(world.keys_below("cdm-lake/users-general-warehouse/alice/").await, Vec::<String>::new());
+    assert_eq!(world.keys_below(&file).await, Vec::<String>::new());
     for kept in ["cdm-lake/users-general-warehouse/alice2/data/file", "cdm-spark-job-logs/spark-job-logs/alice2/log"] {
-        assert_eq!(stage.world.keys_below(kept).await.len(), 1, "{kept} is somebody else's");
+        assert_eq!(world.keys_below(kept).await.len(), 1, "{kept} is somebody else's");
     }
 }
 
 #[tokio::test]
 async fn while_minio_is_down_changes_wait_and_take_effect_later() {
-    let stage = Stage::begin("berdl", &["alice", "bob", "late"]).await;
+    let stage = Stage::begin("berdl", &["alice", "bob", "carol", "late"]).await;
     let (boss, world) = (&stage.boss, &stage.world);
     let (alice, bob) = (stage.user("alice").await, stage.user("bob").await);
+    let carol = stage.user("carol").await;
     let file = stage.group("kbase").await;
-    stage.add("kbase", "bob").await.expect(200);
+    stage.group("former").await;
+    for name in ["bob", "carol"] {
+        stage.add("kbase", name).await.expect(200);
+    }
     world.product().minio().stop();
-    let (add, remove, user, group, gone) = tokio::join!(
+    let (add, remove, user, group, no_user, no_group, unknown) = tokio::join!(
         stage.add("kbase", "alice"),
         stage.take_out("kbase", "bob"),
         boss.post("/management/users/late"),
         boss.post("/management/groups/later"),
-        boss.delete("/management/groups/kbase/members/nobody"),
+        boss.delete("/management/users/carol"),
+        boss.delete("/management/groups/former"),
+        stage.take_out("kbase", "nobody"),
     );
-    for answer in [&add, &remove, &user, &group] {
+    for answer in [&add, &remove, &user, &group, &no_user, &no_group] {
         refused(answer, 503, Some(20050), &[]);
         assert!(answer.headers.contains_key("retry-after"));
     }
-    refused(&gone, 400, Some(20040), &["User nobody does not exist"]);
+    refused(&unknown, 400, Some(20040), &["User nobody does not exist"]);
     world.product().minio().start_again();
     world.ready("GroupMembership", "rest-kbase").await;
     alice.expect(&file, "GPDL").await;
     bob.expect(&file, "").await;
+    // Asked again, the deletion is waited for to its end; or it was done meanwhile.
+    for path in ["/management/users/carol", "/management/groups/former"] {
+        assert!([200, 400].contains(&boss.delete(path).await.status));
+    }
+    carol.expect(&file, "").await;
+    assert_eq!((world.account("carol").await, world.members("former").await), (None, None));
     world.ready("MinioUser", "late").await;
     world.ready("MinioGroup", "later").await;
     assert_eq!(boss.post("/management/groups/later").await.expect(201)["members"], json!(["boss"]));
