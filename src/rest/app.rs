@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::auth::{Authenticator, Caller};
 use super::edit::Editor;
 use super::error::{ApiError, Code};
+use super::management::Memberships;
 use super::middleware::Writes;
 use super::names::Alphabet;
 use super::view::{View, Written};
@@ -25,6 +26,8 @@ pub struct App {
     pub view: Arc<View>,
     /// Changes what they say.
     pub editor: Editor,
+    /// Changes who is in a group.
+    pub memberships: Memberships,
     /// Says who asks.
     pub auth: Authenticator,
     /// Where homes and group folders are.
@@ -94,7 +97,10 @@ impl Call {
 
     /// Notes that the call has written an object, for the audit trail.
     pub fn wrote(&self, written: &Written) {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner).push(written.clone());
+        let mut all = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if !all.contains(written) {
+            all.push(written.clone());
+        }
     }
 
     /// The objects that the call has written so far.

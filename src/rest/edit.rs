@@ -1,11 +1,13 @@
 //! Changes objects: created if absent, changed under their resource version, deleted by uid. Never a status, never a Secret.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::time::Duration;
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client, Resource};
 use serde_json::json;
 
@@ -14,7 +16,7 @@ use super::error::ApiError;
 use super::view::Written;
 use crate::api::meta::field_manager;
 use crate::iam::subject::ObjectKey;
-use crate::kubernetes::{Error, Watched, call, key_of};
+use crate::kubernetes::{Error, Watched, call, key_of, resource};
 
 /// How often a change is made again on a newer version before the call gives up.
 const TRIES: u32 = 12;
@@ -145,8 +147,27 @@ impl Editor {
     /// # Errors
     /// The Kubernetes API is away or refuses.
     pub async fn delete<K: Watched>(&self, by: &Call, key: &ObjectKey, uid: &str) -> Result<bool, ApiError> {
+        self.delete_if::<K>(by, key, uid, None).await
+    }
+
+    /// Deletes an object as long as nobody has changed it since it was read; false where somebody has, or it was gone already.
+    ///
+    /// # Errors
+    /// The Kubernetes API is away or refuses.
+    pub async fn delete_unchanged<K: Watched>(&self, by: &Call, object: &K) -> Result<bool, ApiError> {
+        let uid = object.meta().uid.clone().unwrap_or_default();
+        self.delete_if::<K>(by, &key_of(K::KIND, object), &uid, object.meta().resource_version.clone()).await
+    }
+
+    async fn delete_if<K: Watched>(
+        &self,
+        by: &Call,
+        key: &ObjectKey,
+        uid: &str,
+        resource_version: Option<String>,
+    ) -> Result<bool, ApiError> {
         let params = DeleteParams {
-            preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
+            preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version }),
             ..DeleteParams::default()
         };
         match call("delete", key, self.api::<K>().delete(&key.name, &params)).await {
@@ -157,6 +178,15 @@ impl Editor {
             Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(false),
             Err(error) => Err(refused(error)),
         }
+    }
+
+    /// An object of another author as a person looks for it: kind, namespace, name, and who manages its spec.
+    pub async fn describe(&self, key: &ObjectKey) -> String {
+        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), &key.namespace, &resource(key.kind));
+        // Who manages it only helps to find the place; the name alone does too.
+        let found = call("read", key, api.get_metadata_opt(&key.name)).await.ok().flatten();
+        let managers = found.map(|object| managers_of_spec(&object.metadata)).unwrap_or_default();
+        if managers.is_empty() { key.to_string() } else { format!("{key} (managed by {})", managers.join(", ")) }
     }
 
     /// Reads a Secret.
@@ -184,6 +214,18 @@ fn refused(error: Error) -> ApiError {
         },
         _ => error.into(),
     }
+}
+
+/// The managers of what an object declares, without those that look after its metadata and status.
+fn managers_of_spec(metadata: &ObjectMeta) -> Vec<String> {
+    let owns_spec = |entry: &&ManagedFieldsEntry| {
+        let fields = entry.fields_v1.as_ref().and_then(|fields| fields.0.as_object());
+        entry.subresource.as_deref().unwrap_or_default().is_empty()
+            && fields.is_some_and(|fields| fields.contains_key("f:spec"))
+    };
+    let entries = metadata.managed_fields.iter().flatten().filter(owns_spec);
+    let names: BTreeSet<String> = entries.filter_map(|entry| entry.manager.clone()).collect();
+    names.into_iter().collect()
 }
 
 fn params() -> PostParams {

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::app::{App, Settings};
 use super::auth::{AuthConfigError, Authenticator};
 use super::edit::Editor;
+use super::management::Memberships;
 use super::middleware::Writes;
 use super::names::Alphabet;
 use super::view::View;
@@ -95,6 +96,7 @@ fn build(
     Ok(App {
         view: Arc::new(View::new(index)),
         editor: Editor::new(client.clone(), home_namespace.clone()),
+        memberships: Memberships::default(),
         auth: Authenticator::new(config.auth, alphabet.user_rule(), Some(client))?,
         alphabet,
         layout,

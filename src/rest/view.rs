@@ -100,7 +100,14 @@ impl View {
 
     /// Waits until what was written is in force, or stalls, or its object is gone.
     pub async fn settled(&self, written: &Written, deadline: Instant) -> Settled {
-        let found = self.wait_for(deadline, |known| known.settled(written)).await;
+        // What was just created may not have been seen yet; only what was there can be gone.
+        let mut was_there = false;
+        let look = |known: &Known| {
+            let there = known.seen.get(&written.key).is_some_and(|seen| seen.uid() == written.uid);
+            was_there |= there;
+            if there { known.settled(written) } else { was_there.then_some(Settled::Gone) }
+        };
+        let found = self.wait_for(deadline, look).await;
         found.unwrap_or_else(|| Settled::TimedOut { message: self.read(|known| known.message(&written.key)) })
     }
 

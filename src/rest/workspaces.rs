@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::app::Call;
 use super::error::{ApiError, Violation};
-use super::input::{self, Segment};
+use super::input::{self, Segments};
 use super::models::{
     GroupSqlWarehousePrefixResponse, GroupWorkspaceResponse, NamespacePrefixResponse, UserAccessiblePathsResponse,
     UserGroupsResponse, UserModel, UserPoliciesResponse, UserSqlWarehousePrefixResponse,
@@ -189,7 +189,7 @@ fn tenant_prefix(call: &Call, known: &Known, asked: &str) -> Result<String, ApiE
     Ok(tables.prefix.unwrap_or_else(|| format!("{}_", tenant.name())))
 }
 
-async fn group_workspace(call: Call, Segment(asked): Segment) -> Result<Json<GroupWorkspaceResponse>, ApiError> {
+async fn group_workspace(call: Call, Segments([asked]): Segments<1>) -> Result<Json<GroupWorkspaceResponse>, ApiError> {
     call.app.view.read(|known| {
         let tenant = tenant_of_caller(&call, known, &asked)?;
         let members = tenant.members(known);
@@ -204,7 +204,7 @@ async fn group_workspace(call: Call, Segment(asked): Segment) -> Result<Json<Gro
 
 async fn group_sql_warehouse_prefix(
     call: Call,
-    Segment(asked): Segment,
+    Segments([asked]): Segments<1>,
 ) -> Result<Json<GroupSqlWarehousePrefixResponse>, ApiError> {
     let tenant = call.app.view.read(|known| tenant_of_caller(&call, known, &asked))?;
     let folder = tenant.folder(&call).ok_or_else(|| ApiError::group("The layout gives groups no folder"))?;

@@ -165,6 +165,13 @@ impl Index {
         sides.collect()
     }
 
+    /// The members of a group or a twin, from every object that names some; `None` where no object declares it.
+    pub fn members(&self, name: &ServerGroup, now: Timestamp) -> Option<BTreeSet<UserName>> {
+        let side = self.side(name).filter(|side| side.enabled && !side.entry.is_deleting())?;
+        let roster = self.roster(side.entry.group()?, now);
+        Some(if side.twin { roster.read } else { roster.write })
+    }
+
     /// The grants in force that name a user, a group or a twin: share, path and terms.
     pub fn grants_to<'a>(
         &'a self,

@@ -189,6 +189,18 @@ impl Layout {
         ServerGroup::parse(&format!("{head}{group}{tail}")).expect("the template was tried with the longest name")
     }
 
+    /// Whether a name looks like that of a twin, so that no group should have it.
+    pub fn looks_like_twin(&self, name: &str) -> bool {
+        let (head, tail) = &self.twin;
+        name.starts_with(head.as_str()) && name.ends_with(tail.as_str())
+    }
+
+    /// What the names of twins end with, where that alone tells them from others.
+    pub fn twin_suffix(&self) -> Option<&str> {
+        let (head, tail) = &self.twin;
+        head.is_empty().then_some(tail.as_str())
+    }
+
     /// The group whose twin would have this name, whether there is such a group or not.
     pub fn group_of_twin(&self, twin: &str) -> Option<GroupName> {
         let (head, tail) = &self.twin;

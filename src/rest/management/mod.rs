@@ -1,10 +1,14 @@
 //! What administrators do, and stewards for their groups.
 
+mod departure;
 mod groups;
 mod lists;
 mod members;
+mod memberships;
 mod policies;
 mod users;
+
+pub use memberships::Memberships;
 
 use super::routes::Route;
 

@@ -8,7 +8,7 @@ use crate::iam::declared::{Body, Declared};
 use crate::iam::names::{DocumentName, EVERYONE_GROUP, PolicyName, ServerGroup};
 use crate::rest::app::Call;
 use crate::rest::error::{ApiError, Code};
-use crate::rest::input::Segment;
+use crate::rest::input::Segments;
 use crate::rest::models::ResourceDeleteResponse;
 use crate::rest::render::{self, Holder};
 use crate::rest::routes::{Access, Route, schema_of};
@@ -31,7 +31,7 @@ pub fn routes() -> Vec<Route> {
 }
 
 /// What follows from objects would come back at once; all else on the server is not this service's to delete.
-async fn delete_policy(call: Call, Segment(asked): Segment) -> Result<Json<ResourceDeleteResponse>, ApiError> {
+async fn delete_policy(call: Call, Segments([asked]): Segments<1>) -> Result<Json<ResourceDeleteResponse>, ApiError> {
     let name = asked.trim();
     match call.app.view.read(|known| reason_to_stay(known, name)) {
         Some(reason) => Err(ApiError::new(Code::Path, format!("Policy {name} {reason}"))),
