@@ -16,6 +16,7 @@ use super::edit::Editor;
 use super::management::Memberships;
 use super::middleware::Writes;
 use super::names::Alphabet;
+use super::turns::Turns;
 use super::view::View;
 use super::{routes, serve};
 use crate::api::MinioInstance;
@@ -97,6 +98,7 @@ fn build(
         view: Arc::new(View::new(index)),
         editor: Editor::new(client.clone(), home_namespace.clone()),
         memberships: Memberships::default(),
+        shares: Turns::default(),
         auth: Authenticator::new(config.auth, alphabet.user_rule(), Some(client))?,
         alphabet,
         layout,

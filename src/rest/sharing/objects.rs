@@ -73,6 +73,8 @@ pub async fn edit(
     create: bool,
     mut change: impl FnMut(&mut PathShareSpec),
 ) -> Result<Edited, ApiError> {
+    let [name, _] = names(place);
+    let _turn = call.app.shares.take(&name, call.deadline).await.ok_or_else(moving)?;
     while tokio::time::Instant::now() < call.deadline {
         let edited = match call.app.view.read(|known| find(known, place)) {
             Some(found) if found.is_replaced => {
@@ -102,7 +104,7 @@ pub async fn edit(
 }
 
 fn moving() -> ApiError {
-    ApiError::unavailable("The share is being deleted by another call; try again")
+    ApiError::unavailable("The share is being changed by other calls; try again")
 }
 
 /// Deletes one of our objects and waits until it is gone; false where that takes too long.

@@ -74,6 +74,39 @@ async fn what_a_manifest_gives_is_named_and_left_alone() {
 }
 
 #[tokio::test]
+async fn manifests_written_in_any_way_and_rest_share_one_path_without_losing_each_others_grants() {
+    let stage = Stage::start("simple", &["alice", "bob", "carol"]).await;
+    let (bob, carol) = (stage.s3("bob").await, stage.s3("carol").await);
+    let file = "lake/homes/alice/x/file";
+    stage.world.seed(&[file]).await;
+    let path = "s3a://lake/homes/alice/x";
+    stage.share("alice", path, &["carol"], "write").await;
+    let spec = |access: &str| json!({"path": path, "grants": [{"kind": "User", "name": "bob", "access": access}]});
+    // Server-side apply, a merge patch such as client-side apply sends, and a replaced object.
+    apply_as(&stage, "kubectl", spec("Read")).await;
+    bob.expect(file, "GL").await;
+    stage.share("alice", path, &["carol"], "read").await;
+    stage.world.patch("PathShare", "from-git", json!({"spec": spec("ReadWrite")})).await;
+    stage.world.ready("PathShare", "from-git").await;
+    bob.expect(file, "GPDL").await;
+    carol.expect(file, "GL").await;
+    stage.share("alice", path, &["carol"], "write").await;
+    stage
+        .world
+        .apply(&json!({"kind": "PathShare", "metadata": {"name": "from-git"}, "spec": spec("Read")}).to_string())
+        .await;
+    stage.world.ready("PathShare", "from-git").await;
+    bob.expect(file, "GL").await;
+    carol.expect(file, "GPDL").await;
+    // Two objects add up: more through REST is more, and ends where REST ends it.
+    stage.share("alice", path, &["bob"], "write").await;
+    bob.expect(file, "GPDL").await;
+    let body = stage.post("alice", UNSHARE, json!({"path": path, "from_users": ["bob"]})).await.expect(207);
+    assert!(error_of(&body, 0).contains("/from-git"), "{body}");
+    bob.expect(file, "GL").await;
+}
+
+#[tokio::test]
 async fn objects_of_others_under_our_names_and_locks_are_respected() {
     let stage = Stage::start("simple", &["alice", "bob"]).await;
     let bob = stage.s3("bob").await;

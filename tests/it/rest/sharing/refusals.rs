@@ -4,6 +4,8 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::*;
+use crate::support::minio::unique;
+use crate::support::product::Setup;
 use crate::support::rest::Person;
 
 #[tokio::test]
@@ -132,4 +134,38 @@ async fn each_target_is_told_why_it_was_not_possible() {
     stage.world.patch("MinioUser", "bob", json!({"spec": {"enabled": true}})).await;
     stage.world.ready("MinioUser", "bob").await;
     bob.expect(&file, "GL").await;
+}
+
+#[tokio::test]
+async fn who_has_shared_as_much_as_is_allowed_is_told_so() {
+    let directory = std::env::temp_dir().join(unique("minio-manager-quota"));
+    std::fs::create_dir_all(&directory).unwrap();
+    let config = directory.join("config.yaml");
+    std::fs::write(&config, "layout: simple\ngrantsPerOwner: 2\n").unwrap();
+    let config = ["--config", config.to_str().unwrap()];
+    let world = World::own(Setup::default().with(&config)).await;
+    let people = ["alice", "bob", "carol", "dave"];
+    let setup = people.iter().fold(ServiceSetup::default().with(&config), |setup, name| setup.person(name, false));
+    let service = Service::start(&world, setup).await;
+    for name in people {
+        service.person(name).get("/credentials/").await.expect(200);
+    }
+    let stage = Stage { world, service };
+    let dave = stage.s3("dave").await;
+    let file = "lake/homes/alice/x/file";
+    stage.world.seed(&[file]).await;
+    let path = "s3a://lake/homes/alice/x";
+    let body = json!({"path": path, "with_users": ["bob", "carol", "dave"], "permission": "read"});
+    let body = stage.post("alice", SHARE, body).await.expect(207);
+    assert_eq!(body["shared_with_users"], json!(["bob", "carol"]));
+    assert!(
+        error_of(&body, 0).starts_with("Error sharing with user dave: the owner of the folder has 2 shares"),
+        "{body}"
+    );
+    dave.expect(file, "").await;
+    stage.share("alice", path, &["bob", "carol"], "write").await;
+    stage.post("alice", UNSHARE, json!({"path": path, "from_users": ["bob"]})).await.expect(200);
+    stage.share("alice", path, &["dave"], "read").await;
+    dave.expect(file, "GL").await;
+    std::fs::remove_dir_all(directory).unwrap();
 }
