@@ -1,7 +1,5 @@
 //! Many calls at once, many targets in one, and a MinIO that is away.
 
-use std::time::Instant;
-
 use futures::future::join_all;
 use serde_json::json;
 
@@ -66,21 +64,15 @@ async fn many_shares_at_once_are_all_in_force() {
 
 #[tokio::test]
 async fn fifty_targets_cost_one_write_of_the_object() {
-    let stage = Stage::start("simple", &["alice", "bob"]).await;
+    let stage = Stage::start("simple", &["alice"]).await;
     let names: Vec<String> = (0..50).map(|number| format!("guest{number}")).collect();
     let yaml: Vec<String> = names.iter().map(|name| user(name, "")).collect();
     stage.world.apply(&yaml.join("---\n")).await;
     for name in &names {
         stage.world.ready("MinioUser", name).await;
     }
-    let started = Instant::now();
-    stage.share("alice", "s3a://lake/homes/alice/one", &["bob"], "read").await;
-    let one = started.elapsed();
-    let started = Instant::now();
     let body = json!({"path": "s3a://lake/homes/alice/fifty", "with_users": names, "permission": "read"});
     assert_eq!(stage.post("alice", SHARE, body).await.expect(200)["success_count"], 50);
-    let fifty = started.elapsed();
-    println!("one target {one:?}, fifty targets {fifty:?}");
     let share =
         stage.shares().await.into_iter().find(|share| share["spec"]["path"].as_str().unwrap().contains("fifty"));
     assert_eq!(share.unwrap()["metadata"]["generation"], 1);
