@@ -118,6 +118,11 @@ impl S3Path {
         &self.key
     }
 
+    /// The key, and those of the folders around it, the nearest first.
+    pub fn key_and_ancestors(&self) -> impl Iterator<Item = &str> {
+        std::iter::successors(Some(self.key()), |key| key.rsplit_once('/').map(|(above, _)| above))
+    }
+
     /// The scope that a grant on this path has.
     pub fn scope(&self) -> Scope {
         Scope { bucket: self.bucket.clone(), key: self.key.clone(), open: false }

@@ -13,6 +13,7 @@ use super::error::{ApiError, Code};
 use super::management::Memberships;
 use super::middleware::Writes;
 use super::names::Alphabet;
+use super::turns::Turns;
 use super::view::{View, Written};
 use crate::iam::layout::Layout;
 use crate::telemetry::{Metrics, Readiness};
@@ -28,6 +29,8 @@ pub struct App {
     pub editor: Editor,
     /// Changes who is in a group.
     pub memberships: Memberships,
+    /// Lets the calls that change one share take turns.
+    pub shares: Turns,
     /// Says who asks.
     pub auth: Authenticator,
     /// Where homes and group folders are.

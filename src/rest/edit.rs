@@ -1,5 +1,7 @@
 //! Changes objects: created if absent, changed under their resource version, deleted by uid. Never a status, never a Secret.
 
+mod revise;
+
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::time::Duration;
@@ -10,6 +12,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectM
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client, Resource};
 use serde_json::json;
+
+pub use revise::{Revised, Revision};
 
 use super::app::Call;
 use super::error::ApiError;
@@ -93,28 +97,11 @@ impl Editor {
         name: &str,
         mut edit: impl FnMut(&mut K) -> Result<bool, ApiError>,
     ) -> Result<Changed<K>, ApiError> {
-        let api = self.api::<K>();
-        for attempt in 0..TRIES {
-            let Some(mut object) = call("read", name, api.get_opt(name)).await? else { return Ok(Changed::Absent) };
-            if object.meta().deletion_timestamp.is_some() {
-                return Ok(Changed::Absent);
-            }
-            if !edit(&mut object)? {
-                let written = written(&object);
-                return Ok(Changed::Done(object, written));
-            }
-            match call("change", name, api.replace(name, &params(), &object)).await {
-                Ok(made) => {
-                    let written = written(&made);
-                    by.wrote(&written);
-                    return Ok(Changed::Done(made, written));
-                }
-                Err(error) if error.code() == Some(409) => pause(attempt).await,
-                Err(error) if error.code() == Some(404) => return Ok(Changed::Absent),
-                Err(error) => return Err(refused(error)),
-            }
+        let edit = |object: &mut K| Ok(if edit(object)? { Revision::Replace } else { Revision::Keep });
+        match self.revise(by, name, None, edit).await? {
+            Revised::Done(object, written) => Ok(Changed::Done(object, written)),
+            Revised::Deleted(_) | Revised::Absent => Ok(Changed::Absent),
         }
-        Err(ApiError::unavailable("The object is being changed by many callers at once; try again"))
     }
 
     /// Sets an annotation, on an object of anybody; the answer is the version that it has then.

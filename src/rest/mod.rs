@@ -23,6 +23,7 @@ pub mod routes;
 pub mod run;
 pub mod serve;
 pub mod sharing;
+pub mod turns;
 pub mod view;
 pub mod workspaces;
 

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 
+use crate::api::{Access, SubjectKind, UnmanagedCounts};
 use crate::iam::names::{GroupName, UserName};
 
 /// An instant as every known client reads it: with microseconds, and with an offset in digits, because Python before 3.11 does
@@ -326,6 +327,104 @@ pub struct UnshareResponse {
     pub unshared_by: String,
     /// When.
     pub unshared_at: Stamp,
+}
+
+/// The folders that a user owns and shares.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SharesResponse {
+    /// Sorted by path.
+    pub shares: Vec<SharedFolder>,
+    /// How many.
+    pub total_count: usize,
+}
+
+/// What one object shares of a folder.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SharedFolder {
+    /// The folder.
+    pub path: String,
+    /// The user or group that owns it.
+    pub owner: String,
+    /// Whether everyone may read it.
+    pub public: bool,
+    /// Who has access.
+    pub grants: Vec<SharedGrant>,
+    /// The object that says so.
+    pub object: String,
+}
+
+/// Somebody's access to a folder.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SharedGrant {
+    /// User or Group.
+    pub kind: SubjectKind,
+    /// The name.
+    pub name: String,
+    /// How far it goes.
+    pub access: Access,
+    /// When it ends, if it does.
+    pub expires_at: Option<Stamp>,
+    /// Why it was given.
+    pub reason: Option<String>,
+}
+
+/// What others share with a user.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SharedWithMeResponse {
+    /// Sorted by path.
+    pub shares: Vec<AccessRow>,
+    /// How many.
+    pub total_count: usize,
+}
+
+/// What a user can reach, as far as objects say.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct AccessOfResponse {
+    /// Whether nothing else can give access.
+    pub complete: bool,
+    /// What else there is on the server, where that is known.
+    pub unmanaged: Option<UnmanagedCounts>,
+    /// Sorted by path.
+    pub rows: Vec<AccessRow>,
+}
+
+/// A folder that a user can reach, and why.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct AccessRow {
+    /// The folder.
+    pub path: String,
+    /// How far.
+    pub access: Access,
+    /// Through which object, and as a member of which group.
+    pub via: String,
+    /// Until when, if it ends.
+    pub until: Option<Stamp>,
+}
+
+/// Who can reach a folder, as far as objects say.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct AccessWhoResponse {
+    /// Whether nothing else can give access.
+    pub complete: bool,
+    /// What else there is on the server, where that is known.
+    pub unmanaged: Option<UnmanagedCounts>,
+    /// Sorted: everyone, groups, users.
+    pub rows: Vec<WhoRow>,
+}
+
+/// Somebody who can reach a folder, and why.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct WhoRow {
+    /// Everyone, Group or User.
+    pub kind: String,
+    /// The name; `everyone` for everyone.
+    pub name: String,
+    /// How far.
+    pub access: Access,
+    /// Through which object, and as a member of which group.
+    pub via: String,
+    /// Until when, if it ends.
+    pub until: Option<Stamp>,
 }
 
 /// Whether everyone may read a folder.

@@ -16,6 +16,7 @@ use super::edit::Editor;
 use super::management::Memberships;
 use super::middleware::Writes;
 use super::names::Alphabet;
+use super::turns::Turns;
 use super::view::View;
 use super::{routes, serve};
 use crate::api::MinioInstance;
@@ -69,9 +70,9 @@ pub async fn run(config: ServiceConfig, stage: Stage) -> Result<(), Error> {
     for namespace in &namespaces {
         watch_kinds(&mut tasks, &app.view, &client, namespace, &lists);
     }
-    let layout = app.layout.hash().to_owned();
+    let view = app.view.clone();
     tasks.spawn(async move {
-        keep_ready(client, home, layout, lists, readiness).await;
+        keep_ready(client, home, view, lists, readiness).await;
         "watch of MinioInstance"
     });
     tokio::spawn(check_backends(app.clone()));
@@ -97,6 +98,7 @@ fn build(
         view: Arc::new(View::new(index)),
         editor: Editor::new(client.clone(), home_namespace.clone()),
         memberships: Memberships::default(),
+        shares: Turns::default(),
         auth: Authenticator::new(config.auth, alphabet.user_rule(), Some(client))?,
         alphabet,
         layout,
@@ -120,7 +122,8 @@ async fn check_backends(app: Arc<App>) {
 }
 
 /// Ready after the first lists, as long as the controller has the same layout.
-async fn keep_ready(client: Client, home: String, layout: String, lists: FirstLists, readiness: Readiness) {
+async fn keep_ready(client: Client, home: String, view: Arc<View>, lists: FirstLists, readiness: Readiness) {
+    let layout = view.read(|known| known.index.config().layout.hash().to_owned());
     lists.wait().await;
     readiness.set_ready();
     let api = Api::<MinioInstance>::namespaced(client, &home);
@@ -128,6 +131,7 @@ async fn keep_ready(client: Client, home: String, layout: String, lists: FirstLi
     while let Some(event) = events.next().await {
         match event {
             Ok(watcher::Event::Apply(instance) | watcher::Event::InitApply(instance)) => {
+                view.see_instance(&instance);
                 match other_layout(&instance, &layout) {
                     Some(reason) => readiness.set_waiting(reason),
                     None => readiness.set_ready(),

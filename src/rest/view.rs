@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::api::meta::{condition, reason};
+use crate::api::{MinioInstance, UnmanagedCounts};
 use crate::iam::index::{Dirty, Event, Index};
 use crate::iam::subject::{Cause, Kind, ObjectKey};
 use crate::kubernetes::watch::Sink;
@@ -23,6 +24,8 @@ pub struct Known {
     pub index: Index,
     /// Metadata and status of each.
     pub seen: HashMap<ObjectKey, Seen>,
+    /// What is on the server beside them, where the controller says so.
+    pub unmanaged: Option<UnmanagedCounts>,
 }
 
 /// What a status says of the generation that a call wrote.
@@ -73,7 +76,10 @@ pub struct View {
 impl View {
     /// A view that has seen nothing yet.
     pub fn new(index: Index) -> Self {
-        Self { known: RwLock::new(Known { index, seen: HashMap::new() }), changes: watch::Sender::new(()) }
+        Self {
+            known: RwLock::new(Known { index, seen: HashMap::new(), unmanaged: None }),
+            changes: watch::Sender::new(()),
+        }
     }
 
     /// Looks at the objects as they are at this moment.
@@ -115,6 +121,12 @@ impl View {
     pub async fn gone(&self, key: &ObjectKey, uid: &str, deadline: Instant) -> bool {
         let gone = |known: &Known| known.seen.get(key).is_none_or(|seen| seen.uid() != uid).then_some(());
         self.wait_for(deadline, gone).await.is_some()
+    }
+
+    /// Takes in what the controller says of the server.
+    pub fn see_instance(&self, instance: &MinioInstance) {
+        let unmanaged = instance.status.as_ref().and_then(|status| status.unmanaged);
+        self.change(|known| known.unmanaged = unmanaged);
     }
 
     fn change(&self, change: impl FnOnce(&mut Known)) {

@@ -7,11 +7,23 @@ use jiff::Timestamp;
 use super::claims::Claim;
 use super::effects::group_of;
 use super::entry::Entry;
+use super::grants::{GrantState, Quota};
 use super::{Index, Standing, could_touch};
 use crate::iam::declared::{Body, Declared, GroupDecl, Owner, ShareDecl, Target, Terms, Undecodable, UserDecl};
 use crate::iam::names::{GroupName, PolicyName, ServerGroup, UserName};
-use crate::iam::path::{Access, S3Path};
+use crate::iam::path::{Access, Rights, S3Path};
 use crate::iam::subject::{Cause, Kind, ObjectKey, Subject};
+
+/// What a share in force gives.
+#[derive(Clone, Debug)]
+pub struct Given<'a> {
+    /// The object.
+    pub declared: &'a Declared,
+    /// What it declares.
+    pub share: &'a ShareDecl,
+    /// Its grants that are in force.
+    pub grants: Vec<(&'a Target, &'a Terms)>,
+}
 
 impl Index {
     /// Everyone, every name that some object claims, and every subject that some object waits for.
@@ -199,6 +211,67 @@ impl Index {
     pub fn shares(&self) -> impl Iterator<Item = (&Declared, &ShareDecl, Standing)> {
         let shares = self.objects_of(Kind::PathShare).filter_map(|declared| self.entry(declared.key()));
         shares.filter_map(|entry| Some((&entry.declared, entry.share()?, self.standing(entry))))
+    }
+
+    /// What shares of a path and of the folders around it give at an instant, the nearest first.
+    pub fn given_at(&self, path: &S3Path, now: Timestamp) -> Vec<Given<'_>> {
+        self.given_by(self.refs.at_or_above(path), now)
+    }
+
+    /// What shares of anything below a path give at an instant.
+    pub fn given_below(&self, path: &S3Path, now: Timestamp) -> Vec<Given<'_>> {
+        self.given_by(self.refs.below(path), now)
+    }
+
+    fn given_by<'a>(&'a self, keys: impl Iterator<Item = &'a ObjectKey>, now: Timestamp) -> Vec<Given<'a>> {
+        let mut quota = Quota::new(self, now);
+        let entries = keys.filter_map(|key| self.entry(key)).filter(|entry| self.standing(entry).is_in_force());
+        let given = entries.filter_map(|entry| {
+            let share = entry.share()?;
+            let mut active = |target: &Target, terms: &Terms| {
+                let state = self.grant_state(entry.declared.key(), share, target, terms, &mut quota);
+                matches!(state, GrantState::Active(_))
+            };
+            let grants = share.grants.iter().filter(|(target, terms)| active(target, terms)).collect();
+            Some(Given { declared: &entry.declared, share, grants })
+        });
+        given.filter(|given| given.share.everyone || !given.grants.is_empty()).collect()
+    }
+
+    /// The shares of a path and of everything below it, whether they can do anything at present or not.
+    pub fn shares_within(&self, path: &S3Path) -> impl Iterator<Item = (&Declared, &ShareDecl)> {
+        let above = self.refs.at_or_above(path).filter_map(|key| self.entry(key));
+        let at = above.filter(|entry| entry.share().is_some_and(|share| share.path == *path));
+        let below = self.refs.below(path).filter_map(|key| self.entry(key));
+        at.chain(below).filter_map(|entry| Some((&entry.declared, entry.share()?)))
+    }
+
+    /// Whether a user is there and not disabled.
+    pub fn is_on(&self, user: &UserName) -> bool {
+        let entry = self.present_user(user);
+        entry.is_some_and(|entry| entry.user().is_some_and(|user| entry.account_enabled(user) != Some(false)))
+    }
+
+    /// Whether a group is there and gives anything.
+    pub fn group_is_on(&self, group: &GroupName) -> bool {
+        let entry = self.present_group(group);
+        entry.is_some_and(|entry| entry.group().is_some_and(|group| entry.group_enabled(group)))
+    }
+
+    /// The rights of a user on its home and system folders; none for one without a workspace.
+    pub fn workspace_of(&self, user: &UserName) -> Rights {
+        if !self.present_user(user).is_some_and(Entry::has_workspace) {
+            return Rights::default();
+        }
+        let layout = &self.config.layout;
+        let (home, system) = (layout.user_workspace(user), layout.user_system(user));
+        home.iter().chain(system.iter()).map(|(scope, access)| (scope.clone(), access)).collect()
+    }
+
+    /// How many grants an owner has that have not ended.
+    pub fn grants_of(&self, owner: &Owner, now: Timestamp) -> usize {
+        let live = |share: &ShareDecl| share.grants.values().filter(|terms| !terms.is_expired(now)).count();
+        self.shares_of(owner).map(|(_, share)| live(share)).sum()
     }
 
     /// The memberships of a group.

@@ -32,6 +32,7 @@ use super::names::PolicyName;
 use super::subject::{Kind, ObjectKey, Subject};
 
 pub use config::{Glob, IndexConfig, NamespaceRules, PathPrefix, Permissions};
+pub use lookup::Given;
 pub use verdict::{Members, Verdict};
 
 /// Something that happened to the objects, or that was seen of them.

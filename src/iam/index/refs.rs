@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::iam::declared::{Body, Declared, Owner, ShareDecl, Target, Terms};
 use crate::iam::names::{GroupName, PolicyName, UserName};
+use crate::iam::path::{Bucket, S3Path};
 use crate::iam::subject::ObjectKey;
 
 /// What happens to an object at an instant.
@@ -35,6 +37,8 @@ pub(super) struct Refs {
     policies: BTreeMap<PolicyName, BTreeSet<ObjectKey>>,
     owned: BTreeMap<Owner, Owned>,
     everyone: BTreeSet<ObjectKey>,
+    /// Shares by bucket and key of their path.
+    paths: BTreeMap<(Bucket, Arc<str>), BTreeSet<ObjectKey>>,
     timers: BTreeMap<Timestamp, BTreeSet<(Timer, ObjectKey)>>,
 }
 
@@ -72,6 +76,18 @@ impl Refs {
     /// Shares that everyone may read.
     pub(super) fn for_everyone(&self) -> impl Iterator<Item = &ObjectKey> {
         self.everyone.iter()
+    }
+
+    /// Shares of a path and of the folders around it, the nearest first.
+    pub(super) fn at_or_above(&self, path: &S3Path) -> impl Iterator<Item = &ObjectKey> {
+        path.key_and_ancestors().filter_map(|key| self.paths.get(&(path.bucket().clone(), key.into()))).flatten()
+    }
+
+    /// Shares of what is below a path.
+    pub(super) fn below(&self, path: &S3Path) -> impl Iterator<Item = &ObjectKey> {
+        // All keys that begin with `a/b/` lie between `a/b/` and `a/b0`, because `0` follows the slash.
+        let bound = |after: char| (path.bucket().clone(), format!("{}{after}", path.key()).into());
+        self.paths.range(bound('/')..bound('0')).flat_map(|(_, keys)| keys)
     }
 
     /// What happens after one instant and not after another.
@@ -142,6 +158,7 @@ impl Refs {
         if share.everyone {
             self.everyone.insert(key.clone());
         }
+        put(&mut self.paths, &place_of(&share.path), key);
         if let Some(owner) = &share.owner {
             let owned = self.owned.entry(owner.clone()).or_default();
             owned.shares.insert(key.clone());
@@ -155,6 +172,7 @@ impl Refs {
             self.end_timers(grant_timers(target, terms, key, warning));
         }
         self.everyone.remove(key);
+        take(&mut self.paths, &place_of(&share.path), key);
         if let Some(owner) = &share.owner
             && let Some(owned) = self.owned.get_mut(owner)
         {
@@ -194,6 +212,10 @@ impl Refs {
             }
         }
     }
+}
+
+fn place_of(path: &S3Path) -> (Bucket, Arc<str>) {
+    (path.bucket().clone(), path.key().into())
 }
 
 fn expiry(terms: &Terms, key: &ObjectKey) -> impl Iterator<Item = (Timestamp, Timer, ObjectKey)> + use<> {

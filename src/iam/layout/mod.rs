@@ -168,6 +168,30 @@ impl Layout {
         tables(&self.everyone, "")
     }
 
+    /// The buckets in which there are folders of users and groups.
+    pub fn home_buckets(&self) -> BTreeSet<Bucket> {
+        self.homes.iter().chain(&self.group_folders).map(|folder| folder.bucket.clone()).collect()
+    }
+
+    /// Users whose home or system folders may hold the path; whether they do is for their rights to say.
+    pub fn users_around(&self, path: &S3Path) -> BTreeSet<UserName> {
+        names_around(self.homes.iter().chain(&self.system), path)
+            .filter_map(|name| UserName::parse(name).ok())
+            .collect()
+    }
+
+    /// Groups whose folders may hold the path; whether they do is for their rights to say.
+    pub fn groups_around(&self, path: &S3Path) -> BTreeSet<GroupName> {
+        names_around(self.group_folders.iter(), path).filter_map(|name| GroupName::parse(name).ok()).collect()
+    }
+
+    /// The rights that all users have on the same folders: system folders without the user's name in them.
+    pub fn common_rights(&self) -> Rights {
+        let common: Vec<Folder> =
+            self.system.iter().filter(|folder| !folder.template.has_variable()).cloned().collect();
+        rights(&common, "")
+    }
+
     /// The objects that a user's folders begin with.
     pub fn objects_for_user(&self, user: &UserName) -> Vec<SeedObject> {
         seeds(&self.user_seeds, user.as_str())
@@ -222,6 +246,11 @@ impl Folder {
 
 fn rights(folders: &[Folder], name: &str) -> Rights {
     folders.iter().map(|folder| (folder.scope(name), folder.access)).collect()
+}
+
+fn names_around<'a, 'f>(folders: impl Iterator<Item = &'f Folder>, path: &'a S3Path) -> impl Iterator<Item = &'a str> {
+    let nearby = folders.filter(|folder| folder.bucket == *path.bucket());
+    nearby.flat_map(|folder| folder.template.names_for(path.key()))
 }
 
 /// The folders without a pattern.

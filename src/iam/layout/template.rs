@@ -71,6 +71,14 @@ impl Template {
         expand(&self.text, self.variable, name)
     }
 
+    /// Names for which this prefix may hold the key; whether it does is for the expanded prefix to say.
+    pub(super) fn names_for<'a>(&self, key: &'a str) -> Vec<&'a str> {
+        let mut places = self.segments().zip(key.split('/'));
+        let Some((segment, text)) = places.find(|(segment, _)| segment.variable.is_some()) else { return Vec::new() };
+        let rest = text.strip_prefix(segment.ends().0).unwrap_or_default();
+        (1..=rest.len()).filter_map(|end| rest.get(..end)).collect()
+    }
+
     /// Whether nothing of what `self` stands for can overlap with anything that `other` stands for.
     pub(super) fn is_apart_from(&self, other: &Template) -> bool {
         self.pairs(other).any(|(one, two)| !one.can_equal(&two))

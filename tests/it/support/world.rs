@@ -276,6 +276,12 @@ impl World {
         self.api(kind).get_opt(name).await.unwrap().map(|object| View(json!(object)))
     }
 
+    /// All objects of a kind.
+    pub async fn objects(&self, kind: &str) -> Vec<View> {
+        let list = self.api(kind).list(&ListParams::default()).await.unwrap();
+        list.items.iter().map(|object| View(json!(object))).collect()
+    }
+
     /// An object that must exist, as it is now.
     pub async fn view(&self, kind: &str, name: &str) -> View {
         self.find(kind, name).await.unwrap_or_else(|| panic!("{kind} {name} does not exist"))

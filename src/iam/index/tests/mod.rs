@@ -1,5 +1,6 @@
 //! Fixtures, and the tests of single rules by topic.
 
+mod access;
 mod groups;
 mod model;
 mod shares;

@@ -1,0 +1,108 @@
+//! Many calls at once, many targets in one, and a MinIO that is away.
+
+use futures::future::join_all;
+use serde_json::json;
+
+use super::*;
+use crate::support::s3::Try;
+use crate::support::world::user;
+
+#[tokio::test]
+async fn many_shares_at_once_are_all_in_force() {
+    let stage = Stage::start("simple", &["alice", "bob"]).await;
+    let names: Vec<String> = (0..20).map(|number| format!("guest{number}")).collect();
+    let yaml: Vec<String> = names.iter().map(|name| user(name, "")).collect();
+    stage.world.apply(&yaml.join("---\n")).await;
+    let mut guests = Vec::new();
+    for name in &names {
+        guests.push(stage.world.person(name).await);
+    }
+    let file = "lake/homes/alice/x/file";
+    stage.world.seed(&[file]).await;
+    // One path, twenty calls.
+    let shares = names.iter().map(|name| {
+        stage.post(
+            "alice",
+            SHARE,
+            json!({"path": "s3a://lake/homes/alice/x", "with_users": [name], "permission": "read"}),
+        )
+    });
+    for answer in join_all(shares).await {
+        assert_eq!(answer.expect(200)["success_count"], 1);
+    }
+    for guest in &guests {
+        guest.expect(file, "GL").await;
+    }
+    assert_eq!(stage.shares().await.len(), 1);
+    // The last ones out race for the object, somebody comes in: whoever is told so has it.
+    let out = names
+        .iter()
+        .map(|name| stage.post("alice", UNSHARE, json!({"path": "s3a://lake/homes/alice/x", "from_users": [name]})));
+    let into = stage.post("alice", SHARE, json!({"path": "s3a://lake/homes/alice/x", "with_users": ["bob"]}));
+    let (out, into) = futures::join!(join_all(out), into);
+    for answer in out {
+        answer.expect(200);
+    }
+    into.expect(200);
+    assert!(!guests[0].may(Try::Get, file).await);
+    stage.s3("bob").await.expect(file, "GPDL").await;
+    // Twenty paths, one target.
+    let shares = (0..20).map(|number| {
+        stage.post(
+            "alice",
+            SHARE,
+            json!({"path": format!("s3a://lake/homes/alice/many/{number}"), "with_users": ["bob"]}),
+        )
+    });
+    for answer in join_all(shares).await {
+        answer.expect(200);
+    }
+    assert_eq!(stage.get("bob", "/sharing/with-me").await["total_count"], 21);
+    stage.post("alice", PRIVATE, json!({"path": "s3a://lake/homes/alice/"})).await.expect(200);
+    assert!(stage.shares().await.is_empty());
+}
+
+#[tokio::test]
+async fn fifty_targets_cost_one_write_of_the_object() {
+    let stage = Stage::start("simple", &["alice"]).await;
+    let names: Vec<String> = (0..50).map(|number| format!("guest{number}")).collect();
+    let yaml: Vec<String> = names.iter().map(|name| user(name, "")).collect();
+    stage.world.apply(&yaml.join("---\n")).await;
+    for name in &names {
+        stage.world.ready("MinioUser", name).await;
+    }
+    let body = json!({"path": "s3a://lake/homes/alice/fifty", "with_users": names, "permission": "read"});
+    assert_eq!(stage.post("alice", SHARE, body).await.expect(200)["success_count"], 50);
+    let share =
+        stage.shares().await.into_iter().find(|share| share["spec"]["path"].as_str().unwrap().contains("fifty"));
+    assert_eq!(share.unwrap()["metadata"]["generation"], 1);
+}
+
+#[tokio::test]
+async fn with_minio_away_the_answer_is_honest_and_the_edit_takes_effect_later() {
+    let stage = Stage::start("simple", &["alice", "bob"]).await;
+    let bob = stage.s3("bob").await;
+    let [shared, public, private] = ["s", "pub", "priv"].map(|name| format!("lake/homes/alice/{name}/file"));
+    stage.world.seed(&[&shared, &public, &private]).await;
+    let path = |name: &str| format!("s3a://lake/homes/alice/{name}");
+    stage.share("alice", &path("priv"), &["bob"], "read").await;
+    stage.world.product().minio().stop();
+    let (share, make_public, make_private) = futures::join!(
+        stage.post("alice", SHARE, json!({"path": path("s"), "with_users": ["bob", "nobody"]})),
+        stage.post("alice", PUBLIC, json!({"path": path("pub")})),
+        stage.post("alice", PRIVATE, json!({"path": path("priv")})),
+    );
+    let share = share.expect(207);
+    assert_eq!((&share["success_count"], share["errors"].as_array().unwrap().len()), (&json!(0), 2), "{share}");
+    assert!(error_of(&share, 0).contains("it is not in force yet and will be by itself"), "{share}");
+    for answer in [make_public, make_private] {
+        assert_eq!(answer.code(), (503, Some(20050)), "{}", answer.text);
+        assert!(answer.headers.contains_key("retry-after"));
+    }
+    // What is read comes from objects, so that it goes on.
+    stage.get("alice", "/sharing/mine").await;
+    stage.world.product().minio().start_again();
+    stage.world.eventually("the share is in force", async || bob.rights(&shared).await == "GPDL").await;
+    stage.world.eventually("the folder is public", async || bob.rights(&public).await == "GL").await;
+    stage.world.eventually("the other is private", async || bob.rights(&private).await.is_empty()).await;
+}
