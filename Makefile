@@ -99,7 +99,7 @@ bench: needs-cargo ## measure a release build on real servers
 	@$(OWN_SERVERS)
 	$(STACK) tools > /dev/null
 	eval "$$($(STACK) env | grep '_BIN=')"
-	cargo bench --locked --bench bench
+	cargo bench --locked --bench bench -- $(ONLY)
 
 .PHONY: needs-cargo
 needs-cargo:

@@ -2,7 +2,7 @@
 //! in the same run against the same servers.
 //!
 //! `make bench` runs it on a release build. Figures go to the terminal and, one file a measurement, to `bench/*.json` in the
-//! target directory. It ends with 1 where a requirement is missed.
+//! target directory. It ends with 1 where a requirement is missed. `make bench ONLY=rest` measures one part.
 
 #[allow(dead_code, reason = "shared with the tests, which use all of it")]
 #[path = "../it/support/mod.rs"]
@@ -22,12 +22,24 @@ use figures::Report;
 fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let mut report = Report::new();
+    let chosen: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let wanted = |name: &str| chosen.is_empty() || chosen.iter().any(|one| one == name);
     runtime.block_on(async {
-        sharing::measure(&mut report).await;
-        issuing::measure(&mut report).await;
-        burst::measure(&mut report).await;
-        restart::measure(&mut report).await;
-        rest::measure(&mut report).await;
+        if wanted("sharing") {
+            sharing::measure(&mut report).await;
+        }
+        if wanted("issuing") {
+            issuing::measure(&mut report).await;
+        }
+        if wanted("burst") {
+            burst::measure(&mut report).await;
+        }
+        if wanted("restart") {
+            restart::measure(&mut report).await;
+        }
+        if wanted("rest") {
+            rest::measure(&mut report).await;
+        }
     });
     report.conclude()
 }

@@ -39,6 +39,8 @@ const TOGETHER: usize = 3_200;
 const USERS: usize = 1_000;
 const GROUPS: usize = 100;
 const SHARES: usize = 10_000;
+/// Whose they are: each is within the quota of an owner.
+const OWNERS: usize = 20;
 /// How many objects are created at once.
 const CREATORS: usize = 16;
 
@@ -137,8 +139,9 @@ async fn people_and_shares(namespace: &str) {
     };
     all::<MinioGroup>(stream::iter(0..GROUPS).map(group)).await;
     let share = |number: usize| {
+        let owner = format!("user{}", number % OWNERS);
         let spec = json!({
-            "path": format!("s3a://lake/homes/user0/data/{number}"), "owner": {"kind": "User", "name": "user0"},
+            "path": format!("s3a://lake/homes/{owner}/data/{number}"), "owner": {"kind": "User", "name": owner},
             "grants": [{"kind": "User", "name": format!("user{}", number % USERS), "access": "Read"}],
         });
         claimed(&kube, namespace, "PathShare", format!("share{number}"), spec, None)
