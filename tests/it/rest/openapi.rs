@@ -71,7 +71,7 @@ async fn made_up_calls_get_documented_answers() {
         command.arg("run").arg(format!("{}/openapi.json", service.url()));
         command.args(["--header", &format!("Authorization: Bearer {}", token(person))]);
         command.args(["--checks", CHECKS, "--phases", "coverage,fuzzing", "--max-examples", &examples]);
-        command.args(["--generation-deterministic", "--generation-database", "none", "--continue-on-failure"]);
+        command.args(["--generation-deterministic", "--continue-on-failure"]);
         command.args(["--suppress-health-check", "all", "--request-timeout", "20", "--no-color"]);
         run(command).await;
     }
