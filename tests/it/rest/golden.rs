@@ -105,14 +105,8 @@ impl Stage {
 
     async fn step(&mut self, scenario: &str, number: usize, step: &Value) {
         let answer = self.call(step).await;
-        let mut expect = step["expect"].clone();
-        for rule in RULES {
-            (rule.change)(&mut expect);
-        }
-        for exception in EXCEPTIONS.iter().filter(|one| (one.scenario, one.step) == (scenario, number)) {
-            *expect.pointer_mut(exception.place).expect("the place exists") = (exception.value)();
-        }
-        let place = format!("step {number} {} {} ({})", step["method"], step["path"], answer.status);
+        let (expect, reasons) = expected_now(scenario, number, &step["expect"]);
+        let place = format!("step {number} {} {} ({}) {reasons:?}", step["method"], step["path"], answer.status);
         if expect["status"] != answer.status {
             self.wrong.push(format!("{place}: expected {}: {}", expect["status"], answer.text));
             return;
@@ -204,9 +198,7 @@ impl Stage {
         let groups = iam["groups"].as_object().unwrap().iter();
         for (group, members) in groups.filter(|(group, _)| !group.starts_with("globalusers")) {
             let mut expect = json!({"body": {"group_name": group, "members": members}});
-            for rule in RULES {
-                (rule.change)(&mut expect);
-            }
+            RULES.iter().for_each(|rule| (rule.change)(&mut expect));
             let wanted = names(&expect["body"]["members"]);
             let held = self.world.members(group).await.unwrap_or_default();
             if held != wanted {
@@ -257,6 +249,24 @@ impl Stage {
         }
         self.callers[user].clone()
     }
+}
+
+/// What a step expects with the differences that apply to it, and the reasons for these.
+fn expected_now(scenario: &str, number: usize, recorded: &Value) -> (Value, Vec<&'static str>) {
+    let (mut expect, mut reasons) = (recorded.clone(), Vec::new());
+    for rule in RULES {
+        let before = expect.clone();
+        (rule.change)(&mut expect);
+        reasons.extend((expect != before).then_some(rule.because));
+    }
+    for exception in EXCEPTIONS.iter().filter(|one| (one.scenario, one.step) == (scenario, number)) {
+        let value = (exception.value)();
+        let held = expect.pointer_mut(exception.place).expect("the place exists");
+        assert_ne!(*held, value, "{scenario} {number}: {} makes no difference", exception.because);
+        *held = value;
+        reasons.push(exception.because);
+    }
+    (expect, reasons)
 }
 
 fn names(list: &Value) -> BTreeSet<String> {
