@@ -7,7 +7,7 @@ use std::sync::Arc;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::golden_differences::{ACCESS, EXCEPTIONS, RULES};
+use super::golden_differences::{EXCEPTIONS, RIGHTS, RULES, Rights};
 use crate::support::rest::{Answer, Person, Service, ServiceSetup, with_layout};
 use crate::support::s3::{Caller, Try};
 use crate::support::world::World;
@@ -73,7 +73,7 @@ async fn replay(name: &str, recording: &str) {
     stage.compare_iam("at the end", &recording["final_iam"]).await;
     stage.compare_objects(&recording["final_objects"]).await;
     for access in recording["derived_access"].as_array().into_iter().flatten() {
-        stage.try_access(access).await;
+        stage.try_access(name, access).await;
     }
     assert!(stage.wrong.is_empty(), "{name}:\n{}", stage.wrong.join("\n"));
 }
@@ -219,7 +219,7 @@ impl Stage {
     }
 
     /// One request to S3 with the user's own key.
-    async fn try_access(&mut self, access: &Value) {
+    async fn try_access(&mut self, scenario: &str, access: &Value) {
         let text = |name: &str| access[name].as_str().unwrap();
         let (user, action, key) = (text("user"), text("action"), text("key_or_prefix"));
         let what = match action {
@@ -229,8 +229,10 @@ impl Stage {
             "s3:ListBucket" => Try::List,
             other => panic!("{other} is not known"),
         };
-        let differs = ACCESS.iter().find(|(its, at, ..)| (*its, *at) == (action, key));
-        let wanted = differs.map_or(access["allowed"].as_bool().unwrap(), |(_, _, allowed, _)| *allowed);
+        let recorded = access["allowed"].as_bool().unwrap();
+        let applies = |one: &&Rights| (one.scenario, one.user, one.action, one.key) == (scenario, user, action, key);
+        let differs = RIGHTS.iter().find(applies);
+        let (wanted, because) = differs.map_or((recorded, "as recorded"), |one| (one.allowed, one.because));
         let path = format!("{}/{key}", text("bucket"));
         if what == Try::Get {
             self.world.seed(&[&path]).await;
@@ -238,7 +240,7 @@ impl Stage {
         // Of what is allowed, some cannot be done, such as writing an object where a folder is.
         let allowed = self.caller(user).await.status(what, &path).await != 403;
         if allowed != wanted {
-            self.wrong.push(format!("{user} {action} {path}: allowed is {allowed}, not {wanted}"));
+            self.wrong.push(format!("{user} {action} {path}: allowed is {allowed}, not {wanted} ({because})"));
         }
     }
 
@@ -282,7 +284,7 @@ fn meaning(policy: &serde_json::Map<String, Value>, recorded: bool) -> BTreeMap<
         let action = statement["action"].as_str().unwrap().to_owned();
         let resources = names(&statement["resource"]);
         let entries = allowed.entry(action.clone()).or_default();
-        match statement["condition"].pointer("/StringLike/s3:prefix") {
+        match statement.pointer("/condition/StringLike/s3:prefix") {
             Some(prefixes) => {
                 let in_folder = |prefix: &String| !recorded || prefix.ends_with('*');
                 let prefixes = names(prefixes).into_iter().filter(in_folder);
