@@ -47,8 +47,9 @@ binary:
 	@echo "$(CARGO_TARGET_DIR)/debug/minio-manager"
 
 .PHONY: generate
-generate: needs-cargo ## write the files that follow from the code: crds/
+generate: needs-cargo ## write the files that follow from the code: crds/, docs/openapi.json
 	@cargo run --locked --quiet -- crds --out crds
+	cargo run --locked --quiet -- openapi --out docs/openapi.json
 
 .PHONY: check
 check: format lint scripts unit ## what needs no server: format, lints, unit tests, generated files
@@ -69,7 +70,7 @@ scripts:
 	  echo "shellcheck is not installed, scripts are not checked (apt-get install shellcheck)"
 	fi
 
-# Among the unit tests is one that compares crds/ with the code.
+# Among the unit tests are some that compare crds/ and docs/openapi.json with the code.
 .PHONY: unit
 unit: needs-cargo
 	@cargo test --locked --quiet --lib --bins

@@ -4,6 +4,7 @@ pub mod all;
 pub mod check;
 pub mod controller;
 pub mod crds;
+pub mod openapi;
 pub mod output;
 pub mod plan;
 pub mod rest;
@@ -43,6 +44,12 @@ enum Command {
     Rest(Box<RestArgs>),
     /// Say what the objects would change: exit code 0 nothing, 2 something
     Plan(plan::PlanArgs),
+    /// Print the OpenAPI document of the REST API
+    Openapi {
+        /// Write it into this file instead
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
     /// Print the CRDs as YAML
     Crds {
         /// Write one file a CRD into this directory instead
@@ -76,6 +83,7 @@ fn run(command: Command, environment: &Environment) -> Result<ExitCode, Failure>
         Command::Controller(args) => controller::run(args, environment, crate::controller::run)?,
         Command::All(args) => all::run(*args, environment)?,
         Command::Rest(args) => rest::run(*args, environment)?,
+        Command::Openapi { out } => openapi::run(out.as_deref())?,
         Command::Crds { out: Some(directory) } => crds::write(&directory)?,
         Command::Crds { out: None } => output::print(&crds::stream()?)?,
     }

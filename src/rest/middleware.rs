@@ -14,6 +14,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::Instant;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::SizeAbove;
 
 use super::app::{App, Call};
 use super::auth::AuthError;
@@ -28,6 +30,8 @@ pub const BODY_LIMIT: usize = 256 * 1024;
 const AUTH_DEADLINE: Duration = Duration::from_secs(6);
 /// How long a body may take to arrive.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
+/// Answers from this many bytes on are compressed for those who accept it.
+const COMPRESSED_FROM: u64 = 500;
 /// How many bursts of a user are remembered; the least recent one is forgotten first.
 const USERS_REMEMBERED: usize = 10_000;
 /// So many seconds' worth of writes may come at once.
@@ -68,7 +72,9 @@ pub fn only(methods: MethodRouter, allow: String) -> MethodRouter {
 
 /// The layers around all paths.
 pub fn around_all(router: Router, app: &Arc<App>) -> Router {
-    router.layer(from_fn_with_state(app.clone(), identify))
+    router
+        .layer(from_fn_with_state(app.clone(), identify))
+        .layer(CompressionLayer::new().compress_when(SizeAbove::new(COMPRESSED_FROM)))
 }
 
 /// No such path.

@@ -18,6 +18,7 @@ pub mod management;
 pub mod middleware;
 pub mod models;
 pub mod names;
+pub mod openapi;
 pub mod render;
 pub mod routes;
 pub mod run;

@@ -52,12 +52,47 @@ pub struct HealthResponse {
 /// What is said of something that did not work.
 #[derive(Debug, Default, Serialize, JsonSchema)]
 pub struct ErrorResponse {
+    /// The same as message; for a request that is not as it should be, what is wrong in it, and where.
+    pub detail: Option<Detail>,
     /// The code of the error, where it has one.
     pub error: Option<i64>,
     /// The kind of error, where it has a code.
     pub error_type: Option<String>,
     /// What went wrong, and what would be right.
     pub message: Option<String>,
+}
+
+/// What went wrong, in words or part by part.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub enum Detail {
+    /// In words.
+    Text(String),
+    /// Part by part.
+    Violations(Vec<Violation>),
+}
+
+/// What is wrong with one part of a request.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Violation {
+    /// A word for programs, such as `missing`.
+    pub r#type: String,
+    /// Where: `body` or `query`, then names and positions.
+    pub loc: Vec<Place>,
+    /// What would be right.
+    pub msg: String,
+}
+
+/// A name, or a position in a list.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub enum Place {
+    /// A name.
+    Name(String),
+    /// A position.
+    Position(u32),
 }
 
 /// A key for S3 that works.

@@ -64,7 +64,11 @@ impl Alphabet {
     /// # Errors
     /// 400/30020 for the bucket, 400/20015 for all else, with the rule.
     pub fn path(self, text: &str) -> Result<S3Path, ApiError> {
-        let path = S3Path::parse(text.trim())?;
+        let text = text.trim();
+        if ["s3://", "s3a://"].iter().any(|scheme| text.strip_prefix(scheme).is_some_and(starts_without_bucket)) {
+            return Err(ApiError::new(Code::Path, "an S3 path must name a bucket: s3a://bucket/folder/"));
+        }
+        let path = S3Path::parse(text)?;
         if path.bucket().as_str().contains('.') {
             return Err(ApiError::new(
                 Code::Bucket,
@@ -81,4 +85,8 @@ fn legacy_user(text: &str) -> Result<UserName, NameError> {
         return Err(NameError::Shape { what: "username", name, separators: ". _ -" });
     }
     UserName::parse(text)
+}
+
+fn starts_without_bucket(rest: &str) -> bool {
+    rest.is_empty() || rest.starts_with('/')
 }

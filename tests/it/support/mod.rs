@@ -6,6 +6,7 @@ pub mod minio;
 pub mod product;
 pub mod program;
 pub mod proxy;
+pub mod python;
 pub mod random;
 #[allow(dead_code, reason = "the tests of most endpoints come with them")]
 pub mod rest;

@@ -9,6 +9,11 @@ const SEED: &str = "MINIO_MANAGER_SEED";
 pub struct Random(u64);
 
 impl Random {
+    /// With a seed of one's own.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     /// Seeded by the environment, or else by the clock.
     pub fn from_environment(purpose: &str) -> Self {
         let given =
