@@ -139,7 +139,7 @@ impl Report {
         self.passed &= passed;
         figures["name"] = json!(name);
         figures["passed"] = json!(passed);
-        let file = name.replace([' ', ','], "-").replace("--", "-");
+        let file = name.replace([' ', ',', '/', '(', ')', ':'], "-").replace("--", "-");
         fs::write(self.directory.join(format!("{file}.json")), format!("{figures:#}\n")).unwrap();
     }
 }
