@@ -319,7 +319,7 @@ async fn settle(
     report: &mut Report,
 ) -> Result<(), Failure> {
     if is_deleting(owner) {
-        if !report.holders.is_empty() || !report.stale_members.is_empty() {
+        if report.is_stuck() {
             return Ok(());
         }
         if !workspace::remove(engine, owner, fate_of(desired)).await? {

@@ -102,6 +102,13 @@ impl State {
         !report.missing_users.is_empty() || report.missing_policies.iter().any(is_coming)
     }
 
+    /// Whether something that the objects say is not on the server yet: left undone on purpose, waiting for something else to
+    /// appear, or for somebody to give up what a deletion takes away.
+    fn falls_short(&self, subject: &Subject, report: &Report) -> bool {
+        let is_deleting = || self.index.object_of(subject).is_some_and(|owner| owner.meta.deleting.is_some());
+        report.held_back || self.awaits(report) || (report.is_stuck() && is_deleting())
+    }
+
     /// Forgets what was known of the server; the declarations stay.
     pub fn forget_server(&mut self) {
         self.mirror.forget_all();
@@ -295,8 +302,7 @@ impl Engine {
     pub fn finish(&self, subject: &Subject, urgency: Urgency, outcome: Outcome) {
         let mut state = self.state();
         let objects = match &outcome.result {
-            // What was left undone, on purpose or until something else is there, is not in force.
-            Ok(report) if report.held_back || state.awaits(report) => state.index.waiting_for(subject),
+            Ok(report) if state.falls_short(subject, report) => state.index.waiting_for(subject),
             Ok(_) => state.index.converged(subject, outcome.sequence),
             Err(failure) => {
                 let waiting = state.index.waiting_for(subject);
@@ -342,8 +348,7 @@ impl Engine {
         if missing.iter().any(|(_, is_there)| *is_there) {
             self.subjects.push(subject.clone(), Urgency::Normal, Duration::ZERO);
         }
-        let is_stuck = !report.holders.is_empty() || !report.stale_members.is_empty();
-        if !missing.is_empty() || is_stuck {
+        if !missing.is_empty() || report.is_stuck() {
             self.subjects.push(subject.clone(), Urgency::Normal, self.settings.recheck);
         }
         for name in &report.missing_policies {

@@ -114,6 +114,14 @@ pub struct Report {
     pub planned: Vec<String>,
 }
 
+impl Report {
+    /// Whether something that shall go is still held by somebody: a policy by those who have it attached, a group by members
+    /// that the server does not let go.
+    pub fn is_stuck(&self) -> bool {
+        !self.holders.is_empty() || !self.stale_members.is_empty()
+    }
+}
+
 /// The last result of a subject.
 #[derive(Clone, Debug)]
 pub struct Outcome {

@@ -71,8 +71,6 @@ struct View {
     failing: bool,
     /// Whether its IAM is in force and only folders and keys are seen to.
     settling: bool,
-    /// Whether the deletion waits for somebody who still holds what shall go.
-    is_stuck: bool,
     wanted: Map<String, Value>,
 }
 
@@ -126,9 +124,7 @@ fn look(engine: &Engine, key: &ObjectKey) -> Option<View> {
         now,
     });
     let pending = state.pending.get(key).copied();
-    let done = own.and_then(|outcome| outcome.result.as_ref().ok());
-    let is_stuck = done.is_some_and(|report| !report.holders.is_empty() || !report.stale_members.is_empty());
-    Some(View { seen, declared, verdict, pending, failing: failure.is_some(), settling, is_stuck, wanted })
+    Some(View { seen, declared, verdict, pending, failing: failure.is_some(), settling, wanted })
 }
 
 fn own_subject(declared: &Declared) -> Option<Subject> {
@@ -155,7 +151,7 @@ fn may_let_go(engine: &Engine, view: &View) -> bool {
     if !view.seen.has_finalizer() || engine.settings.observe {
         return false;
     }
-    view.declared.meta.force_delete || (view.verdict.may_finish && !view.is_stuck)
+    view.declared.meta.force_delete || view.verdict.may_finish
 }
 
 async fn let_go(engine: &Engine, key: &ObjectKey, view: &View) -> Result<(), Failure> {
