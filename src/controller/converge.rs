@@ -150,7 +150,8 @@ async fn foresee(
     }
     let plan = plan_for(engine, subject, &desired, BTreeSet::new()).await?;
     let planned = plan.changes.iter().map(|change| change.describe().to_string()).collect();
-    Ok(Report { planned, held_back: true, ..report_of(&plan) })
+    let leaves_undone = plan.withheld || !plan.changes.is_empty();
+    Ok(Report { planned, held_back: true, leaves_undone, ..report_of(&plan) })
 }
 
 /// What the server should hold, and how it gets there. What a policy on the server carries decides whether it may be
@@ -203,6 +204,7 @@ fn report_of(plan: &Plan) -> Report {
         stale_members: stale.collect(),
         kept: policies.chain(members).collect(),
         held_back: plan.withheld,
+        leaves_undone: plan.withheld,
         ..Report::default()
     }
 }

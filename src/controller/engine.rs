@@ -80,7 +80,7 @@ pub struct State {
     pub settling: HashSet<Subject>,
     /// Subjects that wait for a policy or an account to exist, or for a policy to be given up, by name.
     pub waiting: HashMap<String, BTreeSet<Subject>>,
-    /// Subjects that have not been compared with the server since the start; `None` once all have been.
+    /// Subjects for which the server has not been seen to hold what it should since the start; `None` once all have been.
     pub uncompared: Option<BTreeSet<Subject>>,
     /// What is known of the policies that objects refer to.
     pub policies: ServerPolicies,
@@ -323,8 +323,12 @@ impl Engine {
             self.wait_for(&mut state, subject, report);
         }
         state.settling.remove(subject);
-        let is_final = outcome.result.as_ref().err().is_none_or(|failure| failure.retry == Retry::OnChange);
-        let compared = if is_final { self.compare(&mut state, subject) } else { BTreeSet::new() };
+        // What was left undone may be what an object gave before this process started.
+        let is_compared = match &outcome.result {
+            Ok(report) => !report.leaves_undone,
+            Err(failure) => failure.retry == Retry::OnChange,
+        };
+        let compared = if is_compared { self.compare(&mut state, subject) } else { BTreeSet::new() };
         if *subject == Subject::Everyone || state.index.object_of(subject).is_some() {
             state.outcomes.insert(subject.clone(), outcome);
         } else {
@@ -359,8 +363,8 @@ impl Engine {
         }
     }
 
-    /// Notes that a subject has been compared with the server since the start. After the last one nothing can be in force
-    /// any more that this process has not seen; answers the objects that waited for that.
+    /// Notes that the server has been seen to hold what it should for a subject, since the start. After the last one nothing
+    /// can be in force any more that this process has not seen; answers the objects that waited for that.
     fn compare(&self, state: &mut State, subject: &Subject) -> BTreeSet<ObjectKey> {
         let Some(uncompared) = state.uncompared.as_mut() else { return BTreeSet::new() };
         uncompared.remove(subject);

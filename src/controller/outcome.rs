@@ -108,6 +108,8 @@ pub struct Report {
     pub tries: u32,
     /// Whether something that the objects say was left undone on purpose: paused, observed, an unreadable object.
     pub held_back: bool,
+    /// Whether because of that the server still holds something else than it should.
+    pub leaves_undone: bool,
     /// How many changes were made.
     pub changes: usize,
     /// What would be changed, in observe mode or while paused.

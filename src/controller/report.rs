@@ -197,7 +197,14 @@ fn is_first_look(engine: &Engine, view: &View) -> bool {
         && !view.failing
         && status::is_ready(&view.seen.status)
         && status::ready_and_reason(&view.wanted) == in_progress
-        && !engine.state().index.is_compared()
+        && is_unseen(engine, view)
+}
+
+/// Whether this process has yet to see how it stands with a subject that the object waits for.
+fn is_unseen(engine: &Engine, view: &View) -> bool {
+    let state = engine.state();
+    let mut awaited = view.verdict.outstanding.iter();
+    !state.index.is_compared() && (view.settling || awaited.any(|subject| !state.outcomes.contains_key(subject)))
 }
 
 /// How long to hold back a status that says "in progress".
