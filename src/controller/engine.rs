@@ -404,12 +404,6 @@ impl Engine {
         }
     }
 
-    /// What the server should hold for a subject now, with the sequence that it includes.
-    pub fn desired(&self, subject: &Subject) -> (Desired, u64) {
-        let state = self.state();
-        (state.index.desired(subject, Timestamp::now()), state.index.seq())
-    }
-
     /// Reads all accounts in one request, which also proves that the server has loaded its IAM.
     ///
     /// # Errors

@@ -153,6 +153,27 @@ async fn a_policy_that_somebody_holds_outlasts_an_outage() {
     assert_eq!(world.document(&policy).await, None);
 }
 
+#[tokio::test]
+async fn a_deletion_that_overtakes_a_run_takes_everything_with_it() {
+    let world = World::own(Setup::default()).await;
+    let (name, policy) = (unique("alice"), unique("none-such"));
+    world.apply(&user(&name, "dataDeletionPolicy: Delete")).await;
+    let alice = world.person(&name).await;
+    let files: Vec<String> = (0..400).map(|number| alice.home(&format!("file{number}"))).collect();
+    world.seed(&files.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    // The run for the new policy asks MinIO for it; before the answer is there, the object is deleted.
+    world.product().minio().freeze();
+    world.apply(&user(&name, &format!("dataDeletionPolicy: Delete, policies: [{policy}]"))).await;
+    world.observed("MinioUser", &name, "its run is under way", |view| view.says("Ready", "Unknown")).await;
+    world.delete("MinioUser", &name).await;
+    world.observed("MinioUser", &name, "the deletion is seen", |view| view.says("Ready", "Unknown")).await;
+    world.product().minio().thaw();
+    world.gone("MinioUser", &name).await;
+    assert_eq!(world.keys_below(&alice.home("")).await, Vec::<String>::new());
+    assert_eq!(world.account(&name).await, None);
+    assert!(world.secret(&alice.secret).await.is_none());
+}
+
 /// A policy whose deletion waits, because a stranger of this name holds it.
 async fn delete_while_held(world: &World, policy: &str, name: &str) -> Holder {
     world
