@@ -224,13 +224,20 @@ async fn write(engine: &Engine, key: &ObjectKey, view: &View) -> Result<(), Fail
         return Ok(());
     }
     let (before, after) = (status::ready_and_reason(&view.seen.status), status::ready_and_reason(&view.wanted));
-    if let Some(held) = engine.state().seen.get_mut(key).filter(|held| held.uid() == view.seen.uid()) {
-        held.status.clone_from(&view.wanted);
+    if let Some(held) = engine.state().seen.get_mut(key) {
+        remember(held, &view.seen, &view.wanted);
     }
     if before != after {
         announce(engine, key, view, after).await;
     }
     Ok(())
+}
+
+/// Takes a status that was written into what is held of the object, unless something newer came in since it was made.
+fn remember(held: &mut Seen, seen: &Seen, written: &Map<String, Value>) {
+    if held.uid() == seen.uid() && held.status == seen.status {
+        held.status.clone_from(written);
+    }
 }
 
 /// Transitions become events; work in progress is not news.
@@ -251,5 +258,34 @@ fn settled(engine: &Engine, key: &ObjectKey, view: &View) {
     engine.metrics.convergence(view.declared.meta.key.kind, took);
     if pending.revokes || view.seen.is_deleting() && matches!(key.kind, Kind::PathShare | Kind::GroupMembership) {
         engine.metrics.revocation(took);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+    use serde_json::json;
+
+    use super::*;
+
+    fn seen(uid: &str, status: &Value) -> Seen {
+        Seen::new(&ObjectMeta { uid: Some(uid.to_owned()), ..Default::default() }, Some(status))
+    }
+
+    #[test]
+    fn a_written_status_replaces_only_what_it_was_made_from() {
+        let before = seen("a", &json!({"observedGeneration": 1}));
+        let written = json!({"observedGeneration": 2}).as_object().cloned().unwrap();
+        let mut held = before.clone();
+        remember(&mut held, &before, &written);
+        assert_eq!(held.status, written);
+        // The origin was recorded while the status was on its way.
+        let newer = seen("a", &json!({"observedGeneration": 1, "origin": "Created"}));
+        let another = seen("b", &json!({"observedGeneration": 1}));
+        for untouched in [newer, another] {
+            let mut held = untouched.clone();
+            remember(&mut held, &before, &written);
+            assert_eq!(held.status, untouched.status);
+        }
     }
 }
