@@ -383,8 +383,8 @@ async fn settle(
     }
     match keys {
         Ok(keys) => {
-            if let Some(issued) = keys.as_ref().and_then(|keys| keys.issued.as_ref()) {
-                schedule_visit(engine, subject, issued.next_visit_at());
+            if let Some(at) = keys.as_ref().and_then(|keys| keys.next_visit_at) {
+                schedule_visit(engine, subject, at);
             }
             report.keys = keys;
         }
