@@ -12,6 +12,7 @@ use crate::iam::check::carries_admin_actions;
 use crate::iam::declared::{Body, Declared};
 use crate::iam::desired::{Desired, Fate};
 use crate::iam::document::Document;
+use crate::iam::index::Index;
 use crate::iam::names::DocumentName;
 use crate::iam::observed::{Documents, Observed, Surroundings};
 use crate::iam::plan::{self, Plan};
@@ -26,6 +27,9 @@ use super::observe::{learn_policies, policy_holders, read_until_known};
 use super::outcome::{Failure, Outcome, Report, Retry, backoff};
 use super::queue::Urgency;
 use super::workspace;
+
+/// How often a run starts over because its object changed while the server was asked.
+const STARTS: usize = 4;
 
 /// Takes subjects from the queue, one at a time, until `stop`; what was begun is finished.
 pub async fn work(engine: Arc<Engine>, stop: CancellationToken) {
@@ -72,8 +76,10 @@ fn outcome_label(result: &Result<Report, Failure>) -> metrics::Outcome {
 
 /// After a failure nothing is certain about the subject any more; an unreachable server is known to everybody at once.
 fn recover(engine: &Engine, subject: &Subject, failure: &Failure, failures: u32) {
-    let (desired, _) = engine.desired(subject);
-    engine.state().mirror.forget(&desired);
+    let mut state = engine.state();
+    let desired = state.index.desired(subject, Timestamp::now());
+    state.mirror.forget(&desired);
+    drop(state);
     if failure.retry == Retry::WhenUp && engine.health.is_down(failure.message.clone()) {
         tracing::warn!(problem = failure.message, "MinIO cannot be reached; changes wait until it answers");
     }
@@ -82,34 +88,89 @@ fn recover(engine: &Engine, subject: &Subject, failure: &Failure, failures: u32)
     }
 }
 
+/// What the declarations say of a subject at one moment: read under one lock, so that the parts belong together.
+struct Ground {
+    owner: Option<Declared>,
+    desired: Desired,
+    /// The number of the last change of the declarations that it includes.
+    sequence: u64,
+}
+
+/// What can be done for a subject at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// Nothing: nobody declares it, or its object may not touch the server.
+    Nothing,
+    /// It is only watched: what would be done is said.
+    Foresee,
+    /// Its object must record first that it may take what the server has under the name.
+    Claim,
+    /// It is brought to what the objects say.
+    Plan,
+}
+
+impl Ground {
+    fn of(index: &Index, subject: &Subject) -> Self {
+        let owner = index.object_of(subject).cloned();
+        Self { owner, desired: index.desired(subject, Timestamp::now()), sequence: index.seq() }
+    }
+
+    fn next(&self, observe: bool) -> Next {
+        let is_deleting = self.owner.as_ref().is_some_and(is_deleting);
+        let is_claimed = |owner: &Declared| owner.meta.finalizer && owner.meta.origin.is_some();
+        if observe || self.owner.as_ref().is_some_and(|owner| owner.meta.paused) {
+            return Next::Foresee;
+        }
+        match fate_of(&self.desired) {
+            Fate::Untouched if !is_deleting => Next::Nothing,
+            Fate::Present if !self.owner.as_ref().is_none_or(is_claimed) => Next::Claim,
+            _ => Next::Plan,
+        }
+    }
+}
+
 /// `sequence` becomes the number of the last change of the declarations that the run includes.
 async fn run(engine: &Engine, subject: &Subject, urgency: Urgency, sequence: &mut u64) -> Result<Report, Failure> {
-    let owner = engine.state().index.object_of(subject).cloned();
-    let (desired, _) = engine.desired(subject);
-    let is_paused = owner.as_ref().is_some_and(|owner| owner.meta.paused);
-    if is_paused || engine.settings.observe {
-        return foresee(engine, subject, owner.as_ref(), desired).await;
+    let observe = engine.settings.observe;
+    for _ in 0..STARTS {
+        let ground = Ground::of(&engine.state().index, subject);
+        match (ground.next(observe), &ground.owner) {
+            (Next::Nothing, _) => return Ok(Report::default()),
+            (Next::Foresee, _) => return foresee(engine, subject, ground).await,
+            (Next::Claim, Some(owner)) => claim(engine, subject, &ground.desired, owner).await?,
+            (Next::Claim, None) | (Next::Plan, _) => {}
+        }
+        // What a policy on the server carries decides whether it may be attached, so that is known to the compiler first.
+        learn_policies(engine, subject).await?;
+        // Meanwhile the object may have been deleted, or made anew.
+        let ground = Ground::of(&engine.state().index, subject);
+        if ground.next(observe) == Next::Plan {
+            *sequence = ground.sequence;
+            return carry_out(engine, subject, urgency, &ground).await;
+        }
     }
-    let fate = fate_of(&desired);
-    if fate == Fate::Untouched && !owner.as_ref().is_some_and(is_deleting) {
-        return Ok(Report::default());
-    }
-    if let Some(owner) = owner.as_ref().filter(|_| fate == Fate::Present) {
-        claim(engine, subject, &desired, owner).await?;
-    }
-    let (desired, plan) = decide(engine, subject, sequence).await?;
+    Err(Failure::transient("the object changes faster than it can be looked at; it is looked at again later"))
+}
+
+/// Brings the server to what the objects say.
+async fn carry_out(engine: &Engine, subject: &Subject, urgency: Urgency, ground: &Ground) -> Result<Report, Failure> {
+    let Ground { owner, desired, sequence } = ground;
+    let holders = policy_holders(engine, desired).await?;
+    let plan = plan_for(engine, subject, desired, holders).await?;
     let mut report = report_of(&plan);
     apply(engine, subject, &plan, urgency).await?;
     report.changes = plan.changes.len();
     // A group that was just enabled has attachments that could not be read before; the next run sees to them.
-    report.held_back |= plan.changes.iter().any(|change| matches!(change, Change::EnableGroup { .. }));
-    report.documents = Some(measure(engine, &desired));
+    let is_enabled = plan.changes.iter().any(|change| matches!(change, Change::EnableGroup { .. }));
+    report.held_back |= is_enabled;
+    report.leaves_undone |= is_enabled;
+    report.documents = Some(measure(engine, desired));
     // What waits to be taken away holds up the end of an object, and nobody's key.
     if let Some(owner) = owner.as_ref().filter(|owner| !report.held_back || !is_deleting(owner)) {
         if !is_deleting(owner) && !report.held_back && !engine.state().awaits(&report) {
             engine.in_force(subject, *sequence);
         }
-        settle(engine, subject, &desired, owner, &mut report).await?;
+        settle(engine, subject, desired, owner, &mut report).await?;
     }
     Ok(report)
 }
@@ -128,14 +189,10 @@ fn fate_of(desired: &Desired) -> Fate {
 }
 
 /// What would be done for a subject that is only watched: planned, reported, not applied.
-async fn foresee(
-    engine: &Engine,
-    subject: &Subject,
-    owner: Option<&Declared>,
-    mut desired: Desired,
-) -> Result<Report, Failure> {
+async fn foresee(engine: &Engine, subject: &Subject, ground: Ground) -> Result<Report, Failure> {
+    let Ground { owner, mut desired, .. } = ground;
     learn_policies(engine, subject).await?;
-    if let Some(owner) = owner.filter(|_| fate_of(&desired) == Fate::Untouched) {
+    if let Some(owner) = owner.as_ref().filter(|_| fate_of(&desired) == Fate::Untouched) {
         let fate = match (is_deleting(owner), owner.deletion_policy()) {
             (false, _) => Fate::Present,
             (true, crate::api::DeletionPolicy::Delete) if owner.meta.origin.is_some() => Fate::Deleted,
@@ -150,18 +207,8 @@ async fn foresee(
     }
     let plan = plan_for(engine, subject, &desired, BTreeSet::new()).await?;
     let planned = plan.changes.iter().map(|change| change.describe().to_string()).collect();
-    Ok(Report { planned, held_back: true, ..report_of(&plan) })
-}
-
-/// What the server should hold, and how it gets there. What a policy on the server carries decides whether it may be
-/// attached, so that is known to the compiler first.
-async fn decide(engine: &Engine, subject: &Subject, sequence: &mut u64) -> Result<(Desired, Plan), Failure> {
-    learn_policies(engine, subject).await?;
-    let (desired, included) = engine.desired(subject);
-    *sequence = included;
-    let holders = policy_holders(engine, &desired).await?;
-    let plan = plan_for(engine, subject, &desired, holders).await?;
-    Ok((desired, plan))
+    let leaves_undone = plan.withheld || !plan.changes.is_empty();
+    Ok(Report { planned, held_back: true, leaves_undone, ..report_of(&plan) })
 }
 
 /// Plans from what the server holds. While an object that could touch the subject has never been readable, nothing is taken
@@ -203,6 +250,7 @@ fn report_of(plan: &Plan) -> Report {
         stale_members: stale.collect(),
         kept: policies.chain(members).collect(),
         held_back: plan.withheld,
+        leaves_undone: plan.withheld,
         ..Report::default()
     }
 }
@@ -319,7 +367,7 @@ async fn settle(
     report: &mut Report,
 ) -> Result<(), Failure> {
     if is_deleting(owner) {
-        if !report.holders.is_empty() || !report.stale_members.is_empty() {
+        if report.is_stuck() {
             return Ok(());
         }
         if !workspace::remove(engine, owner, fate_of(desired)).await? {
@@ -335,8 +383,8 @@ async fn settle(
     }
     match keys {
         Ok(keys) => {
-            if let Some(issued) = keys.as_ref().and_then(|keys| keys.issued.as_ref()) {
-                schedule_visit(engine, subject, issued.next_visit_at());
+            if let Some(at) = keys.as_ref().and_then(|keys| keys.next_visit_at) {
+                schedule_visit(engine, subject, at);
             }
             report.keys = keys;
         }
@@ -380,4 +428,54 @@ fn unfinished(engine: &Engine, subject: &Subject, report: &mut Report, failure: 
     }
     engine.subjects.push(subject.clone(), Urgency::Normal, delay);
     report.unfinished.get_or_insert(failure);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::api::meta::{FINALIZER, annotation};
+    use crate::iam::index::IndexConfig;
+    use crate::iam::layout::{BerdlParameters, Layout, LayoutSpec};
+    use crate::iam::names::UserName;
+    use crate::kubernetes::decode_dynamic;
+
+    /// What comes next for alice, whose object has this metadata and this origin.
+    fn next(metadata: Value, origin: Option<&str>) -> Next {
+        let mut object = json!({
+            "apiVersion": "minio-manager.io/v1alpha1", "kind": "MinioUser", "spec": {}, "metadata": metadata,
+        });
+        object["metadata"]["name"] = "alice".into();
+        object["metadata"]["namespace"] = "lake".into();
+        if let Some(origin) = origin {
+            object["status"] = json!({"username": "alice", "origin": origin});
+        }
+        let layout = Layout::new(&LayoutSpec::Simple, &BerdlParameters::default()).unwrap();
+        let mut index = Index::new(IndexConfig::new(layout, "lake"));
+        let subject = Subject::User(UserName::parse("alice").unwrap());
+        assert_eq!(Ground::of(&index, &subject).next(false), Next::Nothing, "nobody declares alice");
+        index.apply(decode_dynamic(Kind::MinioUser, serde_json::from_value(object).unwrap()).event);
+        let ground = Ground::of(&index, &subject);
+        assert_eq!(ground.next(true), Next::Foresee, "nothing is done in observe mode");
+        ground.next(false)
+    }
+
+    #[test]
+    fn an_account_is_claimed_before_anything_is_planned_for_it() {
+        let ours = json!({"finalizers": [FINALIZER]});
+        assert_eq!(next(json!({}), None), Next::Claim);
+        assert_eq!(next(ours.clone(), None), Next::Claim);
+        assert_eq!(next(json!({}), Some("Created")), Next::Claim, "somebody took our finalizer away");
+        assert_eq!(next(ours, Some("Created")), Next::Plan);
+    }
+
+    #[test]
+    fn a_deletion_is_planned_and_a_pause_only_told() {
+        let going = json!({"finalizers": [FINALIZER], "deletionTimestamp": "2026-01-01T00:00:00Z"});
+        assert_eq!(next(going.clone(), Some("Created")), Next::Plan);
+        assert_eq!(next(going, None), Next::Plan, "nothing was taken, but its Secrets go");
+        let paused = json!({"finalizers": [FINALIZER], "annotations": {annotation::RECONCILE: annotation::PAUSED}});
+        assert_eq!(next(paused, Some("Created")), Next::Foresee);
+    }
 }

@@ -80,7 +80,7 @@ pub struct State {
     pub settling: HashSet<Subject>,
     /// Subjects that wait for a policy or an account to exist, or for a policy to be given up, by name.
     pub waiting: HashMap<String, BTreeSet<Subject>>,
-    /// Subjects that have not been compared with the server since the start; `None` once all have been.
+    /// Subjects for which the server has not been seen to hold what it should since the start; `None` once all have been.
     pub uncompared: Option<BTreeSet<Subject>>,
     /// What is known of the policies that objects refer to.
     pub policies: ServerPolicies,
@@ -100,6 +100,13 @@ impl State {
             )
         };
         !report.missing_users.is_empty() || report.missing_policies.iter().any(is_coming)
+    }
+
+    /// Whether something that the objects say is not on the server yet: left undone on purpose, waiting for something else to
+    /// appear, or for somebody to give up what a deletion takes away.
+    fn falls_short(&self, subject: &Subject, report: &Report) -> bool {
+        let is_deleting = || self.index.object_of(subject).is_some_and(|owner| owner.meta.deleting.is_some());
+        report.held_back || self.awaits(report) || (report.is_stuck() && is_deleting())
     }
 
     /// Forgets what was known of the server; the declarations stay.
@@ -295,8 +302,7 @@ impl Engine {
     pub fn finish(&self, subject: &Subject, urgency: Urgency, outcome: Outcome) {
         let mut state = self.state();
         let objects = match &outcome.result {
-            // What was left undone, on purpose or until something else is there, is not in force.
-            Ok(report) if report.held_back || state.awaits(report) => state.index.waiting_for(subject),
+            Ok(report) if state.falls_short(subject, report) => state.index.waiting_for(subject),
             Ok(_) => state.index.converged(subject, outcome.sequence),
             Err(failure) => {
                 let waiting = state.index.waiting_for(subject);
@@ -317,8 +323,12 @@ impl Engine {
             self.wait_for(&mut state, subject, report);
         }
         state.settling.remove(subject);
-        let is_final = outcome.result.as_ref().err().is_none_or(|failure| failure.retry == Retry::OnChange);
-        let compared = if is_final { self.compare(&mut state, subject) } else { BTreeSet::new() };
+        // What was left undone may be what an object gave before this process started.
+        let is_compared = match &outcome.result {
+            Ok(report) => !report.leaves_undone,
+            Err(failure) => failure.retry == Retry::OnChange,
+        };
+        let compared = if is_compared { self.compare(&mut state, subject) } else { BTreeSet::new() };
         if *subject == Subject::Everyone || state.index.object_of(subject).is_some() {
             state.outcomes.insert(subject.clone(), outcome);
         } else {
@@ -342,8 +352,7 @@ impl Engine {
         if missing.iter().any(|(_, is_there)| *is_there) {
             self.subjects.push(subject.clone(), Urgency::Normal, Duration::ZERO);
         }
-        let is_stuck = !report.holders.is_empty() || !report.stale_members.is_empty();
-        if !missing.is_empty() || is_stuck {
+        if !missing.is_empty() || report.is_stuck() {
             self.subjects.push(subject.clone(), Urgency::Normal, self.settings.recheck);
         }
         for name in &report.missing_policies {
@@ -354,8 +363,8 @@ impl Engine {
         }
     }
 
-    /// Notes that a subject has been compared with the server since the start. After the last one nothing can be in force
-    /// any more that this process has not seen; answers the objects that waited for that.
+    /// Notes that the server has been seen to hold what it should for a subject, since the start. After the last one nothing
+    /// can be in force any more that this process has not seen; answers the objects that waited for that.
     fn compare(&self, state: &mut State, subject: &Subject) -> BTreeSet<ObjectKey> {
         let Some(uncompared) = state.uncompared.as_mut() else { return BTreeSet::new() };
         uncompared.remove(subject);
@@ -393,12 +402,6 @@ impl Engine {
         for key in keys {
             self.reports.push(key, Urgency::Normal, Duration::ZERO);
         }
-    }
-
-    /// What the server should hold for a subject now, with the sequence that it includes.
-    pub fn desired(&self, subject: &Subject) -> (Desired, u64) {
-        let state = self.state();
-        (state.index.desired(subject, Timestamp::now()), state.index.seq())
     }
 
     /// Reads all accounts in one request, which also proves that the server has loaded its IAM.

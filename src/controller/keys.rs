@@ -27,6 +27,8 @@ pub struct Keys {
     pub issued: Option<Issued>,
     /// Which requests have been handled.
     pub handled: KeyRequests,
+    /// When they are to be seen to again; never while the user is disabled, whom a change has to enable first.
+    pub next_visit_at: Option<Timestamp>,
 }
 
 /// Sees to it that the user's Secret holds a working key, and that what was asked of it is done.
@@ -45,7 +47,8 @@ pub async fn ensure(engine: &Engine, owner: &Declared, user: &DesiredUser) -> Re
     if let Some(issued) = issued.as_ref().filter(|issued| issued.changed) {
         tracing::info!(user = %user.name, secret = issued.secret_name, expires = %issued.expires_at, "key published");
     }
-    Ok(Some(Keys { issued, handled: key_owner.handled_by_a_run() }))
+    let next_visit_at = issued.as_ref().filter(|_| key_owner.enabled).map(Issued::next_visit_at);
+    Ok(Some(Keys { issued, handled: key_owner.handled_by_a_run(), next_visit_at }))
 }
 
 /// Takes away the Secrets of an object that goes, and the keys that were issued for it.

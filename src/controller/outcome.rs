@@ -108,10 +108,20 @@ pub struct Report {
     pub tries: u32,
     /// Whether something that the objects say was left undone on purpose: paused, observed, an unreadable object.
     pub held_back: bool,
+    /// Whether because of that the server still holds something else than it should.
+    pub leaves_undone: bool,
     /// How many changes were made.
     pub changes: usize,
     /// What would be changed, in observe mode or while paused.
     pub planned: Vec<String>,
+}
+
+impl Report {
+    /// Whether something that shall go is still held by somebody: a policy by those who have it attached, a group by members
+    /// that the server does not let go.
+    pub fn is_stuck(&self) -> bool {
+        !self.holders.is_empty() || !self.stale_members.is_empty()
+    }
 }
 
 /// The last result of a subject.

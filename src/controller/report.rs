@@ -71,8 +71,6 @@ struct View {
     failing: bool,
     /// Whether its IAM is in force and only folders and keys are seen to.
     settling: bool,
-    /// Whether the deletion waits for somebody who still holds what shall go.
-    is_stuck: bool,
     wanted: Map<String, Value>,
 }
 
@@ -126,9 +124,7 @@ fn look(engine: &Engine, key: &ObjectKey) -> Option<View> {
         now,
     });
     let pending = state.pending.get(key).copied();
-    let done = own.and_then(|outcome| outcome.result.as_ref().ok());
-    let is_stuck = done.is_some_and(|report| !report.holders.is_empty() || !report.stale_members.is_empty());
-    Some(View { seen, declared, verdict, pending, failing: failure.is_some(), settling, is_stuck, wanted })
+    Some(View { seen, declared, verdict, pending, failing: failure.is_some(), settling, wanted })
 }
 
 fn own_subject(declared: &Declared) -> Option<Subject> {
@@ -155,7 +151,7 @@ fn may_let_go(engine: &Engine, view: &View) -> bool {
     if !view.seen.has_finalizer() || engine.settings.observe {
         return false;
     }
-    view.declared.meta.force_delete || (view.verdict.may_finish && !view.is_stuck)
+    view.declared.meta.force_delete || view.verdict.may_finish
 }
 
 async fn let_go(engine: &Engine, key: &ObjectKey, view: &View) -> Result<(), Failure> {
@@ -201,7 +197,14 @@ fn is_first_look(engine: &Engine, view: &View) -> bool {
         && !view.failing
         && status::is_ready(&view.seen.status)
         && status::ready_and_reason(&view.wanted) == in_progress
-        && !engine.state().index.is_compared()
+        && is_unseen(engine, view)
+}
+
+/// Whether this process has yet to see how it stands with a subject that the object waits for.
+fn is_unseen(engine: &Engine, view: &View) -> bool {
+    let state = engine.state();
+    let mut awaited = view.verdict.outstanding.iter();
+    !state.index.is_compared() && (view.settling || awaited.any(|subject| !state.outcomes.contains_key(subject)))
 }
 
 /// How long to hold back a status that says "in progress".
@@ -221,13 +224,20 @@ async fn write(engine: &Engine, key: &ObjectKey, view: &View) -> Result<(), Fail
         return Ok(());
     }
     let (before, after) = (status::ready_and_reason(&view.seen.status), status::ready_and_reason(&view.wanted));
-    if let Some(held) = engine.state().seen.get_mut(key).filter(|held| held.uid() == view.seen.uid()) {
-        held.status.clone_from(&view.wanted);
+    if let Some(held) = engine.state().seen.get_mut(key) {
+        remember(held, &view.seen, &view.wanted);
     }
     if before != after {
         announce(engine, key, view, after).await;
     }
     Ok(())
+}
+
+/// Takes a status that was written into what is held of the object, unless something newer came in since it was made.
+fn remember(held: &mut Seen, seen: &Seen, written: &Map<String, Value>) {
+    if held.uid() == seen.uid() && held.status == seen.status {
+        held.status.clone_from(written);
+    }
 }
 
 /// Transitions become events; work in progress is not news.
@@ -248,5 +258,34 @@ fn settled(engine: &Engine, key: &ObjectKey, view: &View) {
     engine.metrics.convergence(view.declared.meta.key.kind, took);
     if pending.revokes || view.seen.is_deleting() && matches!(key.kind, Kind::PathShare | Kind::GroupMembership) {
         engine.metrics.revocation(took);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+    use serde_json::json;
+
+    use super::*;
+
+    fn seen(uid: &str, status: &Value) -> Seen {
+        Seen::new(&ObjectMeta { uid: Some(uid.to_owned()), ..Default::default() }, Some(status))
+    }
+
+    #[test]
+    fn a_written_status_replaces_only_what_it_was_made_from() {
+        let before = seen("a", &json!({"observedGeneration": 1}));
+        let written = json!({"observedGeneration": 2}).as_object().cloned().unwrap();
+        let mut held = before.clone();
+        remember(&mut held, &before, &written);
+        assert_eq!(held.status, written);
+        // The origin was recorded while the status was on its way.
+        let newer = seen("a", &json!({"observedGeneration": 1, "origin": "Created"}));
+        let another = seen("b", &json!({"observedGeneration": 1}));
+        for untouched in [newer, another] {
+            let mut held = untouched.clone();
+            remember(&mut held, &before, &written);
+            assert_eq!(held.status, untouched.status);
+        }
     }
 }

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
@@ -152,4 +152,27 @@ async fn a_key_that_was_deleted_on_the_server_is_replaced_at_the_next_start() {
     let file = alice.home("file");
     world.seed(&[&file]).await;
     again.expect(&file, "GPDL").await;
+}
+
+#[tokio::test]
+async fn a_due_key_of_a_disabled_user_keeps_nobody_busy() {
+    let world = World::own(Setup::default()).await;
+    let alice = world.user("alice").await;
+    world.apply(&user(&alice.name, "enabled: false")).await;
+    world.ready_is("MinioUser", &alice.name, "True", "Disabled").await;
+    let long_ago = json!({"metadata": {"annotations": {"minio-manager.io/issued-at": "2020-01-01T00:00:00Z"}}});
+    world.patch("Secret", &alice.secret, long_ago).await;
+    world
+        .observed("MinioUser", &alice.name, "its key is due", |view| {
+            let next = view.status("/credentials/nextRotationAt").as_str().and_then(|next| next.parse().ok());
+            next.is_some_and(|next: Timestamp| next < Timestamp::now())
+        })
+        .await;
+    let runs = || world.product().metrics().sum("minio_manager_converge_total", &["subject=\"user\""]);
+    let before = runs();
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert!(runs() - before <= 1.0, "{} runs in 4 s although nothing can change", runs() - before);
+    world.apply(&user(&alice.name, "enabled: true")).await;
+    let old = alice.credentials().access_key.as_str();
+    world.observed("MinioUser", &alice.name, "it has another key", |v| v.status("/credentials/accessKey") != old).await;
 }

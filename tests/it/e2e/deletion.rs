@@ -1,7 +1,10 @@
 use std::collections::BTreeSet;
 
+use minio_manager::minio::{Credentials, Holder};
+
 use crate::support::{
     minio::unique,
+    product::Setup,
     world::{World, grant, group, share, user},
 };
 
@@ -127,22 +130,63 @@ async fn the_end_of_a_grantee_ends_its_grants_and_not_the_share() {
 async fn retain_can_be_set_while_an_object_goes() {
     let world = World::shared().await;
     let (name, policy) = (unique("alice"), unique("policy"));
-    // Something keeps the deletion waiting: a stranger holds the policy.
+    delete_while_held(&world, &policy, &name).await;
+    world.patch("MinioPolicy", &policy, serde_json::json!({"spec": {"deletionPolicy": "Retain"}})).await;
+    world.gone("MinioPolicy", &policy).await;
+    assert!(world.document(&policy).await.is_some());
+    assert_eq!(world.expect_account(&name).await.policies, BTreeSet::from([policy]));
+}
+
+#[tokio::test]
+async fn a_policy_that_somebody_holds_outlasts_an_outage() {
+    // What is held is looked at again at this interval: the look fails while MinIO is away.
+    let world = World::own(Setup::default().with(&["--audit-interval", "1s"])).await;
+    let (name, policy) = (unique("alice"), unique("policy"));
+    let holder = delete_while_held(&world, &policy, &name).await;
+    world.product().minio().stop();
+    world.ready_is("MinioPolicy", &policy, "Unknown", "MinioUnavailable").await;
+    world.product().minio().start_again();
+    world.observed("MinioPolicy", &policy, "it waits on", |view| view.message("Ready").contains(&name)).await;
+    assert!(world.document(&policy).await.is_some());
+    world.minio().set_mapping(&holder, &BTreeSet::new()).await.unwrap();
+    world.gone("MinioPolicy", &policy).await;
+    assert_eq!(world.document(&policy).await, None);
+}
+
+#[tokio::test]
+async fn a_deletion_that_overtakes_a_run_takes_everything_with_it() {
+    let world = World::own(Setup::default()).await;
+    let (name, policy) = (unique("alice"), unique("none-such"));
+    world.apply(&user(&name, "dataDeletionPolicy: Delete")).await;
+    let alice = world.person(&name).await;
+    let files: Vec<String> = (0..400).map(|number| alice.home(&format!("file{number}"))).collect();
+    world.seed(&files.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    // The run for the new policy asks MinIO for it; before the answer is there, the object is deleted.
+    world.product().minio().freeze();
+    world.apply(&user(&name, &format!("dataDeletionPolicy: Delete, policies: [{policy}]"))).await;
+    world.observed("MinioUser", &name, "its run is under way", |view| view.says("Ready", "Unknown")).await;
+    world.delete("MinioUser", &name).await;
+    world.observed("MinioUser", &name, "the deletion is seen", |view| view.says("Ready", "Unknown")).await;
+    world.product().minio().thaw();
+    world.gone("MinioUser", &name).await;
+    assert_eq!(world.keys_below(&alice.home("")).await, Vec::<String>::new());
+    assert_eq!(world.account(&name).await, None);
+    assert!(world.secret(&alice.secret).await.is_none());
+}
+
+/// A policy whose deletion waits, because a stranger of this name holds it.
+async fn delete_while_held(world: &World, policy: &str, name: &str) -> Holder {
     world
         .apply(&format!(
             "kind: MinioPolicy\nmetadata: {{name: {policy}}}\nspec:\n  document:\n    Version: '2012-10-17'\n    \
              Statement: [{{Effect: Allow, Action: ['s3:GetObject'], Resource: ['arn:aws:s3:::x/*']}}]"
         ))
         .await;
-    world.ready("MinioPolicy", &policy).await;
-    let secret = minio_manager::minio::Credentials::generate().secret;
-    world.minio().add_user(&name, &secret, true).await.unwrap();
-    let holder = minio_manager::minio::Holder::User(name.clone());
-    world.minio().set_mapping(&holder, &BTreeSet::from([policy.clone()])).await.unwrap();
-    world.delete("MinioPolicy", &policy).await;
-    world.observed("MinioPolicy", &policy, "it waits", |view| view.message("Ready").contains(&name)).await;
-    world.patch("MinioPolicy", &policy, serde_json::json!({"spec": {"deletionPolicy": "Retain"}})).await;
-    world.gone("MinioPolicy", &policy).await;
-    assert!(world.document(&policy).await.is_some());
-    assert_eq!(world.expect_account(&name).await.policies, BTreeSet::from([policy]));
+    world.ready("MinioPolicy", policy).await;
+    world.minio().add_user(name, &Credentials::generate().secret, true).await.unwrap();
+    let holder = Holder::User(name.to_owned());
+    world.minio().set_mapping(&holder, &BTreeSet::from([policy.to_owned()])).await.unwrap();
+    world.delete("MinioPolicy", policy).await;
+    world.observed("MinioPolicy", policy, "it waits", |view| view.message("Ready").contains(name)).await;
+    holder
 }

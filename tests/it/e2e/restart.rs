@@ -10,11 +10,14 @@ use crate::support::{
     minio::unique,
     product::Setup,
     s3::Try,
-    world::{Person, World, grant, group, share, user},
+    world::{Person, View, World, grant, group, share, user},
 };
 
 /// Requests that stop everybody else's for seconds on a server with many groups or policies.
 const FORBIDDEN: [&str; 3] = ["groups", "list-canned-policies", "export-iam"];
+
+/// How many subjects wait.
+const QUEUE: &str = "minio_manager_queue_depth";
 
 const KINDS: [&str; 5] = ["MinioUser", "MinioGroup", "GroupMembership", "PathShare", "MinioPolicy"];
 
@@ -86,9 +89,7 @@ async fn settled(world: &World) {
             let ready =
                 |kind: &str| metrics.sum("minio_manager_objects", &[&format!("kind=\"{kind}\""), "ready=\"True\""]);
             let runs = metrics.sum("minio_manager_converge_total", &[]);
-            metrics.sum("minio_manager_queue_depth", &[]) == 0.0
-                && KINDS.iter().map(|kind| ready(kind)).sum::<f64>() >= 8.0
-                && runs >= 6.0
+            metrics.sum(QUEUE, &[]) == 0.0 && KINDS.iter().map(|kind| ready(kind)).sum::<f64>() >= 8.0 && runs >= 6.0
         })
         .await;
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -201,4 +202,31 @@ async fn an_account_that_vanished_is_made_again() {
     again.expect(&file, "GPDL").await;
     bob.expect(&file, "").await;
     assert_ne!(again.credentials(), &Credentials::new(old, again.credentials().secret.clone()));
+}
+
+#[tokio::test]
+async fn a_share_that_was_deleted_meanwhile_waits_for_a_paused_grantee() {
+    let world = World::own(Setup::default()).await;
+    let [alice, bob, carol] = world.users(["alice", "bob", "carol"]).await;
+    let (name, later) = (unique("share"), unique("later"));
+    let file = alice.home("exp/file");
+    world.seed(&[&file]).await;
+    world.apply(&share(&name, &alice.home("exp"), &format!("grants: [{}]", grant(&bob.name, "Read")))).await;
+    world.ready("PathShare", &name).await;
+    bob.expect(&file, "GL").await;
+    world.product().kill();
+    world.delete("PathShare", &name).await;
+    world.annotate("MinioUser", &bob.name, "reconcile", Some("paused")).await;
+    world.product().launch();
+    let planned = |view: &View| view.says("Ready", "Unknown") && view.message("Ready").contains("planned");
+    world.observed("MinioUser", &bob.name, "it says what is held back", planned).await;
+    // Everything else has been looked at once a change after the start is in force.
+    world.eventually("the queue is empty", async || world.product().metrics().sum(QUEUE, &[]) == 0.0).await;
+    world.apply(&share(&later, &alice.home("later"), &format!("grants: [{}]", grant(&carol.name, "Read")))).await;
+    world.ready("PathShare", &later).await;
+    assert!(world.find("PathShare", &name).await.is_some(), "what it gave is still on the server");
+    bob.expect(&file, "GL").await;
+    world.annotate("MinioUser", &bob.name, "reconcile", None).await;
+    world.gone("PathShare", &name).await;
+    bob.expect(&file, "").await;
 }
