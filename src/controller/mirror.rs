@@ -63,6 +63,15 @@ impl Mirror {
         self.groups.entry(name.to_owned()).or_insert(group);
     }
 
+    /// For whoever has read the whole server: the groups of `desired` that are not known are not there.
+    pub fn know_absent_groups(&mut self, desired: &Desired) {
+        if let Desired::Group(group) = desired {
+            for side in [&group.main, &group.twin] {
+                self.learn_group(side.group.as_str(), None);
+            }
+        }
+    }
+
     /// Takes in what was read of a document, unless it is known already.
     pub fn learn_document(&mut self, name: DocumentName, document: Option<Content>) {
         self.documents.entry(name).or_insert(document);

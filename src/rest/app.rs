@@ -7,6 +7,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use tokio::time::Instant;
 
+use super::answers::Answers;
 use super::auth::{Authenticator, Caller};
 use super::edit::Editor;
 use super::error::{ApiError, Code};
@@ -31,6 +32,8 @@ pub struct App {
     pub memberships: Memberships,
     /// Lets the calls that change one share take turns.
     pub shares: Turns,
+    /// Answers that were made lately.
+    pub answers: Answers,
     /// Says who asks.
     pub auth: Authenticator,
     /// Where homes and group folders are.

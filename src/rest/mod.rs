@@ -6,6 +6,7 @@
 //! ```
 
 pub mod access;
+pub mod answers;
 pub mod app;
 pub mod auth;
 pub mod credentials;

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::answers::Answers;
 use super::app::{App, Settings};
 use super::auth::{AuthConfigError, Authenticator};
 use super::edit::Editor;
@@ -101,6 +102,7 @@ fn build(
         shares: Turns::default(),
         auth: Authenticator::new(config.auth, alphabet.user_rule(), Some(client))?,
         alphabet,
+        answers: Answers::default(),
         layout,
         settings: Settings {
             home_namespace,

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::http::{Method, Uri};
+use axum::response::Response;
 use axum::routing::get;
 use jiff::Timestamp;
 use serde_json::json;
@@ -102,13 +103,12 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-async fn workspace(call: Call) -> Result<Json<UserModel>, ApiError> {
+async fn workspace(call: Call) -> Result<Response, ApiError> {
     let user = &call.caller()?.user;
-    let model = call.app.view.read(|known| {
+    call.app.answers.of(&call.app.view, format!("workspace of {user}"), |known| {
         render::present_user(known, user).ok_or_else(|| unknown(user))?;
-        Ok::<_, ApiError>(Picture::new(known).user(user))
-    })?;
-    Ok(Json(model))
+        Ok(Picture::new(known).user(user))
+    })
 }
 
 async fn groups(call: Call) -> Result<Json<UserGroupsResponse>, ApiError> {
@@ -117,30 +117,30 @@ async fn groups(call: Call) -> Result<Json<UserGroupsResponse>, ApiError> {
     Ok(Json(UserGroupsResponse { username: user.to_string(), group_count: groups.len(), groups }))
 }
 
-async fn policies(call: Call) -> Result<Json<UserPoliciesResponse>, ApiError> {
+async fn policies(call: Call) -> Result<Response, ApiError> {
     let user = &call.caller()?.user;
-    call.app.view.read(|known| {
+    call.app.answers.of(&call.app.view, format!("policies of {user}"), |known| {
         render::present_user(known, user).ok_or_else(|| unknown(user))?;
         let mut picture = Picture::new(known);
         let groups = render::groups_of(known, user, Timestamp::now());
         let group_policies = picture.group_policies(&groups);
-        Ok(Json(UserPoliciesResponse {
+        Ok(UserPoliciesResponse {
             username: user.to_string(),
             user_home_policy: picture.policy_of(&Holder::Home(user.clone())),
             user_system_policy: picture.policy_of(&Holder::System(user.clone())),
             total_policies: render::own_policies(known, user) + group_policies.len(),
             group_policies,
-        }))
+        })
     })
 }
 
-async fn accessible_paths(call: Call) -> Result<Json<UserAccessiblePathsResponse>, ApiError> {
+async fn accessible_paths(call: Call) -> Result<Response, ApiError> {
     let user = &call.caller()?.user;
-    call.app.view.read(|known| {
+    call.app.answers.of(&call.app.view, format!("paths of {user}"), |known| {
         render::present_user(known, user).ok_or_else(|| unknown(user))?;
         let accessible_paths = Picture::new(known).folders_of_user(user);
         let total_paths = accessible_paths.len();
-        Ok(Json(UserAccessiblePathsResponse { username: user.to_string(), accessible_paths, total_paths }))
+        Ok(UserAccessiblePathsResponse { username: user.to_string(), accessible_paths, total_paths })
     })
 }
 

@@ -180,6 +180,7 @@ impl Planner<'_> {
 
     fn plan_one(&mut self, subject: &Subject) {
         let desired = self.index.desired(subject, self.now);
+        self.mirror.know_absent_groups(&desired);
         let observed = self.mirror.observed(&desired);
         let make = if self.index.widen_only(subject) { plan_widening } else { plan };
         let planned = make(&desired, &observed, &self.mirror, self.instance);

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::http::{Method, Uri};
+use axum::response::Response;
 use axum::routing::get;
 use jiff::Timestamp;
 use serde_json::json;
@@ -92,14 +93,14 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-async fn users(call: Call, uri: Uri) -> Result<Json<UserListResponse>, ApiError> {
+async fn users(call: Call, uri: Uri) -> Result<Response, ApiError> {
     let wanted = Wanted::read(&uri)?;
-    Ok(Json(call.app.view.read(|known| {
+    call.app.answers.of(&call.app.view, format!("users {wanted}"), |known| {
         let names: Vec<&UserName> = known.index.users().map(|(_, user)| &user.name).collect();
         let mut picture = Picture::new(known);
         let users: Vec<_> = wanted.part_of(&names).iter().map(|name| picture.user(name)).collect();
-        UserListResponse { page: wanted.page(names.len(), users.len()), users }
-    })))
+        Ok(UserListResponse { page: wanted.page(names.len(), users.len()), users })
+    })
 }
 
 async fn user_names(call: Call) -> Json<UserNamesResponse> {
@@ -108,9 +109,11 @@ async fn user_names(call: Call) -> Json<UserNamesResponse> {
     Json(UserNamesResponse { total_count: usernames.len(), usernames })
 }
 
-async fn groups(call: Call) -> Json<GroupListResponse> {
-    let groups = call.app.view.read(summaries);
-    Json(GroupListResponse { total_count: groups.len(), groups })
+async fn groups(call: Call) -> Result<Response, ApiError> {
+    call.app.answers.of(&call.app.view, "groups".to_owned(), |known| {
+        let groups = summaries(known);
+        Ok(GroupListResponse { total_count: groups.len(), groups })
+    })
 }
 
 async fn group_names(call: Call) -> Json<GroupNamesResponse> {
@@ -118,14 +121,14 @@ async fn group_names(call: Call) -> Json<GroupNamesResponse> {
     Json(GroupNamesResponse { total_count: group_names.len(), group_names })
 }
 
-async fn policies(call: Call, uri: Uri) -> Result<Json<PolicyListResponse>, ApiError> {
+async fn policies(call: Call, uri: Uri) -> Result<Response, ApiError> {
     let wanted = Wanted::read(&uri)?;
-    Ok(Json(call.app.view.read(|known| {
+    call.app.answers.of(&call.app.view, format!("policies {wanted}"), |known| {
         let all = all_policies(known);
         let mut picture = Picture::new(known);
         let policies: Vec<_> = wanted.part_of(&all).iter().map(|holder| picture.policy_of(holder)).collect();
-        PolicyListResponse { page: wanted.page(all.len(), policies.len()), policies }
-    })))
+        Ok(PolicyListResponse { page: wanted.page(all.len(), policies.len()), policies })
+    })
 }
 
 /// The names of groups and enabled twins, and of everyone where that is shown as a group, sorted.
@@ -190,6 +193,12 @@ fn all_policies(known: &Known) -> Vec<Holder> {
 struct Wanted {
     page: usize,
     size: usize,
+}
+
+impl std::fmt::Display for Wanted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of {}", self.page, self.size)
+    }
 }
 
 impl Wanted {

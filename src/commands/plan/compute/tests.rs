@@ -93,6 +93,7 @@ fn after(specs: &[(&str, &str, &str)]) -> Server {
     for _ in 0..ROUNDS {
         for subject in index.subjects() {
             let desired = index.desired(&subject, Timestamp::UNIX_EPOCH);
+            mirror.know_absent_groups(&desired);
             let planned = plan(&desired, &mirror.observed(&desired), &mirror, INSTANCE);
             planned.changes.iter().for_each(|change| mirror.apply(change));
         }
