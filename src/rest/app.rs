@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::answers::Answers;
 use super::auth::{Authenticator, Caller};
+use super::credentials::Keys;
 use super::edit::Editor;
 use super::error::{ApiError, Code};
 use super::management::Memberships;
@@ -34,6 +35,8 @@ pub struct App {
     pub shares: Turns,
     /// Answers that were made lately.
     pub answers: Answers,
+    /// Keys that were read a moment ago.
+    pub keys: Keys,
     /// Says who asks.
     pub auth: Authenticator,
     /// Where homes and group folders are.

@@ -1,17 +1,20 @@
 //! The caller's own key: read from its Secret, never made here. The first login makes the user.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::http::{Method, StatusCode};
 use axum::routing::{get, post};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
+use moka::future::Cache;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::app::Call;
-use super::edit::{Changed, Created};
+use super::edit::{Changed, Created, Editor};
 use super::error::ApiError;
 use super::input;
 use super::models::{CredentialProcessResponse, CredentialsResponse, Stamp};
@@ -24,6 +27,10 @@ use crate::iam::names::UserName;
 use crate::iam::slug::{safe_slug, user_slug};
 use crate::iam::subject::{Kind, ObjectKey};
 
+/// How long a key that was read is not read again.
+const MOMENT: Duration = Duration::from_secs(1);
+/// How many are kept.
+const KEYS_KEPT: u64 = 1_000;
 /// The length of names of objects that are made here.
 const OBJECT_NAME_LENGTH: usize = 48;
 
@@ -273,9 +280,10 @@ pub async fn key_of_user(call: &Call, user: &UserName) -> Result<CredentialsResp
                 key.namespace
             )));
         }
-        let secret = call.app.editor.secret(&secret_name).await?;
-        if let Some(issued) = secret.filter(|secret| is_owned_by(secret, &uid)).as_ref().and_then(IssuedKey::read) {
-            return Ok(answer(user, &issued));
+        let look = look_up(&call.app.editor, &secret_name, &uid);
+        match call.app.keys.try_get_with((uid.clone(), access_key.clone()), look).await.as_deref() {
+            Ok(issued) => return Ok(answer(user, issued)),
+            Err(missed) => missed.as_ref().clone().map_or(Ok(()), Err)?,
         }
         // The key is being replaced, or the Secret was just taken away: the status tells when there is news.
         let news = |known: &Known| {
@@ -294,6 +302,22 @@ fn secret_of(known: &Known, user: &UserName) -> Result<(ObjectKey, String, Strin
     let credentials = seen.status.get("credentials").ok_or_else(missing)?;
     let text = |name: &str| credentials.get(name).and_then(Value::as_str).map(str::to_owned).ok_or_else(missing);
     Ok((declared.meta.key.clone(), seen.uid().to_owned(), text("secretName")?, text("accessKey")?))
+}
+
+/// Reads the key in a Secret; an error without words where there is none of the user's.
+async fn look_up(editor: &Editor, secret_name: &str, uid: &str) -> Result<Arc<IssuedKey>, Option<ApiError>> {
+    let secret = editor.secret(secret_name).await.map_err(Some)?;
+    let own = secret.filter(|secret| is_owned_by(secret, uid));
+    own.as_ref().and_then(IssuedKey::read).map(Arc::new).ok_or(None)
+}
+
+/// Keys that were read a moment ago, by the uid of the user's object and the id of the key that its status names. Callers who
+/// come at once share one look; nothing is kept for longer than a moment.
+pub type Keys = Cache<(String, String), Arc<IssuedKey>>;
+
+/// No keys yet.
+pub fn no_keys() -> Keys {
+    Cache::builder().max_capacity(KEYS_KEPT).time_to_live(MOMENT).build()
 }
 
 fn is_owned_by(secret: &Secret, uid: &str) -> bool {

@@ -19,7 +19,7 @@ use super::middleware::Writes;
 use super::names::Alphabet;
 use super::turns::Turns;
 use super::view::View;
-use super::{routes, serve};
+use super::{credentials, routes, serve};
 use crate::api::MinioInstance;
 use crate::config::ServiceConfig;
 use crate::iam::index::Index;
@@ -103,6 +103,7 @@ fn build(
         auth: Authenticator::new(config.auth, alphabet.user_rule(), Some(client))?,
         alphabet,
         answers: Answers::default(),
+        keys: credentials::no_keys(),
         layout,
         settings: Settings {
             home_namespace,
