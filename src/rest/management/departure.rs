@@ -16,6 +16,9 @@ use crate::rest::view::Known;
 /// How many objects are changed at once.
 const AT_ONCE: usize = 8;
 
+/// How often the deletion of a share is tried that others keep writing. One that is left gives nothing.
+const DELETIONS: usize = 5;
+
 /// An object to be deleted: its key and uid.
 pub type Doomed = (ObjectKey, String);
 
@@ -40,32 +43,38 @@ fn groups_listing(known: &Known, user: &UserName) -> Vec<Group> {
     listing.collect()
 }
 
-/// Takes grants back that this service made to any of these.
-pub async fn give_back(call: &Call, targets: &[Target]) -> Result<(), ApiError> {
+/// Takes grants back that this service made to any of these; answers the shares that give nothing more and were deleted.
+pub async fn give_back(call: &Call, targets: &[Target]) -> Result<Vec<Doomed>, ApiError> {
     let shares = call.app.view.read(|known| {
         let names = |declared: &&Declared| matches!(&declared.body, Ok(Body::Share(share)) if targets.iter().any(|target| share.grants.contains_key(target)));
         shares(known).filter(names).map(|declared| declared.meta.key.name.clone()).collect::<Vec<_>>()
     });
     let edit = |name: String| async move { take_grants(call, &name, targets).await };
-    stream::iter(shares).map(edit).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await.map(drop)
+    let deleted = stream::iter(shares).map(edit).buffer_unordered(AT_ONCE).try_collect::<Vec<Option<Doomed>>>().await?;
+    Ok(deleted.into_iter().flatten().collect())
 }
 
-async fn take_grants(call: &Call, name: &str, targets: &[Target]) -> Result<(), ApiError> {
+async fn take_grants(call: &Call, name: &str, targets: &[Target]) -> Result<Option<Doomed>, ApiError> {
     let is_target = |kind: SubjectKind, name: &str| targets.iter().any(|one| one.kind() == kind && one.name() == name);
-    let changed = call.app.editor.change::<PathShare>(call, name, |share| {
+    let take = |share: &mut PathShare| {
         let before = share.spec.grants.len();
         if share.is_origin_rest() {
             share.spec.grants.retain(|grant| !is_target(grant.kind, &grant.name));
         }
         Ok(share.spec.grants.len() != before)
-    });
-    if let Changed::Done(share, _) = changed.await? {
+    };
+    // Its status is written while it is deleted, which makes it another version.
+    for _ in 0..DELETIONS {
+        let Changed::Done(share, written) = call.app.editor.change::<PathShare>(call, name, take).await? else { break };
         let gives_nothing = share.spec.grants.is_empty() && share.spec.everyone == Everyone::None;
-        if gives_nothing && share.is_origin_rest() && share.lock().is_none() && !share.spec.suspended {
-            call.app.editor.delete_unchanged(call, &share).await?;
+        if !gives_nothing || !share.is_origin_rest() || share.lock().is_some() || share.spec.suspended {
+            break;
+        }
+        if call.app.editor.delete_unchanged(call, &share).await? {
+            return Ok(Some((written.key, written.uid)));
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Deletes the shares that this service made of paths that an owner has. Those that a person has locked or suspended stay:

@@ -225,8 +225,8 @@ async fn delete_with_all(call: &Call, group: &GroupName, declared: &Declared) ->
             with_data.await?;
         }
         let targets = [ServerGroup::from(group), call.app.layout.twin(group)].map(Target::Group);
-        departure::give_back(call, &targets).await?;
-        doomed = departure::end_shares(call, &Owner::Group(group.clone())).await?;
+        doomed = departure::give_back(call, &targets).await?;
+        doomed.extend(departure::end_shares(call, &Owner::Group(group.clone())).await?);
         doomed.extend(departure::end_memberships(call, group).await?);
         call.app.editor.delete::<MinioGroup>(call, &meta.key, &meta.uid).await?;
     }

@@ -113,8 +113,8 @@ async fn delete_with_all(call: &Call, user: &UserName, declared: &Declared) -> R
             with_data.await?;
         }
         departure::leave_groups(call, user).await?;
-        departure::give_back(call, &[Target::User(user.clone())]).await?;
-        doomed = departure::end_shares(call, &Owner::User(user.clone())).await?;
+        doomed = departure::give_back(call, &[Target::User(user.clone())]).await?;
+        doomed.extend(departure::end_shares(call, &Owner::User(user.clone())).await?);
         call.app.editor.delete::<MinioUser>(call, &declared.meta.key, &declared.meta.uid).await?;
     }
     doomed.push((declared.meta.key.clone(), declared.meta.uid.clone()));
