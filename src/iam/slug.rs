@@ -19,6 +19,13 @@ pub fn user_slug(user: &UserName) -> String {
     safe_slug(user.as_str(), USER_SLUG_LENGTH)
 }
 
+/// Ten hexadecimal digits of the SHA-256 of a text: enough to tell names apart that would be the same otherwise.
+pub fn short_hash(text: &str) -> String {
+    let mut hash = hex::encode(Sha256::digest(text));
+    hash.truncate(10);
+    hash
+}
+
 /// KubeSpawner's `safe_slug(name, max_length=max_length)`: a DNS label made of any text, different for different texts.
 ///
 /// `max_length` counts characters; below 14 no useful slug exists, and 14 is taken.

@@ -1,6 +1,5 @@
 //! The caller's own key: read from its Secret, never made here. The first login makes the user.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,28 +10,25 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use moka::future::Cache;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::app::Call;
-use super::edit::{Changed, Created, Editor};
+use super::edit::{Changed, Created, Editor, names};
 use super::error::ApiError;
 use super::input;
 use super::models::{CredentialProcessResponse, CredentialsResponse, Stamp};
 use super::routes::{Access, QueryParameter, Route, schema_of};
 use super::view::{Known, condition_of, is_off};
-use crate::api::meta::{annotation, condition, label, reason};
+use crate::api::meta::{annotation, condition, reason};
 use crate::api::{MinioUser, MinioUserSpec};
 use crate::controller::credentials::IssuedKey;
 use crate::iam::names::UserName;
-use crate::iam::slug::{safe_slug, user_slug};
+use crate::iam::slug::user_slug;
 use crate::iam::subject::{Kind, ObjectKey};
 
 /// How long a key that was read is not read again.
 const MOMENT: Duration = Duration::from_secs(1);
 /// How many are kept.
 const KEYS_KEPT: u64 = 1_000;
-/// The length of names of objects that are made here.
-const OBJECT_NAME_LENGTH: usize = 48;
 
 /// The operations of this group.
 pub fn routes() -> Vec<Route> {
@@ -205,14 +201,12 @@ fn has_key(seen: &crate::kubernetes::Seen) -> bool {
 
 /// The name of the object of a user.
 pub fn object_name(user: &UserName) -> String {
-    safe_slug(user.as_str(), OBJECT_NAME_LENGTH)
+    user_slug(user)
 }
 
 /// Makes the object of a user. Where its name is taken by the object of another user, a name of its own is made.
 async fn create(call: &Call, user: &UserName) -> Result<(), ApiError> {
-    let plain = object_name(user);
-    let hash = hex::encode(Sha256::digest(user.as_str()));
-    for name in [plain.clone(), format!("{plain}-{}", &hash[..10])] {
+    for name in names(object_name(user), user.as_str()) {
         match call.app.editor.create(call, &object_of(call, user, &name)).await? {
             Created::New(..) => return Ok(()),
             Created::Taken if is_of(call, &name, user).await? => return Ok(()),
@@ -225,11 +219,7 @@ async fn create(call: &Call, user: &UserName) -> Result<(), ApiError> {
 fn object_of(call: &Call, user: &UserName, name: &str) -> MinioUser {
     let mut object =
         MinioUser::new(name, MinioUserSpec { username: Some(user.to_string()), ..MinioUserSpec::default() });
-    object.metadata.namespace = Some(call.app.editor.namespace().to_owned());
-    object.metadata.labels = Some(BTreeMap::from([
-        (label::ORIGIN.to_owned(), label::ORIGIN_REST.to_owned()),
-        (label::OWNER.to_owned(), user_slug(user)),
-    ]));
+    object.metadata = call.app.editor.metadata(name, user);
     object
 }
 

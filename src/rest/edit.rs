@@ -2,7 +2,7 @@
 
 mod revise;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -18,7 +18,9 @@ pub use revise::{Revised, Revision};
 use super::app::Call;
 use super::error::ApiError;
 use super::view::Written;
-use crate::api::meta::field_manager;
+use crate::api::meta::{field_manager, label};
+use crate::iam::names::UserName;
+use crate::iam::slug::{short_hash, user_slug};
 use crate::iam::subject::ObjectKey;
 use crate::kubernetes::{Error, Watched, call, key_of, resource};
 
@@ -67,6 +69,19 @@ impl Editor {
 
     fn api<K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>>(&self) -> Api<K> {
         Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// The metadata of an object that a call of `owner` makes.
+    pub fn metadata(&self, name: &str, owner: &UserName) -> ObjectMeta {
+        ObjectMeta {
+            name: Some(name.to_owned()),
+            namespace: Some(self.namespace.clone()),
+            labels: Some(BTreeMap::from([
+                (label::ORIGIN.to_owned(), label::ORIGIN_REST.to_owned()),
+                (label::OWNER.to_owned(), user_slug(owner)),
+            ])),
+            ..ObjectMeta::default()
+        }
     }
 
     /// Creates an object.
@@ -183,6 +198,12 @@ impl Editor {
     pub async fn secret(&self, name: &str) -> Result<Option<Secret>, ApiError> {
         Ok(call("read", format!("Secret {name}"), self.api::<Secret>().get_opt(name)).await?)
     }
+}
+
+/// The name of an object, and that in case somebody else's has it. `identity` is what no other object of the kind shares.
+pub fn names(plain: String, identity: &str) -> [String; 2] {
+    let other = format!("{plain}-{}", short_hash(identity));
+    [plain, other]
 }
 
 /// What the API server refuses for a reason that the caller can do something about is said in its words.

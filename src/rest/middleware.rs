@@ -32,7 +32,7 @@ const AUTH_DEADLINE: Duration = Duration::from_secs(6);
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
 /// Answers from this many bytes on are compressed for those who accept it.
 const COMPRESSED_FROM: u64 = 500;
-/// How many bursts of a user are remembered; the least recent one is forgotten first.
+/// From this many users on, those are forgotten whose bucket is full again, which takes each of them the seconds of a burst.
 const USERS_REMEMBERED: usize = 10_000;
 /// So many seconds' worth of writes may come at once.
 const BURST_SECONDS: f64 = 10.0;

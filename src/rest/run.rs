@@ -23,8 +23,8 @@ use super::{credentials, routes, serve};
 use crate::api::MinioInstance;
 use crate::config::ServiceConfig;
 use crate::iam::index::Index;
+use crate::kubernetes;
 use crate::kubernetes::watch::{FirstLists, log_failure, watch_kinds};
-use crate::kubernetes::{self};
 use crate::telemetry::{Metrics, Readiness};
 
 /// Why the service ended.

@@ -109,9 +109,9 @@ impl View {
         // What was just created may not have been seen yet; only what was there can be gone.
         let mut was_there = false;
         let look = |known: &Known| {
-            let there = known.seen.get(&written.key).is_some_and(|seen| seen.uid() == written.uid);
-            was_there |= there;
-            if there { known.settled(written) } else { was_there.then_some(Settled::Gone) }
+            let seen = known.seen.get(&written.key).filter(|seen| seen.uid() == written.uid);
+            was_there |= seen.is_some();
+            seen.map_or_else(|| was_there.then_some(Settled::Gone), |seen| settled_at(seen, written.generation))
         };
         let found = self.wait_for(deadline, look).await;
         found.unwrap_or_else(|| Settled::TimedOut { message: self.read(|known| known.message(&written.key)) })
@@ -139,22 +139,6 @@ impl View {
 }
 
 impl Known {
-    /// What is known of a written version; `None` while nothing final is.
-    fn settled(&self, written: &Written) -> Option<Settled> {
-        let Some(seen) = self.seen.get(&written.key).filter(|seen| seen.uid() == written.uid) else {
-            return Some(Settled::Gone);
-        };
-        let observed = seen.status.get("observedGeneration").and_then(Value::as_i64)?;
-        if observed < written.generation {
-            return None;
-        }
-        if let Some(stalled) = condition_of(seen, condition::STALLED).filter(|stalled| is_true(stalled)) {
-            let text = |name: &str| stalled.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-            return Some(Settled::Stalled { reason: text("reason"), message: text("message") });
-        }
-        condition_of(seen, condition::READY).filter(|ready| is_true(ready)).map(|_| Settled::InForce)
-    }
-
     /// What the controller says of an object.
     pub fn message(&self, key: &ObjectKey) -> String {
         let ready = self.seen.get(key).and_then(|seen| condition_of(seen, condition::READY));
@@ -209,6 +193,19 @@ impl Sink for View {
     fn delete(&self, key: &ObjectKey) {
         self.change(|known| known.delete(key));
     }
+}
+
+/// What a status says of a generation; `None` while nothing final does.
+fn settled_at(seen: &Seen, generation: i64) -> Option<Settled> {
+    let observed = seen.status.get("observedGeneration").and_then(Value::as_i64)?;
+    if observed < generation {
+        return None;
+    }
+    if let Some(stalled) = condition_of(seen, condition::STALLED).filter(|stalled| is_true(stalled)) {
+        let text = |name: &str| stalled.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        return Some(Settled::Stalled { reason: text("reason"), message: text("message") });
+    }
+    condition_of(seen, condition::READY).filter(|ready| is_true(ready)).map(|_| Settled::InForce)
 }
 
 /// A condition of an object, by its type.

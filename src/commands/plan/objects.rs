@@ -6,12 +6,13 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kube::api::{ApiResource, DynamicObject, ListParams};
+use kube::api::{DynamicObject, ListParams};
 use kube::{Api, Client};
 use serde_json::Value;
 
 use crate::api;
 use crate::iam::subject::{Kind, ObjectKey};
+use crate::kubernetes::resource;
 
 /// Largest file or folder entry that is read, in bytes.
 const LARGEST_FILE: u64 = 64 << 20;
@@ -111,16 +112,6 @@ async fn list(
             Some(token) => page = page.continue_token(&token),
             None => return Ok(()),
         }
-    }
-}
-
-fn resource(kind: Kind) -> ApiResource {
-    match kind {
-        Kind::MinioUser => ApiResource::erase::<api::MinioUser>(&()),
-        Kind::MinioGroup => ApiResource::erase::<api::MinioGroup>(&()),
-        Kind::GroupMembership => ApiResource::erase::<api::GroupMembership>(&()),
-        Kind::PathShare => ApiResource::erase::<api::PathShare>(&()),
-        Kind::MinioPolicy => ApiResource::erase::<api::MinioPolicy>(&()),
     }
 }
 

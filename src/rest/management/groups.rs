@@ -1,11 +1,8 @@
 //! Groups, for administrators.
 
-use std::collections::BTreeMap;
-
 use axum::Json;
 use axum::http::{Method, StatusCode};
 use axum::routing::{delete, post};
-use sha2::{Digest, Sha256};
 
 use super::departure;
 use super::members::{self, answer, await_user, put, settle};
@@ -18,7 +15,7 @@ use crate::iam::names::{GroupName, ServerGroup, UserName};
 use crate::iam::slug::{USER_SLUG_LENGTH, safe_slug, user_slug};
 use crate::iam::subject::{Kind, ObjectKey};
 use crate::rest::app::Call;
-use crate::rest::edit::Created;
+use crate::rest::edit::{self, Created};
 use crate::rest::error::ApiError;
 use crate::rest::input::Segments;
 use crate::rest::models::{GroupManagementResponse, ResourceDeleteResponse};
@@ -164,19 +161,13 @@ fn object_names(group: &GroupName) -> [String; 2] {
     let is_label =
         lower.len() <= LABEL_LENGTH && lower.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     let plain = if is_label { lower } else { safe_slug(group.as_str(), USER_SLUG_LENGTH) };
-    let hash = hex::encode(Sha256::digest(group.as_str()));
-    let other = format!("{plain}-{}", &hash[..10]);
-    [plain, other]
+    edit::names(plain, group.as_str())
 }
 
 fn object_of(call: &Call, group: &GroupName, name: &str, creator: &UserName) -> MinioGroup {
     let spec = MinioGroupSpec { group_name: Some(group.to_string()), ..MinioGroupSpec::default() };
     let mut object = MinioGroup::new(name, spec);
-    object.metadata.namespace = Some(call.app.editor.namespace().to_owned());
-    object.metadata.labels = Some(BTreeMap::from([
-        (label::ORIGIN.to_owned(), label::ORIGIN_REST.to_owned()),
-        (label::OWNER.to_owned(), user_slug(creator)),
-    ]));
+    object.metadata = call.app.editor.metadata(name, creator);
     object
 }
 

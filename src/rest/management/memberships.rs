@@ -9,17 +9,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
-use crate::api::meta::label;
 use crate::api::{Access, GroupMember, GroupMembership, GroupMembershipSpec, Requests as _, rules};
 use crate::iam::declared::Body;
 use crate::iam::names::{GroupName, UserName};
-use crate::iam::slug::{USER_SLUG_LENGTH, safe_slug, user_slug};
+use crate::iam::slug::{USER_SLUG_LENGTH, safe_slug};
 use crate::iam::subject::{Kind, ObjectKey};
 use crate::rest::app::Call;
-use crate::rest::edit::{Changed, Created};
+use crate::rest::edit::{self, Changed, Created};
 use crate::rest::error::ApiError;
 use crate::rest::view::{Known, Written};
 
@@ -228,10 +226,7 @@ async fn write_part(
 
 /// The name of the object, and that in case another group's has it.
 fn names(group: &GroupName) -> [String; 2] {
-    let plain = format!("rest-{}", safe_slug(group.as_str(), USER_SLUG_LENGTH));
-    let hash = hex::encode(Sha256::digest(group.as_str()));
-    let other = format!("{plain}-{}", &hash[..10]);
-    [plain, other]
+    edit::names(format!("rest-{}", safe_slug(group.as_str(), USER_SLUG_LENGTH)), group.as_str())
 }
 
 async fn write_at(call: &Call, group: &Group, name: &str, edits: &[Edit]) -> Result<Found, ApiError> {
@@ -293,11 +288,7 @@ async fn create(call: &Call, group: &Group, name: &str, edits: &[Edit]) -> Resul
     let (_, results) = apply_all(edits, &mut members, Timestamp::now());
     let spec = GroupMembershipSpec { group: group.name.to_string(), members };
     let mut object = GroupMembership::new(name, spec);
-    object.metadata.namespace = Some(call.app.editor.namespace().to_owned());
-    object.metadata.labels = Some(BTreeMap::from([
-        (label::ORIGIN.to_owned(), label::ORIGIN_REST.to_owned()),
-        (label::OWNER.to_owned(), user_slug(&call.caller()?.user)),
-    ]));
+    object.metadata = call.app.editor.metadata(name, &call.caller()?.user);
     Ok(match call.app.editor.create(call, &object).await? {
         Created::New(_, written) => Found::Written(all_in(results, &written)),
         Created::Taken => Found::InBetween,

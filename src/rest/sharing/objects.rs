@@ -5,8 +5,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
-use kube::api::ObjectMeta;
-use sha2::{Digest, Sha256};
 
 use super::place::Place;
 use crate::api::meta::label;
@@ -14,17 +12,15 @@ use crate::api::{self, Everyone, Grant, PathShare, PathShareSpec, Subject, Subje
 use crate::iam::declared::{Declared, Owner, ShareDecl, Target, Terms};
 use crate::iam::index::Standing;
 use crate::iam::path::{Access, S3Path};
-use crate::iam::slug::{USER_SLUG_LENGTH, safe_slug};
+use crate::iam::slug::{USER_SLUG_LENGTH, safe_slug, short_hash};
 use crate::iam::subject::ObjectKey;
 use crate::rest::app::Call;
-use crate::rest::edit::{Created, Revised, Revision};
+use crate::rest::edit::{self, Created, Revised, Revision};
 use crate::rest::error::ApiError;
 use crate::rest::view::{Known, Settled, Written};
 
 /// The pause before looking again at an object that is on its way out.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Hexadecimal digits of hashes in names.
-const DIGITS: usize = 10;
 
 /// What an edit left behind.
 #[derive(Clone, Debug)]
@@ -238,18 +234,13 @@ fn is_of(object: &PathShare, place: &Place) -> bool {
 }
 
 fn new_object(call: &Call, place: &Place, name: &str) -> PathShare {
-    let labels = [(label::ORIGIN, label::ORIGIN_REST.to_owned()), (label::OWNER, slug(place.caller.as_str()))];
     let spec = PathShareSpec {
         path: place.asked.path.to_string(),
         owner: Some(subject(&place.owner)),
         ..PathShareSpec::default()
     };
     let mut object = PathShare::new(name, spec);
-    object.metadata = ObjectMeta {
-        namespace: Some(call.app.editor.namespace().to_owned()),
-        labels: Some(labels.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
-        ..object.metadata
-    };
+    object.metadata = call.app.editor.metadata(name, &place.caller);
     object
 }
 
@@ -257,19 +248,9 @@ fn new_object(call: &Call, place: &Place, name: &str) -> PathShare {
 fn names(place: &Place) -> [String; 2] {
     let path = &place.asked.path;
     let owner = subject(&place.owner);
-    let plain = format!("share-{}-{}", slug(&owner.name), digits(&format!("{}/{}", path.bucket(), path.key())));
-    let identity = digits(&format!("{} {} {path}", owner.kind, owner.name));
-    [plain.clone(), format!("{plain}-{identity}")]
-}
-
-fn slug(name: &str) -> String {
-    safe_slug(name, USER_SLUG_LENGTH)
-}
-
-fn digits(text: &str) -> String {
-    let mut hash = hex::encode(Sha256::digest(text));
-    hash.truncate(DIGITS);
-    hash
+    let slug = safe_slug(&owner.name, USER_SLUG_LENGTH);
+    let plain = format!("share-{slug}-{}", short_hash(&format!("{}/{}", path.bucket(), path.key())));
+    edit::names(plain, &format!("{} {} {path}", owner.kind, owner.name))
 }
 
 fn subject(owner: &Owner) -> Subject {
