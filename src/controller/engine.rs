@@ -86,6 +86,8 @@ pub struct State {
     pub policies: ServerPolicies,
     /// Objects (by uid) whose key this process has proven.
     pub proven: HashSet<String>,
+    /// Objects with minor news that wait for a quiet moment, and how often they have.
+    pub minor_news: HashMap<ObjectKey, u32>,
 }
 
 impl State {
@@ -179,6 +181,7 @@ impl Engine {
             uncompared: None,
             policies: ServerPolicies::default(),
             proven: HashSet::new(),
+            minor_news: HashMap::new(),
         };
         Self {
             state: Mutex::new(state),
@@ -483,6 +486,7 @@ impl Sink for Engine {
             state.proven.remove(seen.uid());
         }
         state.pending.remove(key);
+        state.minor_news.remove(key);
         let dirty = state.index.apply(Event::Delete(key.clone()));
         self.spread(&mut state, dirty, None);
     }

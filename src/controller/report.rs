@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use crate::api::meta::reason;
 use crate::iam::declared::{Body, Declared};
 use crate::iam::index::Verdict;
 use crate::iam::path::{Access, S3Path};
@@ -24,6 +25,15 @@ pub const GRACE: Duration = Duration::from_millis(30);
 
 /// The same for a user whose key is being issued: MinIO and Kubernetes take many times as long for it as for a grant.
 const GRACE_OF_KEYS: Duration = Duration::from_millis(500);
+
+/// The first wait of minor news for a moment when nothing is converged; each further one is twice as long.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+
+/// How often minor news wait; together less than a second.
+const WAITS: u32 = 4;
+
+/// What a status counts: news to nobody who waits.
+const COUNTS: [&str; 2] = ["grants", "documents"];
 
 /// The pause after a failed write.
 const RETRY: Duration = Duration::from_secs(1);
@@ -89,6 +99,10 @@ async fn report(engine: &Engine, key: &ObjectKey) -> Result<(), Failure> {
     }
     if let Some(left) = grace_left(&view) {
         engine.reports.push(key.clone(), Urgency::Normal, left);
+        return Ok(());
+    }
+    if let Some(wait) = wait_of_minor_news(engine, key, &view) {
+        engine.reports.push(key.clone(), Urgency::Normal, wait);
         return Ok(());
     }
     write(engine, key, &view).await
@@ -190,7 +204,7 @@ async fn see_to_marker(engine: &Engine, key: &ObjectKey, view: &View, path: &S3P
 /// Whether the object was in force before this process started, and it only has not been looked at yet: a start is no news.
 /// What comes of the look is reported then.
 fn is_first_look(engine: &Engine, view: &View) -> bool {
-    let in_progress = (Ready::Unknown, crate::api::meta::reason::PROGRESSING.to_owned());
+    let in_progress = (Ready::Unknown, reason::PROGRESSING.to_owned());
     let is_current =
         view.seen.status.get("observedGeneration").and_then(Value::as_i64) == Some(view.verdict.generation);
     is_current
@@ -213,6 +227,36 @@ fn grace_left(view: &View) -> Option<Duration> {
     let since = view.pending?.since;
     let grace = if view.settling { GRACE_OF_KEYS } else { GRACE };
     (ready == Ready::Unknown).then(|| grace.checked_sub(since.elapsed())).flatten()
+}
+
+/// How long to hold back minor news: a share with a hundred people changes the counts of a hundred users, and says a hundred
+/// times for whom it still waits; to write all that would slow down what the hundred wait for. Bounded, as something may be
+/// converged all the time.
+fn wait_of_minor_news(engine: &Engine, key: &ObjectKey, view: &View) -> Option<Duration> {
+    let is_busy = !engine.subjects.is_empty();
+    let mut state = engine.state();
+    let waits = state.minor_news.remove(key).unwrap_or(0);
+    if !is_busy || waits >= WAITS || !is_minor(&view.seen.status, &view.wanted) {
+        return None;
+    }
+    state.minor_news.insert(key.clone(), waits + 1);
+    Some(FIRST_WAIT * 2_u32.pow(waits))
+}
+
+/// Whether two statuses differ in counts only, or in what work in progress is said to wait for.
+fn is_minor(before: &Map<String, Value>, after: &Map<String, Value>) -> bool {
+    let in_progress = |status| status::ready_and_reason(status) == (Ready::Unknown, reason::PROGRESSING.to_owned());
+    let in_progress = in_progress(before) && in_progress(after);
+    let rest = |status: &Map<String, Value>| {
+        let mut rest = status.clone();
+        rest.retain(|name, _| !COUNTS.contains(&name.as_str()));
+        let conditions = rest.get_mut("conditions").and_then(Value::as_array_mut).filter(|_| in_progress);
+        for condition in conditions.into_iter().flatten().filter_map(Value::as_object_mut) {
+            condition.remove("message");
+        }
+        rest
+    };
+    before != after && rest(before) == rest(after)
 }
 
 async fn write(engine: &Engine, key: &ObjectKey, view: &View) -> Result<(), Failure> {
@@ -242,7 +286,7 @@ fn remember(held: &mut Seen, seen: &Seen, written: &Map<String, Value>) {
 
 /// Transitions become events; work in progress is not news.
 async fn announce(engine: &Engine, key: &ObjectKey, view: &View, (ready, reason): (Ready, String)) {
-    if ready == Ready::Unknown && reason == crate::api::meta::reason::PROGRESSING {
+    if ready == Ready::Unknown && reason == reason::PROGRESSING {
         return;
     }
     let message = status::ready_message(&view.wanted);
@@ -270,6 +314,24 @@ mod tests {
 
     fn seen(uid: &str, status: &Value) -> Seen {
         Seen::new(&ObjectMeta { uid: Some(uid.to_owned()), ..Default::default() }, Some(status))
+    }
+
+    #[test]
+    fn only_counts_and_progress_are_minor() {
+        let status = |active: u32, status: &str, reason: &str, message: &str| {
+            let ready = json!({"type": "Ready", "status": status, "reason": reason, "message": message});
+            let status = json!({"observedGeneration": 1, "grants": {"active": active}, "conditions": [ready]});
+            status.as_object().cloned().unwrap()
+        };
+        let ready = status(1, "True", "Converged", "in force");
+        assert!(is_minor(&ready, &status(2, "True", "Converged", "in force")));
+        assert!(!is_minor(&ready, &ready), "there is nothing to write");
+        assert!(!is_minor(&ready, &status(1, "True", "Converged", "in force; one path is covered")));
+        assert!(!is_minor(&ready, &status(2, "False", "Conflict", "taken")));
+        assert!(!is_minor(&Map::new(), &ready), "the first status");
+        let waiting = status(0, "Unknown", "Progressing", "waiting for user alice");
+        assert!(is_minor(&waiting, &status(1, "Unknown", "Progressing", "waiting for user bob")));
+        assert!(!is_minor(&waiting, &status(0, "Unknown", "MinioUnavailable", "waiting for user alice")));
     }
 
     #[test]

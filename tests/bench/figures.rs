@@ -9,6 +9,11 @@ use serde_json::{Value, json};
 pub struct Samples(Vec<Duration>);
 
 impl Samples {
+    /// None yet.
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
     /// One more.
     pub fn push(&mut self, sample: Duration) {
         self.0.push(sample);
@@ -22,7 +27,8 @@ impl Samples {
         sorted[(last * percent).div_ceil(100)]
     }
 
-    fn median(&self) -> Duration {
+    /// The duration that half of the samples do not exceed.
+    pub fn median(&self) -> Duration {
         self.percentile(50)
     }
 
@@ -58,7 +64,7 @@ impl Report {
     pub fn new() -> Self {
         let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench");
         fs::create_dir_all(&directory).unwrap();
-        println!("{:<44} {:>5} {:>17} {:>17} {:>13}", "", "N", "median (floor)", "p99 (floor)", "ratio");
+        println!("{:<58} {:>5} {:>17} {:>17} {:>13}", "", "N", "median (floor)", "p99 (floor)", "ratio");
         Self { directory, passed: true }
     }
 
@@ -69,7 +75,7 @@ impl Report {
         let at_p99 = ratio(samples.p99(), floor.p99());
         let passed = at_median <= limit && at_p99 <= limit_p99;
         println!(
-            "{name:<44} {:>5} {:>8} ({:>6}) {:>8} ({:>6}) {at_median:>5.2} {at_p99:>6.2}  {}",
+            "{name:<58} {:>5} {:>8} ({:>6}) {:>8} ({:>6}) {at_median:>5.2} {at_p99:>6.2}  {}",
             samples.0.len(),
             shown(samples.median()),
             shown(floor.median()),
@@ -98,7 +104,7 @@ impl Report {
     pub fn latencies(&mut self, name: &str, alone: &Load, together: &Load, median: Duration, p99: Duration) {
         let passed = alone.samples.median() <= median && together.samples.p99() <= p99;
         println!(
-            "{name:<44} {:>5} 1: {:>7} p99 {:>7} {:>6.0}/s   {}: {:>7} p99 {:>7} {:>6.0}/s  {}",
+            "{name:<58} {:>5} 1: {:>7} p99 {:>7} {:>6.0}/s   {}: {:>7} p99 {:>7} {:>6.0}/s  {}",
             together.samples.0.len(),
             shown(alone.samples.median()),
             shown(alone.samples.p99()),
@@ -125,7 +131,7 @@ impl Report {
     /// A count that must not be exceeded.
     pub fn count(&mut self, name: &str, count: u64, limit: u64, details: Value) {
         let passed = count <= limit;
-        println!("{name:<44} {count:>5} (at most {limit}) {details}  {}", verdict(passed));
+        println!("{name:<58} {count:>5} (at most {limit}) {details}  {}", verdict(passed));
         self.note(name, passed, json!({"count": count, "limit": limit, "details": details}));
     }
 
