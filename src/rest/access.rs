@@ -12,7 +12,7 @@ use super::app::Call;
 use super::error::{ApiError, Violation};
 use super::input;
 use super::models::{AccessOfResponse, AccessRow, AccessWhoResponse, Stamp, WhoRow};
-use super::routes::{Access, QueryParameter, Route, schema_of};
+use super::routes::{Access, Expects, QueryParameter, Route, schema_of};
 use super::sharing::level;
 use super::sharing::place::owner_of;
 use crate::iam::access::{self, Reach, Reachable};
@@ -26,7 +26,7 @@ pub fn routes() -> Vec<Route> {
         tag: "access",
         summary: "Who can reach a folder, and through which object; for its owner, stewards and administrators",
         access: Access::User,
-        body: None,
+        body: Expects::Nothing,
         query: &[QueryParameter {
             name: "path",
             description: "The folder, s3://BUCKET/KEY or s3a://BUCKET/KEY",

@@ -16,7 +16,7 @@ use super::edit::{Changed, Created, Editor, names};
 use super::error::ApiError;
 use super::input;
 use super::models::{CredentialProcessResponse, CredentialsResponse, Stamp};
-use super::routes::{Access, QueryParameter, Route, schema_of};
+use super::routes::{Access, Expects, QueryParameter, Route, schema_of};
 use super::view::{Known, condition_of, is_off};
 use crate::api::meta::{annotation, condition, reason};
 use crate::api::{MinioUser, MinioUserSpec};
@@ -39,7 +39,7 @@ pub fn routes() -> Vec<Route> {
         tag: "credentials",
         summary: "A key that works; the first call makes the user",
         access: Access::User,
-        body: None,
+        body: Expects::Nothing,
         query: &[],
         answers: vec![(200, schema_of::<CredentialsResponse>)],
         handler: get(credentials),

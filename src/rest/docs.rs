@@ -8,7 +8,7 @@ use axum::routing::{MethodRouter, get};
 use bytes::Bytes;
 
 use super::openapi;
-use super::routes::{Access, Route};
+use super::routes::{Access, Expects, Route};
 
 /// The tag of operations that the document leaves out, because they are for people.
 pub const TAG: &str = "documentation";
@@ -33,7 +33,7 @@ pub fn routes() -> Vec<Route> {
         tag: TAG,
         summary,
         access: Access::Public,
-        body: None,
+        body: Expects::Nothing,
         query: &[],
         answers: Vec::new(),
         handler,

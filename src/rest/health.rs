@@ -8,7 +8,7 @@ use axum::routing::get;
 use super::app::Call;
 use super::error::ApiError;
 use super::models::HealthResponse;
-use super::routes::{Access, Route, schema_of};
+use super::routes::{Access, Expects, Route, schema_of};
 
 /// The operations of this group.
 pub fn routes() -> Vec<Route> {
@@ -19,7 +19,7 @@ pub fn routes() -> Vec<Route> {
         tag: "health",
         summary,
         access: Access::Public,
-        body: None,
+        body: Expects::Nothing,
         query: &[],
         answers: vec![(200, schema_of::<HealthResponse>)],
         handler,

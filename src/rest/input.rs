@@ -1,42 +1,34 @@
 //! Bodies and queries, read once and refused with all that is wrong in them.
 
-use std::time::Duration;
+use std::borrow::Cow;
 
-use axum::extract::{FromRequestParts, Path};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::error::{ApiError, Violation};
-use super::middleware::BODY_LIMIT;
-
-/// How long a body may take to arrive that nobody has to send.
-const OPTIONAL_BODY_DEADLINE: Duration = Duration::from_secs(5);
+use super::routes;
 
 /// The variable segments of a path, decoded. A segment with an encoded slash is no segment, so that nothing is found.
 pub struct Segments<const N: usize>(pub [String; N]);
 
+/// The path of the operation that serves a request, with names in braces.
+#[derive(Clone, Copy, Debug)]
+pub struct Template(pub &'static str);
+
 impl<S: Send + Sync, const N: usize> FromRequestParts<S> for Segments<N> {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let Path(segments) =
-            Path::<Vec<String>>::from_request_parts(parts, state).await.map_err(|_| ApiError::not_found())?;
-        let whole = segments.iter().all(|segment| !segment.contains('/'));
-        segments.try_into().ok().filter(|_| whole).map(Self).ok_or_else(ApiError::not_found)
-    }
-}
-
-/// The body of a call that needs none: what is no JSON, or does not arrive, is as good as absent.
-///
-/// # Errors
-/// 413 for one that is too large.
-pub async fn optional_body(body: axum::body::Body) -> Result<Option<Body>, ApiError> {
-    match tokio::time::timeout(OPTIONAL_BODY_DEADLINE, Limited::new(body, BODY_LIMIT).collect()).await {
-        Ok(Ok(read)) => Ok(Body::read(&read.to_bytes()).ok()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::too_large(BODY_LIMIT)),
-        Ok(Err(_)) | Err(_) => Ok(None),
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let template = parts.extensions.get::<Template>();
+        let segments = template.and_then(|template| routes::segments(template.0, parts.uri.path()));
+        let decoded =
+            segments.into_iter().flatten().map(|part| percent_encoding::percent_decode_str(part).decode_utf8());
+        let texts: Option<Vec<String>> = decoded.map(|text| text.ok().map(Cow::into_owned)).collect();
+        let whole = |texts: &Vec<String>| texts.iter().all(|text| !text.is_empty() && !text.contains('/'));
+        let texts = texts.filter(whole).and_then(|texts| texts.try_into().ok());
+        texts.map(Self).ok_or_else(ApiError::not_found)
     }
 }
 

@@ -20,8 +20,8 @@ use tower_http::compression::predicate::SizeAbove;
 use super::app::{App, Call};
 use super::auth::AuthError;
 use super::error::ApiError;
-use super::input::Body;
-use super::routes::{Access, Route, method_name};
+use super::input::{Body, Template};
+use super::routes::{Access, Expects, Route, method_name};
 use crate::telemetry::audit;
 
 /// The largest body that is read.
@@ -44,7 +44,7 @@ struct Nature {
     path: &'static str,
     method: &'static str,
     access: Access,
-    has_body: bool,
+    expects: Expects,
     writes: bool,
 }
 
@@ -54,7 +54,7 @@ pub fn around(route: &Route) -> MethodRouter {
         path: route.path,
         method: method_name(&route.method),
         access: route.access,
-        has_body: route.body.is_some(),
+        expects: route.body,
         writes: route.writes(),
     };
     route.handler.clone().layer(from_fn(move |request, next| check(nature, request, next)))
@@ -135,7 +135,8 @@ async fn check(nature: Nature, request: Request, next: Next) -> Response {
 }
 
 async fn prepare(nature: Nature, call: &Call, request: Request) -> Result<Request, ApiError> {
-    let request = if nature.has_body { read_body(request).await? } else { request };
+    let mut request = read_body(nature.expects, request).await?;
+    request.extensions_mut().insert(Template(nature.path));
     match nature.access {
         Access::Public => {}
         Access::User => drop(call.caller()?),
@@ -150,17 +151,29 @@ async fn prepare(nature: Nature, call: &Call, request: Request) -> Result<Reques
     Ok(request)
 }
 
-/// Reads the body before anybody asks who sends it, as the legacy service did.
-async fn read_body(request: Request) -> Result<Request, ApiError> {
+/// Reads the body before anybody asks who sends it, as the legacy service did. Where none has to be sent, only one that claims
+/// to be JSON has to be sound.
+async fn read_body(expects: Expects, request: Request) -> Result<Request, ApiError> {
+    if matches!(expects, Expects::Nothing) {
+        return Ok(request);
+    }
     let (mut parts, body) = request.into_parts();
-    let json = parts.headers.get("content-type").is_none_or(is_json);
+    let kind = parts.headers.get("content-type");
     let bytes = match tokio::time::timeout(BODY_DEADLINE, Limited::new(body, BODY_LIMIT).collect()).await {
         Ok(Ok(read)) => read.to_bytes(),
         Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(ApiError::too_large(BODY_LIMIT)),
         Ok(Err(_)) => return Err(ApiError::plain(StatusCode::BAD_REQUEST, "The request body broke off")),
         Err(_) => return Err(ApiError::plain(StatusCode::REQUEST_TIMEOUT, "The request body did not arrive in time")),
     };
-    parts.extensions.insert(if json { Body::read(&bytes)? } else { Body(text_of(&bytes)) });
+    let body = match expects {
+        Expects::Perhaps(_) if bytes.is_empty() => None,
+        Expects::Perhaps(_) if !kind.is_some_and(is_json) => Body::read(&bytes).ok(),
+        Expects::Body(_) if !kind.is_none_or(is_json) => Some(Body(text_of(&bytes))),
+        _ => Some(Body::read(&bytes)?),
+    };
+    if let Some(body) = body {
+        parts.extensions.insert(body);
+    }
     Ok(Request::from_parts(parts, axum::body::Body::empty()))
 }
 

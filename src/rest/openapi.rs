@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::docs;
 use super::models::ErrorResponse;
-use super::routes::{Access, Route, schema_of, table};
+use super::routes::{Access, Expects, Route, schema_of, table};
 
 /// The name of the security scheme.
 const BEARER: &str = "bearer";
@@ -86,8 +86,12 @@ fn operation(route: &Route, error: &Value, schemas: &mut SchemaGenerator) -> Val
     if !parameters.is_empty() {
         operation["parameters"] = json!(parameters);
     }
-    if let Some(body) = route.body {
-        operation["requestBody"] = json!({"required": true, "content": json_of(body(schemas).to_value())});
+    if let Some((body, required)) = match route.body {
+        Expects::Nothing => None,
+        Expects::Body(body) => Some((body, true)),
+        Expects::Perhaps(body) => Some((body, false)),
+    } {
+        operation["requestBody"] = json!({"required": required, "content": json_of(body(schemas).to_value())});
     }
     if route.access != Access::Public {
         operation["security"] = json!([{BEARER: []}]);

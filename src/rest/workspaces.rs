@@ -15,7 +15,7 @@ use super::models::{
     UserGroupsResponse, UserModel, UserPoliciesResponse, UserSqlWarehousePrefixResponse,
 };
 use super::render::{self, Holder, Picture};
-use super::routes::{Access, QueryParameter, Route, schema_of};
+use super::routes::{Access, Expects, QueryParameter, Route, schema_of};
 use super::view::Known;
 use crate::iam::desired::Desired;
 use crate::iam::names::{EVERYONE_GROUP, GroupName, ServerGroup, UserName};
@@ -31,7 +31,7 @@ pub fn routes() -> Vec<Route> {
         tag: "workspaces",
         summary: "The caller, with policies and folders",
         access: Access::User,
-        body: None,
+        body: Expects::Nothing,
         query: &[],
         answers: vec![(200, schema_of::<UserModel>)],
         handler: get(workspace),

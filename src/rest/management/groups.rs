@@ -19,7 +19,7 @@ use crate::rest::edit::{self, Created};
 use crate::rest::error::ApiError;
 use crate::rest::input::Segments;
 use crate::rest::models::{GroupManagementResponse, ResourceDeleteResponse};
-use crate::rest::routes::{Access, Route, schema_of};
+use crate::rest::routes::{Access, Expects, Route, schema_of};
 use crate::rest::view::{Known, Written};
 
 /// The longest name of an object that is a DNS label.
@@ -34,7 +34,7 @@ pub fn routes() -> Vec<Route> {
         tag: "management",
         summary: "Makes a group with the caller as its member; repeated, it answers what there is",
         access: Access::Admin,
-        body: None,
+        body: Expects::Nothing,
         query: &[],
         answers: vec![(201, schema_of::<GroupManagementResponse>)],
         handler: post(create),

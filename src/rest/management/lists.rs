@@ -17,7 +17,7 @@ use crate::rest::models::{
     GroupListResponse, GroupNamesResponse, GroupSummary, Page, PolicyListResponse, UserListResponse, UserNamesResponse,
 };
 use crate::rest::render::{self, Holder, Picture};
-use crate::rest::routes::{Access, QueryParameter, Route, schema_of};
+use crate::rest::routes::{Access, Expects, QueryParameter, Route, schema_of};
 use crate::rest::view::Known;
 
 const PAGE_SIZE: u64 = 50;
@@ -47,7 +47,7 @@ pub fn routes() -> Vec<Route> {
         tag: "management",
         summary: "A page of users, with policies and folders",
         access: Access::Admin,
-        body: None,
+        body: Expects::Nothing,
         query: PAGE_PARAMETERS,
         answers: vec![(200, schema_of::<UserListResponse>)],
         handler: get(users),

@@ -1,10 +1,10 @@
 //! Members of groups, for administrators and stewards.
 
-use axum::Json;
-use axum::body::Body;
 use axum::http::Method;
 use axum::routing::{delete, post};
+use axum::{Extension, Json};
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde_json::Value;
 
 use super::memberships::ours;
@@ -16,9 +16,9 @@ use crate::iam::names::{DocumentName, EVERYONE_GROUP, GroupName, ServerGroup, Us
 use crate::iam::path::Access;
 use crate::rest::app::Call;
 use crate::rest::error::ApiError;
-use crate::rest::input::{self, Segments};
+use crate::rest::input::{Body, Segments};
 use crate::rest::models::{GroupManagementResponse, Stamp};
-use crate::rest::routes::{self, Route, schema_of};
+use crate::rest::routes::{self, Expects, Route, schema_of};
 use crate::rest::view::{Known, Settled, Written, condition_of};
 
 /// The operations of this group.
@@ -30,7 +30,7 @@ pub fn routes() -> Vec<Route> {
         tag: "management",
         summary: "Puts a user into a group, or into its read-only twin; for administrators and stewards of the group",
         access: routes::Access::User,
-        body: None,
+        body: Expects::Perhaps(schema_of::<MembershipRequest>),
         query: &[],
         answers: vec![(200, schema_of::<GroupManagementResponse>)],
         handler: post(add),
@@ -39,6 +39,7 @@ pub fn routes() -> Vec<Route> {
         method: Method::DELETE,
         id: "remove_group_member_management_groups__group_name__members__username__delete",
         summary: "Takes a user out of a group, or out of its read-only twin; for administrators and stewards of the group",
+        body: Expects::Nothing,
         handler: delete(remove),
         ..add.clone()
     };
@@ -48,11 +49,11 @@ pub fn routes() -> Vec<Route> {
 async fn add(
     call: Call,
     Segments([group, user]): Segments<2>,
-    body: Body,
+    body: Option<Extension<Body>>,
 ) -> Result<Json<GroupManagementResponse>, ApiError> {
     let side = Side::of(&call, &group)?;
     let user = call.app.alphabet.user(&user)?;
-    let terms = terms(input::optional_body(body).await?)?;
+    let terms = terms(body.map(|Extension(body)| body))?;
     await_user(&call, &user).await?;
     let others = call.app.view.read(|known| Elsewhere::of(known, &side.group.name, &user, Timestamp::now()));
     if side.access == Access::Read
@@ -323,6 +324,18 @@ pub fn level(access: Access) -> api::Access {
 }
 
 /// How long a membership lasts, and why.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "describes the body; it is read field by field, so that errors come in their order")]
+struct MembershipRequest {
+    /// When the membership ends; without it, it does not. The last call for somebody holds.
+    #[schemars(default)]
+    expires_at: Option<Stamp>,
+    /// Why, for people.
+    #[schemars(default, length(max = rules::REASON_MAX))]
+    reason: Option<String>,
+}
+
+/// How long a membership lasts, and why.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Asked {
     expires_at: Option<Timestamp>,
@@ -331,7 +344,7 @@ struct Asked {
 
 /// What the body asks for. The legacy service ignored bodies here, and clients send some; one that names `expires_at` or
 /// `reason` is meant for us, and is then read strictly: a membership must not last for ever because of a misspelt date.
-fn terms(body: Option<input::Body>) -> Result<Asked, ApiError> {
+fn terms(body: Option<Body>) -> Result<Asked, ApiError> {
     let Some(body) = body.filter(names_terms) else { return Ok(Asked::default()) };
     let mut fields = body.fields()?;
     let expires_at =
@@ -351,7 +364,7 @@ fn terms(body: Option<input::Body>) -> Result<Asked, ApiError> {
     Ok(Asked { expires_at, reason })
 }
 
-fn names_terms(body: &input::Body) -> bool {
+fn names_terms(body: &Body) -> bool {
     matches!(&body.0, Value::Object(fields) if fields.contains_key("expires_at") || fields.contains_key("reason"))
 }
 
@@ -362,7 +375,7 @@ mod tests {
     use super::*;
 
     fn read(body: Value) -> Result<Asked, ApiError> {
-        terms(Some(input::Body(body)))
+        terms(Some(Body(body)))
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::rest::error::{ApiError, Code};
 use crate::rest::input::Segments;
 use crate::rest::models::ResourceDeleteResponse;
 use crate::rest::render::{self, Holder};
-use crate::rest::routes::{Access, Route, schema_of};
+use crate::rest::routes::{Access, Expects, Route, schema_of};
 use crate::rest::view::Known;
 
 /// The operations of this group.
@@ -23,7 +23,7 @@ pub fn routes() -> Vec<Route> {
         tag: "management",
         summary: "Refused for policies that follow from objects; says which object to delete",
         access: Access::Admin,
-        body: None,
+        body: Expects::Nothing,
         query: &[],
         answers: vec![(200, schema_of::<ResourceDeleteResponse>)],
         handler: delete(delete_policy),

@@ -15,7 +15,7 @@ use crate::rest::error::ApiError;
 use crate::rest::input::Segments;
 use crate::rest::models::{ResourceDeleteResponse, Stamp, UserManagementResponse};
 use crate::rest::render;
-use crate::rest::routes::{Access, Route, schema_of};
+use crate::rest::routes::{Access, Expects, Route, schema_of};
 
 /// The operations of this group.
 pub fn routes() -> Vec<Route> {
@@ -26,7 +26,7 @@ pub fn routes() -> Vec<Route> {
         tag: "management",
         summary: "Makes a user; repeated, it answers what there is",
         access: Access::Admin,
-        body: None,
+        body: Expects::Nothing,
         query: &[],
         answers: vec![(201, schema_of::<UserManagementResponse>)],
         handler: post(create),

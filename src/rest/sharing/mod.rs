@@ -18,7 +18,7 @@ use axum::routing::{get, post};
 use crate::rest::models::{
     PathAccessResponse, PublicAccessResponse, ShareResponse, SharedWithMeResponse, SharesResponse, UnshareResponse,
 };
-use crate::rest::routes::{Access, Route, SchemaOf, schema_of};
+use crate::rest::routes::{Access, Expects, Route, SchemaOf, schema_of};
 
 pub use objects::level;
 pub use request::{PathRequest, ShareRequest, UnshareRequest};
@@ -33,7 +33,7 @@ pub fn routes() -> Vec<Route> {
         tag: "sharing",
         summary: "Share a folder of one's own with users and groups",
         access: Access::User,
-        body: Some(schema_of::<ShareRequest>),
+        body: Expects::Body(schema_of::<ShareRequest>),
         query: &[],
         answers: multi(schema_of::<ShareResponse>),
         handler: post(share::share),
@@ -42,7 +42,7 @@ pub fn routes() -> Vec<Route> {
         path: "/sharing/unshare",
         id: "unshare_data_sharing_unshare_post",
         summary: "End what a folder is shared with users and groups",
-        body: Some(schema_of::<UnshareRequest>),
+        body: Expects::Body(schema_of::<UnshareRequest>),
         answers: multi(schema_of::<UnshareResponse>),
         handler: post(share::unshare),
         ..share.clone()
@@ -51,7 +51,7 @@ pub fn routes() -> Vec<Route> {
         path: "/sharing/make-public",
         id: "make_path_public_sharing_make_public_post",
         summary: "Let everyone read a folder of one's own",
-        body: Some(schema_of::<PathRequest>),
+        body: Expects::Body(schema_of::<PathRequest>),
         answers: vec![(200, schema_of::<PublicAccessResponse>)],
         handler: post(public::make_public),
         ..share.clone()
@@ -77,7 +77,7 @@ pub fn routes() -> Vec<Route> {
         path: "/sharing/mine",
         id: "get_my_shares_sharing_mine_get",
         summary: "What is shared of one's own folders, and with whom",
-        body: None,
+        body: Expects::Nothing,
         answers: vec![(200, schema_of::<SharesResponse>)],
         handler: get(info::mine),
         ..share.clone()

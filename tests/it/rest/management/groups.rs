@@ -6,7 +6,7 @@ use crate::support::world::group;
 
 #[tokio::test]
 async fn groups_are_made_repeated_and_deleted() {
-    let stage = Stage::begin("berdl", &["alice", "bob"]).await;
+    let stage = Stage::begin("berdl", &["alice", "bob", "names"]).await;
     let (boss, world) = (&stage.boss, &stage.world);
     let (alice, bob) = (stage.user("alice").await, stage.user("bob").await);
     let boss_s3 = boss.at_s3(world).await;
@@ -34,6 +34,20 @@ async fn groups_are_made_repeated_and_deleted() {
     assert_eq!(boss.post("/management/groups/kbase").await.expect(201)["members"], json!([]));
     assert_eq!(stage.entries("rest-kbase").await, Some(vec![]));
     boss_s3.expect(&file, "").await;
+
+    // The word that an operation has in its path is a name like any other.
+    for place in ["/management/groups/names", "/management/users/names"] {
+        boss.post(place).await.expect(201);
+    }
+    stage.add("names", "names").await.expect(200);
+    stage.person("names").at_s3(world).await.expect(&stage.file_of("names").await, "GPDL").await;
+    assert_eq!(
+        names(&boss.get("/management/groups/names").await.expect(200)["group_names"]),
+        ["globalusers", "kbase", "kbasero", "names", "namesro"]
+    );
+    for place in ["/management/groups/names", "/management/users/names"] {
+        boss.delete(place).await.expect(200);
+    }
 
     let long = "x".repeat(63);
     for (name, status, code) in [

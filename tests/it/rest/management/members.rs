@@ -77,6 +77,9 @@ async fn memberships_end_when_they_were_told_to() {
     for strict in ["{\"expires_at\": \"tomorrow\"}", "{\"expires_at\": \"2001-01-01T00:00:00Z\"}", "{\"reason\": 5}"] {
         assert_eq!(with_body(&stage.boss, &path, strict).await, 422, "{strict}");
     }
+    // What claims to be JSON may have an end in it that cannot be read.
+    let broken = stage.boss.request(Method::POST, &path).header("Content-Type", "application/json");
+    Person::send(broken.body("{\"expires_at\": \"2999-01-01T00:00:00Z\"")).await.expect(422);
     let end = from_now(Duration::from_secs(6));
     let body = json!({"expires_at": end.to_string(), "reason": "summer project"});
     stage.boss.post_json(&path, body).await.expect(200);
