@@ -1,11 +1,13 @@
 //! What all endpoints share, and what one call carries along.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
 use super::answers::Answers;
 use super::auth::{Authenticator, Caller};
@@ -18,7 +20,7 @@ use super::names::Alphabet;
 use super::turns::Turns;
 use super::view::{View, Written};
 use crate::iam::layout::Layout;
-use crate::telemetry::{Metrics, Readiness};
+use crate::telemetry::{Metrics, Readiness, audit};
 
 /// After this long a call answers, whatever has happened: clients give up at 10 s.
 pub const CALL_LIMIT: Duration = Duration::from_secs(8);
@@ -51,6 +53,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Whether the service is ready.
     pub readiness: Readiness,
+    /// Calls that are worked on, whether their clients still wait or not.
+    pub calls: TaskTracker,
 }
 
 /// What the service was told to be.
@@ -76,13 +80,33 @@ pub struct Call {
     /// When the call has to be answered.
     pub deadline: Instant,
     caller: Option<Caller>,
-    written: Arc<Mutex<Vec<Written>>>,
+    journal: Arc<Mutex<Journal>>,
+}
+
+/// What a call has written, and how it was answered.
+#[derive(Default)]
+struct Journal {
+    written: Vec<Written>,
+    answered: Option<Answered>,
+}
+
+/// How a call was answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Answered {
+    /// The method.
+    pub method: &'static str,
+    /// The route.
+    pub route: &'static str,
+    /// Whether the route is one that changes things.
+    pub writes: bool,
+    /// The status of the answer.
+    pub status: StatusCode,
 }
 
 impl Call {
     /// A call that begins now.
     pub fn begin(app: Arc<App>, request_id: Arc<str>) -> Self {
-        Self { app, request_id, deadline: Instant::now() + CALL_LIMIT, caller: None, written: Arc::default() }
+        Self { app, request_id, deadline: Instant::now() + CALL_LIMIT, caller: None, journal: Arc::default() }
     }
 
     /// The call, made by somebody.
@@ -104,17 +128,52 @@ impl Call {
         self.caller.as_ref()
     }
 
-    /// Notes that the call has written an object, for the audit trail.
+    /// Takes one change off what the caller may do for now.
+    ///
+    /// # Errors
+    /// 429 where nothing is left.
+    pub fn take_write(&self) -> Result<(), ApiError> {
+        let Some(caller) = &self.caller else { return Ok(()) };
+        self.app.writes.take(caller.user.as_str(), self.app.settings.writes_per_second)
+    }
+
+    /// Notes that the call has written an object, for the audit trail. What is written only after the answer has a line of its
+    /// own there.
     pub fn wrote(&self, written: &Written) {
-        let mut all = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        if !all.contains(written) {
-            all.push(written.clone());
+        let mut journal = self.journal();
+        if journal.written.contains(written) {
+            return;
+        }
+        journal.written.push(written.clone());
+        if let Some(answered) = journal.answered {
+            self.record(answered, std::slice::from_ref(written));
         }
     }
 
-    /// The objects that the call has written so far.
-    pub fn written(&self) -> Vec<Written> {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Notes that the call is answered, and tells the audit trail what it has changed.
+    pub fn answered(&self, answered: Answered) {
+        let mut journal = self.journal();
+        journal.answered = Some(answered);
+        if !journal.written.is_empty() || (answered.writes && answered.status.is_success()) {
+            self.record(answered, &journal.written);
+        }
+    }
+
+    fn record(&self, answered: Answered, written: &[Written]) {
+        let Answered { method, route, status, .. } = answered;
+        let caller = self.caller.as_ref().map(|caller| caller.user.to_string()).unwrap_or_default();
+        let wrote = written.iter().map(|one| one.clone().cause());
+        audit::record(&audit::CallLine::new(
+            caller,
+            format!("{method} {route}"),
+            status.as_u16(),
+            &self.request_id,
+            wrote,
+        ));
+    }
+
+    fn journal(&self) -> MutexGuard<'_, Journal> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -64,6 +64,9 @@ impl Body {
     }
 }
 
+/// How many things that are wrong are said: more help nobody, and a small body could ask for a large answer.
+const VIOLATIONS_SHOWN: usize = 100;
+
 /// The fields of a body; what is wrong with them is collected.
 pub struct Fields<'a> {
     map: &'a Map<String, Value>,
@@ -113,11 +116,9 @@ impl<'a> Fields<'a> {
             match value.as_str().map(str::trim) {
                 Some(text) if !texts.contains(&text) => texts.push(text),
                 Some(_) => {}
-                None => self.violations.push(Violation {
-                    kind: "string_type",
-                    loc: vec![json!("body"), json!(name), json!(position)],
-                    msg: "Input should be a valid string".to_owned(),
-                }),
+                None => {
+                    self.note_at("string_type", vec![json!(name), json!(position)], "Input should be a valid string")
+                }
             }
             if texts.len() > limit {
                 self.note("too_long", name, &format!("List should have at most {limit} items"));
@@ -129,7 +130,14 @@ impl<'a> Fields<'a> {
 
     /// Notes that a field is not as it should be.
     pub fn note(&mut self, kind: &'static str, name: &str, msg: &str) {
-        self.violations.push(Violation { kind, loc: vec![json!("body"), json!(name)], msg: msg.to_owned() });
+        self.note_at(kind, vec![json!(name)], msg);
+    }
+
+    fn note_at(&mut self, kind: &'static str, place: Vec<Value>, msg: &str) {
+        if self.violations.len() < VIOLATIONS_SHOWN {
+            let loc = [vec![json!("body")], place].concat();
+            self.violations.push(Violation { kind, loc, msg: msg.to_owned() });
+        }
     }
 
     /// Ends the reading: fields that nobody asked for are refused.
@@ -138,12 +146,8 @@ impl<'a> Fields<'a> {
     /// 422 with everything that was noted.
     pub fn end(mut self) -> Result<(), ApiError> {
         let unknown: Vec<&String> = self.map.keys().filter(|name| !self.read.contains(&name.as_str())).collect();
-        for name in unknown {
-            self.violations.push(Violation {
-                kind: "extra_forbidden",
-                loc: vec![json!("body"), json!(name)],
-                msg: "Extra inputs are not permitted".to_owned(),
-            });
+        for name in unknown.into_iter().take(VIOLATIONS_SHOWN) {
+            self.note("extra_forbidden", name, "Extra inputs are not permitted");
         }
         if self.violations.is_empty() { Ok(()) } else { Err(ApiError::invalid(self.violations)) }
     }

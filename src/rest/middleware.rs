@@ -17,12 +17,11 @@ use tokio::time::Instant;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::SizeAbove;
 
-use super::app::{App, Call};
+use super::app::{Answered, App, Call};
 use super::auth::AuthError;
 use super::error::ApiError;
 use super::input::{Body, Template};
 use super::routes::{Access, Expects, Route, method_name};
-use crate::telemetry::audit;
 
 /// The largest body that is read.
 pub const BODY_LIMIT: usize = 256 * 1024;
@@ -36,6 +35,8 @@ const COMPRESSED_FROM: u64 = 500;
 const USERS_REMEMBERED: usize = 10_000;
 /// So many seconds' worth of writes may come at once.
 const BURST_SECONDS: f64 = 10.0;
+/// The route of calls that did not get to one: who asks is unknown, or there is no such path.
+pub const NO_ROUTE: &str = "none";
 const REQUEST_ID: &str = "x-request-id";
 
 /// What a route says about itself to the layers around it.
@@ -87,6 +88,8 @@ async fn identify(State(app): State<Arc<App>>, mut request: Request, next: Next)
     let id = request_id(&request);
     let call = Call::begin(app.clone(), id.clone());
     let found = tokio::time::timeout(AUTH_DEADLINE, app.auth.authenticate(request.headers())).await;
+    let started = Instant::now();
+    let method = method_name(request.method());
     let mut response = match found.unwrap_or(Err(AuthError::TooSlow)) {
         // An encoded slash would be a part of a name, where the legacy service took it for the end of one.
         Ok(_) if has_encoded_slash(request.uri().path()) => ApiError::not_found().into_response(),
@@ -99,6 +102,9 @@ async fn identify(State(app): State<Arc<App>>, mut request: Request, next: Next)
             ApiError::from(error).into_response()
         }
     };
+    if response.extensions().get::<Counted>().is_none() {
+        app.metrics.http_request(NO_ROUTE, method, response.status().as_u16(), started.elapsed());
+    }
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
@@ -117,20 +123,29 @@ fn request_id(request: &Request) -> Arc<str> {
     given.map_or_else(|| format!("{:032x}", rand::random::<u128>()).into(), Into::into)
 }
 
-/// Body, rights and limits of one route; what became of the call is counted and, for a change, told to the audit trail.
+/// Works on a call to its end, also when the client does not wait for it: a change must neither be left half made nor go
+/// unrecorded.
 async fn check(nature: Nature, request: Request, next: Next) -> Response {
-    let started = Instant::now();
     let call = request.extensions().get::<Call>().cloned();
     let Some(call) = call else { return ApiError::unavailable("the call was not prepared").into_response() };
-    let response = match prepare(nature, &call, request).await {
+    let work = call.app.calls.spawn(work(nature, call.clone(), request, next));
+    work.await.unwrap_or_else(|error| {
+        tracing::error!(request = %call.request_id, %error, "a call broke off");
+        ApiError::unavailable("The call broke off; what it has changed is in force").into_response()
+    })
+}
+
+/// Body, rights and limits of one route; what became of the call is counted and, for a change, told to the audit trail.
+async fn work(nature: Nature, call: Call, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let mut response = match prepare(nature, &call, request).await {
         Ok(request) => next.run(request).await,
         Err(error) => error.into_response(),
     };
     let status = response.status();
     call.app.metrics.http_request(nature.path, nature.method, status.as_u16(), started.elapsed());
-    if nature.writes {
-        record(nature, &call, status);
-    }
+    call.answered(Answered { method: nature.method, route: nature.path, writes: nature.writes, status });
+    response.extensions_mut().insert(Counted);
     response
 }
 
@@ -143,10 +158,14 @@ async fn prepare(nature: Nature, call: &Call, request: Request) -> Result<Reques
         Access::Admin if call.caller()?.admin => {}
         Access::Admin => return Err(ApiError::not_admin()),
     }
-    if nature.writes
-        && let Some(caller) = call.known_caller()
-    {
-        call.app.writes.take(caller.user.as_str(), call.app.settings.writes_per_second)?;
+    if nature.access != Access::Public {
+        call.app
+            .readiness
+            .get()
+            .map_err(|reason| ApiError::unavailable(format!("The service is not ready: {reason}")))?;
+    }
+    if nature.writes {
+        call.take_write()?;
     }
     Ok(request)
 }
@@ -187,20 +206,9 @@ fn is_json(value: &HeaderValue) -> bool {
     kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
 }
 
-fn record(nature: Nature, call: &Call, status: StatusCode) {
-    let written = call.written();
-    if written.is_empty() && !status.is_success() {
-        return;
-    }
-    let caller = call.known_caller().map(|caller| caller.user.to_string()).unwrap_or_default();
-    audit::record(&audit::CallLine::new(
-        caller,
-        format!("{} {}", nature.method, nature.path),
-        status.as_u16(),
-        &call.request_id,
-        written.into_iter().map(|one| one.cause()),
-    ));
-}
+/// Marks an answer that has been counted under its route.
+#[derive(Clone, Copy)]
+struct Counted;
 
 /// How much each user has changed lately: a bucket of tokens each.
 #[derive(Default)]

@@ -105,7 +105,8 @@ pub fn table() -> Vec<Route> {
 /// The router of all operations. A path is also served with the other spelling of its last slash.
 pub fn router(app: &Arc<App>) -> Router {
     let routes = table();
-    app.metrics.expect_http_routes(routes.iter().map(|route| (method_name(&route.method), route.path)));
+    let known = routes.iter().map(|route| (method_name(&route.method), route.path));
+    app.metrics.expect_http_routes(known.chain([(method_name(&Method::GET), middleware::NO_ROUTE)]));
     let mut router = Router::new();
     for path in routes.iter().map(|route| route.path).collect::<BTreeSet<_>>() {
         let served: Vec<&Route> = routes.iter().filter(|route| serves(route, path, &routes)).collect();

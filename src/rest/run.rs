@@ -9,9 +9,10 @@ use kube::{Api, Client};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::answers::Answers;
-use super::app::{App, Settings};
+use super::app::{App, CALL_LIMIT, Settings};
 use super::auth::{AuthConfigError, Authenticator};
 use super::edit::Editor;
 use super::management::Memberships;
@@ -76,11 +77,22 @@ pub async fn run(config: ServiceConfig, stage: Stage) -> Result<(), Error> {
         keep_ready(client, home, view, lists, readiness).await;
         "watch of MinioInstance"
     });
-    tokio::spawn(check_backends(app.clone()));
     let router = routes::router(&app);
+    let serve = async {
+        tokio::join!(serve::serve(listener, router, shutdown.clone()), check_backends(&app, &shutdown));
+        end_calls(&app).await;
+    };
     tokio::select! {
-        () = serve::serve(listener, router, shutdown) => Ok(()),
+        () = serve => Ok(()),
         ended = tasks.join_next() => Err(Error::Ended(name_of(ended))),
+    }
+}
+
+/// Lets the calls end that nobody waits for any more.
+async fn end_calls(app: &App) {
+    app.calls.close();
+    if tokio::time::timeout(CALL_LIMIT, app.calls.wait()).await.is_err() {
+        tracing::warn!(calls = app.calls.len(), "some calls did not end in time");
     }
 }
 
@@ -114,35 +126,46 @@ fn build(
         writes: Writes::default(),
         metrics,
         readiness,
+        calls: TaskTracker::new(),
     })
 }
 
 /// Backends that are away or misconfigured end nothing: the others work, and they may come back.
-async fn check_backends(app: Arc<App>) {
-    if let Err(error) = app.auth.check().await {
+async fn check_backends(app: &App, shutdown: &CancellationToken) {
+    if let Some(Err(error)) = shutdown.run_until_cancelled(app.auth.check()).await {
         tracing::warn!(%error, "not every token can be looked up");
     }
 }
 
-/// Ready after the first lists, as long as the controller has the same layout.
+/// Ready after the first lists, that of the controller's own object among them, as long as the controller has the same layout.
 async fn keep_ready(client: Client, home: String, view: Arc<View>, lists: FirstLists, readiness: Readiness) {
     let layout = view.read(|known| known.index.config().layout.hash().to_owned());
     lists.wait().await;
-    readiness.set_ready();
+    let mut waiting = None;
     let api = Api::<MinioInstance>::namespaced(client, &home);
     let mut events = watcher(api, watcher::Config::default()).default_backoff().boxed();
     while let Some(event) = events.next().await {
         match event {
-            Ok(watcher::Event::Apply(instance) | watcher::Event::InitApply(instance)) => {
+            Ok(watcher::Event::Init) => waiting = None,
+            Ok(watcher::Event::InitApply(instance)) => {
                 view.see_instance(&instance);
-                match other_layout(&instance, &layout) {
-                    Some(reason) => readiness.set_waiting(reason),
-                    None => readiness.set_ready(),
-                }
+                waiting = other_layout(&instance, &layout);
             }
-            Ok(_) => {}
+            Ok(watcher::Event::InitDone) => tell(&readiness, waiting.take()),
+            Ok(watcher::Event::Apply(instance)) => {
+                view.see_instance(&instance);
+                tell(&readiness, other_layout(&instance, &layout));
+            }
+            Ok(watcher::Event::Delete(_)) => tell(&readiness, None),
             Err(error) => log_failure("MinioInstance", &home, &error),
         }
+    }
+}
+
+fn tell(readiness: &Readiness, waiting: Option<String>) {
+    match waiting {
+        Some(reason) => readiness.set_waiting(reason),
+        None => readiness.set_ready(),
     }
 }
 

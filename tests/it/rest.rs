@@ -8,4 +8,5 @@ mod login;
 mod management;
 mod openapi;
 mod reads;
+mod service;
 mod sharing;

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use super::openapi::assert_silent;
 use crate::support::random::Random;
-use crate::support::rest::{Service, ServiceSetup, token, with_layout};
+use crate::support::rest::{Person, Service, ServiceSetup, token, with_layout};
 use crate::support::world::World;
 
 /// Longer than the service waits for a head and a body together.
@@ -133,6 +133,18 @@ async fn large_bodies_are_refused() {
         status_of(&service, &share(&format!("Content-Length: {}\r\n", deep.len()), deep.as_bytes())).await,
         Some(422)
     );
+    // However much is wrong, the answer says only so much of it.
+    let wrong = [format!("{{\"path\": 1, \"with_users\": [{}1]}}", "1,".repeat(100_000)), {
+        let fields: Vec<String> = (0..20_000).map(|number| format!("\"{number}\": 1")).collect();
+        format!("{{{}}}", fields.join(","))
+    }];
+    for body in wrong {
+        let fuzzy = service.person("fuzzy");
+        let request = fuzzy.request(reqwest::Method::POST, "/sharing/share").header("Content-Type", "application/json");
+        let answer = Person::send(request.body(body)).await;
+        assert_eq!(answer.status, 422);
+        assert!(answer.text.len() < 64 * 1024, "{} bytes", answer.text.len());
+    }
     // A compressed body is not unpacked.
     let packed = share("Content-Encoding: gzip\r\nContent-Length: 4\r\n", &[0x1f, 0x8b, 8, 0]);
     assert!(matches!(status_of(&service, &packed).await, Some(415 | 422)));
