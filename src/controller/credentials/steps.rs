@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest, Sha256};
 
 use super::secret::{KeyFacts, SecretFacts, pending_name};
 use super::{Error, KeyOwner};
@@ -90,11 +91,22 @@ pub fn judge(owner: &KeyOwner, secret: Option<&SecretFacts>, server: KeyOnServer
     }
 }
 
-/// When a key is to be replaced: after the interval, and early enough before its end if the interval was made longer since.
+/// When a key is to be replaced: after the interval less some jitter, but not while the key before it still lives, and early
+/// enough before its end if the interval was made longer since.
 pub fn next_rotation(owner: &KeyOwner, key: &KeyFacts) -> Timestamp {
     let life = key.expires_at.duration_since(key.issued_at);
     let reserve = owner.overlap.min(life / 2).max(SignedDuration::ZERO);
-    saturating_add(key.issued_at, owner.interval).min(saturating_add(key.expires_at, -reserve))
+    let wanted = saturating_add(key.issued_at, owner.interval - jitter(owner, key));
+    let after_previous = key.previous_expires_at.map_or(wanted, |end| wanted.max(end));
+    after_previous.min(saturating_add(key.expires_at, -reserve))
+}
+
+/// Up to a tenth of the interval, always the same for a key: users who came together shall not be renewed together for ever.
+fn jitter(owner: &KeyOwner, key: &KeyFacts) -> SignedDuration {
+    let hash = Sha256::digest(format!("{} {}", owner.uid, key.access_key));
+    let fraction = i64::from(u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]));
+    let tenth = owner.interval.as_secs().max(0) / 10;
+    SignedDuration::from_secs(tenth.saturating_mul(fraction) >> 32)
 }
 
 /// When a key made now ends on the server, which knows whole seconds.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use kube::api::{Patch, PatchParams};
 use minio_manager::controller::credentials::{Check, Step};
 use minio_manager::minio::{KeyState, Urgency};
@@ -97,7 +97,8 @@ async fn an_old_key_is_replaced_and_lives_on_for_the_overlap() {
     assert_eq!(stage.steps(Check::Watched, old.next_rotation_at).await, REISSUE);
     let new = stage.ensure().await.unwrap().unwrap();
     assert_ne!(new.access_key, old.access_key);
-    assert_eq!(new.previous_expires_at, Some(old.expires_at));
+    let overlap_ends = old.next_rotation_at + stage.owner.overlap;
+    assert_eq!(new.previous_expires_at.map(Timestamp::as_second), Some(overlap_ends.as_second()));
     assert_eq!(new.issued_at, old.next_rotation_at);
     assert_eq!(stage.root.probe(&pair).await.unwrap(), KeyState::Works);
     stage.assert_good().await;

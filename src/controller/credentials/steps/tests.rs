@@ -46,8 +46,8 @@ fn a_key_is_replaced_for_a_reason_only() {
         (Some(damaged), KeyOnServer::Works, "2026-01-01T01:00:00Z", Verdict::Issue(IssueReason::Damaged)),
         (Some(others), KeyOnServer::Works, "2026-01-01T01:00:00Z", Verdict::Issue(IssueReason::OtherUser)),
         (Some(facts()), KeyOnServer::Gone, "2026-01-01T01:00:00Z", Verdict::Issue(IssueReason::KeyGone)),
-        (Some(facts()), KeyOnServer::Unchecked, "2026-01-01T23:59:59Z", Verdict::Keep),
-        (Some(facts()), KeyOnServer::Works, "2026-01-01T23:59:59Z", Verdict::Keep),
+        (Some(facts()), KeyOnServer::Unchecked, "2026-01-01T21:35:59Z", Verdict::Keep),
+        (Some(facts()), KeyOnServer::Works, "2026-01-01T21:35:59Z", Verdict::Keep),
         (Some(facts()), KeyOnServer::Works, "2026-01-02T00:00:00Z", Verdict::Issue(IssueReason::Due)),
         (Some(facts()), KeyOnServer::Unchecked, "2026-02-01T00:00:00Z", Verdict::Issue(IssueReason::Due)),
         (Some(outdated.clone()), KeyOnServer::Works, "2026-01-01T01:00:00Z", Verdict::Rewrite),
@@ -67,10 +67,37 @@ fn rotation_follows_the_interval_and_never_lets_a_key_run_out() {
         ..owner()
     };
     // The key of the fixtures lives 48 hours.
-    assert_eq!(next_rotation(&with(24, 24), &key), at("2026-01-02T00:00:00Z"));
-    assert_eq!(next_rotation(&with(6, 6), &key), at("2026-01-01T06:00:00Z"));
+    for hours in [24, 6] {
+        let owner = with(hours, hours);
+        let due = at("2026-01-01T00:00:00Z") + SignedDuration::from_hours(hours);
+        assert_eq!(next_rotation(&owner, &key), due - jitter(&owner, &key));
+    }
     assert_eq!(next_rotation(&with(720, 12), &key), at("2026-01-02T12:00:00Z"));
     assert_eq!(next_rotation(&with(720, 720), &key), at("2026-01-02T00:00:00Z"));
+    // Two keys at most: the one before must be over.
+    let second = KeyFacts { previous_expires_at: Some(at("2026-01-01T23:30:00Z")), ..key.clone() };
+    assert!(jitter(&with(24, 24), &second) > SignedDuration::from_mins(30), "the jitter alone would be earlier");
+    assert_eq!(next_rotation(&with(24, 24), &second), at("2026-01-01T23:30:00Z"));
+}
+
+#[test]
+fn users_who_came_together_are_renewed_apart() {
+    let key = KeyFacts::from(&key());
+    let interval = SignedDuration::from_hours(240);
+    let jitters: Vec<SignedDuration> = (0..1_000)
+        .map(|number| {
+            let owner = KeyOwner { uid: format!("uid-{number}"), interval, ..owner() };
+            assert_eq!(jitter(&owner, &key), jitter(&owner, &key), "looked at again, it is the same");
+            jitter(&owner, &key)
+        })
+        .collect();
+    assert!(jitters.iter().all(|jitter| (SignedDuration::ZERO..interval / 10).contains(jitter)));
+    // A tenth of them falls into each tenth of the time, about.
+    for tenth in 0..10 {
+        let (from, to) = (interval / 100 * tenth, interval / 100 * (tenth + 1));
+        let share = jitters.iter().filter(|jitter| (from..to).contains(*jitter)).count();
+        assert!((60..=140).contains(&share), "{share} in tenth {tenth}");
+    }
 }
 
 #[test]
