@@ -14,6 +14,11 @@ impl Samples {
         Self(Vec::new())
     }
 
+    /// These.
+    pub fn of(samples: Vec<Duration>) -> Self {
+        Self(samples)
+    }
+
     /// One more.
     pub fn push(&mut self, sample: Duration) {
         self.0.push(sample);
@@ -98,6 +103,28 @@ impl Report {
                 "limitAtP99": limit_p99,
             }),
         );
+    }
+
+    /// Durations none of which may exceed a limit.
+    pub fn within(&mut self, name: &str, samples: &Samples, limit: Duration) {
+        let longest = samples.percentile(100);
+        let passed = longest <= limit;
+        let median = samples.median();
+        println!(
+            "{name:<58} {:>5} {:>8}            longest {:>8} (at most {})  {}",
+            samples.0.len(),
+            shown(median),
+            shown(longest),
+            shown(limit),
+            verdict(passed)
+        );
+        let figures = json!({
+            "samples": samples.0.len(),
+            "medianMilliseconds": milliseconds(median),
+            "longestMilliseconds": milliseconds(longest),
+            "limitMilliseconds": milliseconds(limit),
+        });
+        self.note(name, passed, figures);
     }
 
     /// Durations that must not be exceeded: at the median for one caller after the other, at p99 for many callers at once.

@@ -11,6 +11,7 @@ mod support;
 mod burst;
 mod figures;
 mod issuing;
+mod login;
 mod rest;
 mod restart;
 mod sharing;
@@ -36,6 +37,9 @@ fn main() -> ExitCode {
         }
         if wanted("restart") {
             restart::measure(&mut report).await;
+        }
+        if wanted("login") {
+            login::measure(&mut report).await;
         }
         if wanted("rest") {
             rest::measure(&mut report).await;
