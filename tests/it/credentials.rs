@@ -4,5 +4,6 @@ mod crash;
 mod issue;
 mod keep;
 mod request;
+mod slugs;
 mod stage;
 mod watch;
