@@ -167,7 +167,9 @@ pub struct Parts {
 
 impl Engine {
     /// An engine that has seen nothing yet.
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(mut parts: Parts) -> Self {
+        // What has ended before the start uses no quota.
+        parts.index.tick(Timestamp::now());
         let state = State {
             index: parts.index,
             mirror: Mirror::default(),
