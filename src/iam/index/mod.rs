@@ -103,7 +103,8 @@ impl Dirty {
             let held = self.subjects.entry(subject).or_insert(urgency);
             *held = (*held).max(urgency);
         }
-        self.objects.append(&mut other.objects);
+        // Not `append`, which moves what is there already, too: a relist absorbs once for every object.
+        self.objects.extend(std::mem::take(&mut other.objects));
     }
 }
 
