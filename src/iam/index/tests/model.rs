@@ -10,6 +10,8 @@ use crate::iam::desired::Fate;
 #[derive(Clone, Debug)]
 enum Step {
     Put(Box<Declared>),
+    /// A share grants something to one more, or to one less, and may have been made anew under its name.
+    Edit(ObjectKey, Target, Option<Terms>, bool),
     Remove(ObjectKey),
     Relist(Kind, String, Vec<Declared>, bool),
     /// Whether it is under deletion from now on.
@@ -108,8 +110,8 @@ fn any_membership() -> impl Strategy<Value = Declared> {
     })
 }
 
-fn any_share() -> impl Strategy<Value = Declared> {
-    let targets = select(vec![
+fn targets() -> impl Strategy<Value = Target> {
+    select(vec![
         to_user("amy"),
         to_user("bob"),
         to_user("cat"),
@@ -118,7 +120,10 @@ fn any_share() -> impl Strategy<Value = Declared> {
         to_group("ab-ro-ro"),
         to_group("cd"),
         to_group("cd-ro"),
-    ]);
+    ])
+}
+
+fn any_share() -> impl Strategy<Value = Declared> {
     let places = vec!["homes/amy/x", "homes/amy/x/y", "homes/bob/x", "teams/ab/x", "teams/ab-ro/x", "data/x"];
     let owners = select(vec![
         None,
@@ -128,7 +133,7 @@ fn any_share() -> impl Strategy<Value = Declared> {
         Some(Owner::Group(group_name("ab"))),
         Some(Owner::Group(group_name("ab-ro"))),
     ]);
-    let grants = prop::collection::btree_map(targets, any_terms(), 0..4);
+    let grants = prop::collection::btree_map(targets(), any_terms(), 0..4);
     let flags = (prop::bool::weighted(0.3), prop::bool::weighted(0.1));
     (any_meta(Kind::PathShare), select(places), owners, grants, flags).prop_map(
         |(meta, place, owner, grants, (everyone, suspended))| {
@@ -186,8 +191,10 @@ fn steps_of(
     let seen = || {
         subsequence(POLICIES.to_vec(), 0..=4).prop_map(|all| all.into_iter().map(policy_name).collect::<BTreeSet<_>>())
     };
+    let edit = (keys(Kind::PathShare), targets(), prop::option::of(any_terms()), prop::bool::weighted(0.2));
     let step = prop_oneof![
         12 => put,
+        4 => edit.prop_map(|(key, target, terms, anew)| Step::Edit(key, target, terms, anew)),
         3 => kind().prop_flat_map(keys).prop_map(Step::Remove),
         2 => relist,
         2 => (kind().prop_flat_map(keys), prop::bool::weighted(0.3)).prop_map(|(key, dying)| Step::Unreadable(key, dying)),
@@ -267,6 +274,15 @@ impl World {
                 self.objects.insert(object.key().clone(), (*object).clone());
                 self.unreadable.remove(object.key());
                 Some(put(&mut self.index, *object))
+            }
+            Step::Edit(key, target, terms, anew) => {
+                let edited = self.objects.get(&key).filter(|_| !self.unreadable.contains(&key))?.clone();
+                let edited = edited.with_share(|share| {
+                    share.grants.remove(&target);
+                    share.grants.extend(terms.map(|terms| (target, terms)));
+                });
+                let other_uid = |meta: &mut Meta| meta.uid = if meta.uid == "u1" { "u2" } else { "u1" }.to_owned();
+                self.step(Step::Put(Box::new(if anew { edited.with(other_uid) } else { edited })))
             }
             Step::Remove(key) => {
                 self.objects.remove(&key);

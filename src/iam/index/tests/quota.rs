@@ -101,3 +101,32 @@ fn what_ends_frees_the_quota_and_takes_it_again_when_the_clock_is_set_back() {
     put(&mut index, of("0", "bob", until(READ, 65)));
     assert_eq!(active(&index, 70), [0, 0, 1], "what has ended when it comes uses nothing");
 }
+
+#[test]
+fn a_grant_more_may_push_out_one_of_the_same_share() {
+    let mut index = Index::new(IndexConfig { grants_per_owner: 2, ..config() });
+    put_all(&mut index, ["alice", "bob", "carol", "dave"].map(user));
+    let of = |targets: &[&str]| {
+        let grants: Vec<_> = targets.iter().map(|target| (to_user(target), terms(READ))).collect();
+        share("a", "homes/alice/a", &grants).owned_by("alice")
+    };
+    put(&mut index, of(&["carol", "dave"]));
+    let dirty = put(&mut index, of(&["bob", "carol", "dave"]));
+    let expected = [("user bob", Urgency::Normal), ("user dave", Urgency::Revocation)];
+    assert_eq!(urgencies(&dirty), expected.map(|(subject, urgency)| (subject.to_owned(), urgency)).into());
+    assert_eq!(pending(&index, &of(&[])), ["User dave QuotaExceeded"]);
+}
+
+#[test]
+fn a_share_made_anew_under_its_name_goes_to_the_end_of_the_line() {
+    let mut index = Index::new(IndexConfig { grants_per_owner: 1, ..config() });
+    put_all(&mut index, ["alice", "bob", "carol"].map(user));
+    let of = |object: &str, target: &str, created: i64| {
+        let share = share(object, &format!("homes/alice/{object}"), &[(to_user(target), terms(READ))]);
+        share.owned_by("alice").with(|meta| (meta.created, meta.uid) = (at(created), format!("{object}{created}")))
+    };
+    put_all(&mut index, [of("a", "bob", -30), of("b", "carol", -20)]);
+    let dirty = put(&mut index, of("a", "bob", -10));
+    let expected = [("user bob", Urgency::Revocation), ("user carol", Urgency::Normal)];
+    assert_eq!(urgencies(&dirty), expected.map(|(subject, urgency)| (subject.to_owned(), urgency)).into());
+}
