@@ -144,28 +144,26 @@ impl Index {
         self.store(key, entry, names, &component);
         let after = self.snapshot(key, &component, &owners);
 
-        let all = dirty;
-        let dirty = &mut Dirty { subjects: BTreeMap::new(), objects: BTreeSet::new(), seq: all.seq };
-        dirty.objects.insert(key.clone());
-        self.compare_effects(&before, &after, rest.then_some(key), dirty);
+        let mut made = Dirty { objects: [key.clone()].into(), seq: dirty.seq, ..Dirty::default() };
+        self.compare_effects(&before, &after, rest.then_some(key), &mut made);
         for (object, conflict) in &before.conflicts {
             if after.conflicts.get(object) != Some(conflict) {
-                dirty.objects.insert(object.clone());
+                made.objects.insert(object.clone());
             }
         }
         for (claim, fact) in &before.facts {
             let now = after.facts.get(claim).cloned().flatten();
             if *fact != now {
-                self.cascade(claim, fact.as_ref(), now.as_ref(), dirty);
+                self.cascade(claim, fact.as_ref(), now.as_ref(), &mut made);
             }
         }
-        self.compare_quotas(key, &before, &after, dirty);
+        self.compare_quotas(key, &before, &after, &mut made);
         if let Some(cause) = cause {
-            for subject in dirty.subjects.keys() {
-                self.progress.blame(subject, &cause, dirty.seq);
+            for subject in made.subjects.keys() {
+                self.progress.blame(subject, &cause, made.seq);
             }
         }
-        all.absorb(dirty);
+        dirty.absorb(made);
     }
 
     fn snapshot(&self, key: &ObjectKey, component: &Component, owners: &BTreeSet<Owner>) -> Snapshot {

@@ -82,7 +82,7 @@ pub enum Urgency {
 }
 
 /// What has to be looked at again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dirty {
     /// The subjects whose desired state may have changed.
     pub subjects: BTreeMap<Subject, Urgency>,
@@ -98,13 +98,15 @@ impl Dirty {
         self.subjects.is_empty() && self.objects.is_empty()
     }
 
-    fn absorb(&mut self, other: &mut Dirty) {
-        for (subject, urgency) in std::mem::take(&mut other.subjects) {
+    /// Adds what another change made dirty.
+    pub fn absorb(&mut self, other: Dirty) {
+        for (subject, urgency) in other.subjects {
             let held = self.subjects.entry(subject).or_insert(urgency);
             *held = (*held).max(urgency);
         }
         // Not `append`, which moves what is there already, too: a relist absorbs once for every object.
-        self.objects.extend(std::mem::take(&mut other.objects));
+        self.objects.extend(other.objects);
+        self.seq = self.seq.max(other.seq);
     }
 }
 
