@@ -167,7 +167,9 @@ pub struct Parts {
 
 impl Engine {
     /// An engine that has seen nothing yet.
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(mut parts: Parts) -> Self {
+        // What has ended before the start uses no quota.
+        parts.index.tick(Timestamp::now());
         let state = State {
             index: parts.index,
             mirror: Mirror::default(),
@@ -212,6 +214,50 @@ impl Engine {
             && !self.settings.observe
             && !object.seen.has_finalizer()
             && !object.seen.is_deleting()
+    }
+
+    /// Takes in a version of an object; answers what it makes dirty.
+    fn take_in(&self, state: &mut State, object: Decoded) -> Dirty {
+        if self.needs_admission(&object) {
+            self.hold(object);
+            return Dirty::default();
+        }
+        // The watch may be faster than the answer to the write of the finalizer.
+        self.release(&object.key, object.seen.uid());
+        if is_stale(state, &object) {
+            return Dirty::default();
+        }
+        let Decoded { key, mut seen, event } = object;
+        if let Some(held) = state.seen.get(&key) {
+            if matches!(event, Event::Undecodable(..)) {
+                seen.status.clone_from(&held.status);
+            }
+            let (was, is) = (held.uid().to_owned(), seen.uid());
+            if was != is {
+                state.markers.remove(&was);
+                state.proven.remove(&was);
+            }
+        }
+        state.seen.insert(key.clone(), seen);
+        let dirty = state.index.apply(event);
+        if !dirty.subjects.is_empty() {
+            let revokes = dirty.subjects.values().any(|urgency| *urgency == index::Urgency::Revocation);
+            let pending = state.pending.entry(key).or_insert(Pending { since: Instant::now(), revokes });
+            pending.revokes |= revokes;
+        }
+        dirty
+    }
+
+    /// Forgets an object that is gone; answers what that makes dirty.
+    fn drop_out(&self, state: &mut State, key: &ObjectKey) -> Dirty {
+        self.held().remove(key);
+        if let Some(seen) = state.seen.remove(key) {
+            state.markers.remove(seen.uid());
+            state.proven.remove(seen.uid());
+        }
+        state.pending.remove(key);
+        state.minor_news.remove(key);
+        state.index.apply(Event::Delete(key.clone()))
     }
 
     fn hold(&self, object: Decoded) {
@@ -261,16 +307,11 @@ impl Engine {
     pub fn tick(&self, now: Timestamp) {
         let mut state = self.state();
         let dirty = state.index.tick(now);
-        self.spread(&mut state, dirty, None);
+        self.spread(&state, dirty);
     }
 
     /// Queues what an event made dirty.
-    pub fn spread(&self, state: &mut State, dirty: Dirty, cause: Option<&ObjectKey>) {
-        if let Some(key) = cause.filter(|_| !dirty.subjects.is_empty()) {
-            let revokes = dirty.subjects.values().any(|urgency| *urgency == index::Urgency::Revocation);
-            let pending = state.pending.entry(key.clone()).or_insert(Pending { since: Instant::now(), revokes });
-            pending.revokes |= revokes;
-        }
+    pub fn spread(&self, state: &State, dirty: Dirty) {
         let converges = !dirty.subjects.is_empty();
         for (subject, urgency) in dirty.subjects {
             let urgency = match urgency {
@@ -452,43 +493,15 @@ impl Engine {
 
 impl Sink for Engine {
     fn upsert(&self, object: Decoded) {
-        if self.needs_admission(&object) {
-            self.hold(object);
-            return;
-        }
-        // The watch may be faster than the answer to the write of the finalizer.
-        self.release(&object.key, object.seen.uid());
         let mut state = self.state();
-        if is_stale(&state, &object) {
-            return;
-        }
-        let Decoded { key, mut seen, event } = object;
-        if let Some(held) = state.seen.get(&key) {
-            if matches!(event, Event::Undecodable(..)) {
-                seen.status.clone_from(&held.status);
-            }
-            let (was, is) = (held.uid().to_owned(), seen.uid());
-            if was != is {
-                state.markers.remove(&was);
-                state.proven.remove(&was);
-            }
-        }
-        state.seen.insert(key.clone(), seen);
-        let dirty = state.index.apply(event);
-        self.spread(&mut state, dirty, Some(&key));
+        let dirty = self.take_in(&mut state, object);
+        self.spread(&state, dirty);
     }
 
     fn delete(&self, key: &ObjectKey) {
-        self.held().remove(key);
         let mut state = self.state();
-        if let Some(seen) = state.seen.remove(key) {
-            state.markers.remove(seen.uid());
-            state.proven.remove(seen.uid());
-        }
-        state.pending.remove(key);
-        state.minor_news.remove(key);
-        let dirty = state.index.apply(Event::Delete(key.clone()));
-        self.spread(&mut state, dirty, None);
+        let dirty = self.drop_out(&mut state, key);
+        self.spread(&state, dirty);
     }
 
     fn relist(&self, kind: Kind, namespace: &str, objects: Vec<Decoded>) {
@@ -496,12 +509,16 @@ impl Sink for Engine {
         let in_scope = |key: &&ObjectKey| key.kind == kind && key.namespace == namespace && !listed.contains(*key);
         let mut gone: Vec<ObjectKey> = self.state().seen.keys().filter(in_scope).cloned().collect();
         gone.extend(self.held().keys().filter(in_scope).cloned());
+        // What a list changes is worked on once, however many of its objects concern a subject. The lock is free between two
+        // objects, for a long list takes long.
+        let mut dirty = Dirty::default();
         for object in objects {
-            self.upsert(object);
+            dirty.absorb(self.take_in(&mut self.state(), object));
         }
         for key in gone {
-            self.delete(&key);
+            dirty.absorb(self.drop_out(&mut self.state(), &key));
         }
+        self.spread(&self.state(), dirty);
     }
 }
 

@@ -70,7 +70,7 @@ pub async fn learn_policies(engine: &Engine, subject: &Subject) -> Result<(), Fa
         if policies != state.policies {
             state.policies = policies.clone();
             let dirty = state.index.apply(Event::Policies(policies));
-            engine.spread(state, dirty, None);
+            engine.spread(state, dirty);
         }
     })
     .await

@@ -27,7 +27,7 @@ const QUIET: Duration = Duration::from_millis(150);
 /// A burst is not waited for any longer than this.
 const LONGEST_BURST: Duration = Duration::from_secs(10);
 
-/// Bursts are forgotten when more keys than this are remembered.
+/// Bursts that are over are forgotten when more keys than this are remembered.
 const BURSTS_KEPT: usize = 4096;
 
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +65,8 @@ struct State<K> {
     ready: BTreeMap<(std::cmp::Reverse<Urgency>, u64), K>,
     running: HashMap<K, Option<Entry>>,
     bursts: HashMap<K, Burst>,
+    /// How many bursts are remembered before those that are over are looked for.
+    bursts_kept: usize,
     next_order: u64,
 }
 
@@ -82,6 +84,7 @@ impl<K: Clone + Eq + Hash + Ord> Default for Queue<K> {
             ready: BTreeMap::new(),
             running: HashMap::new(),
             bursts: HashMap::new(),
+            bursts_kept: BURSTS_KEPT,
             next_order: 0,
         };
         Self { state: Mutex::new(state), changed: Notify::new() }
@@ -198,8 +201,10 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
 impl<K: Clone + Eq + Hash + Ord> State<K> {
     /// Notes a change; when it belongs to a burst, says when that will be over.
     fn after_burst(&mut self, key: &K, now: Instant, more_to_come: bool) -> Option<Instant> {
-        if self.bursts.len() > BURSTS_KEPT {
+        if self.bursts.len() > self.bursts_kept {
             self.bursts.retain(|_, burst| now - burst.last <= QUIET);
+            // Where most are not over, the next look would find no more.
+            self.bursts_kept = BURSTS_KEPT.max(2 * self.bursts.len());
         }
         // Only what comes while the change before is not in force yet begins a burst: who waits for each change before making the
         // next one shall not wait for more, however fast that is.

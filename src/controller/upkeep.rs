@@ -18,7 +18,7 @@ const CLOCK_STEP: SignedDuration = SignedDuration::from_secs(1);
 /// Lets grants and memberships end at their instant, for ever.
 pub async fn keep_time(engine: Arc<Engine>) {
     // What is due is asked from the last tick on, not from now: an instant that passes between two looks is not missed.
-    let mut ticked = Timestamp::now();
+    let mut ticked = engine.state().index.clock();
     loop {
         let changed = engine.expiry.notified();
         let now = Timestamp::now();

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -147,10 +148,12 @@ impl Known {
     }
 
     fn absorb(&mut self, event: Event) {
-        let Dirty { subjects, seq, .. } = self.index.apply(event);
-        // Nothing is converged here, so nothing shall be kept for it.
-        for subject in subjects.keys() {
-            self.index.converged(subject, seq);
+        // Whenever a grant ends, the controller tells so in a status; what it leaves of a quota is free from then on.
+        for Dirty { subjects, seq, .. } in [self.index.tick(Timestamp::now()), self.index.apply(event)] {
+            // Nothing is converged here, so nothing shall be kept for it.
+            for subject in subjects.keys() {
+                self.index.converged(subject, seq);
+            }
         }
     }
 

@@ -12,6 +12,7 @@ mod burst;
 mod figures;
 mod issuing;
 mod login;
+mod relist;
 mod rest;
 mod restart;
 mod sharing;
@@ -21,6 +22,7 @@ use std::process::ExitCode;
 use figures::Report;
 
 fn main() -> ExitCode {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let mut report = Report::new();
     let chosen: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
@@ -40,6 +42,9 @@ fn main() -> ExitCode {
         }
         if wanted("login") {
             login::measure(&mut report).await;
+        }
+        if wanted("relist") {
+            relist::measure(&mut report).await;
         }
         if wanted("rest") {
             rest::measure(&mut report).await;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::claims::{Claim, Component, Rank};
 use super::effects::{Effects, Fact, differences, group_of, subject_of};
 use super::entry::Entry;
+use super::quota::{Crossing, Seat};
 use super::refs::Timer;
 use super::{Dirty, Index, ServerPolicies, Urgency};
 use crate::iam::declared::{Declared, Owner, Target, Undecodable};
@@ -18,7 +19,10 @@ struct Snapshot {
     effects: BTreeMap<ObjectKey, Effects>,
     facts: BTreeMap<Claim, Option<Fact>>,
     conflicts: BTreeMap<ObjectKey, Option<(Claim, ObjectKey)>>,
-    over_quota: BTreeSet<Owner>,
+    /// The first grant of each owner that is not within its quota.
+    first_beyond: BTreeMap<Owner, Option<Seat>>,
+    /// The grants of the object itself that are within it.
+    within_quota: BTreeMap<Target, bool>,
 }
 
 impl Index {
@@ -135,37 +139,31 @@ impl Index {
         let owners =
             [entry.as_ref(), self.entries.get(key)].into_iter().flatten().filter_map(|e| e.share()?.owner.clone());
         let owners: BTreeSet<Owner> = owners.collect();
-        // A status that comes back must not set off another look at all shares: each would come back with its status.
-        let quota_moved = entry.as_ref().and_then(Entry::quota_use) != self.entries.get(key).and_then(Entry::quota_use);
 
         let before = self.snapshot(key, &component, &owners);
         self.store(key, entry, names, &component);
         let after = self.snapshot(key, &component, &owners);
 
-        let all = dirty;
-        let dirty = &mut Dirty { subjects: BTreeMap::new(), objects: BTreeSet::new(), seq: all.seq };
-        dirty.objects.insert(key.clone());
-        self.compare_effects(&before, &after, rest.then_some(key), dirty);
+        let mut made = Dirty { objects: [key.clone()].into(), seq: dirty.seq, ..Dirty::default() };
+        self.compare_effects(&before, &after, rest.then_some(key), &mut made);
         for (object, conflict) in &before.conflicts {
             if after.conflicts.get(object) != Some(conflict) {
-                dirty.objects.insert(object.clone());
+                made.objects.insert(object.clone());
             }
         }
         for (claim, fact) in &before.facts {
             let now = after.facts.get(claim).cloned().flatten();
             if *fact != now {
-                self.cascade(claim, fact.as_ref(), now.as_ref(), dirty);
+                self.cascade(claim, fact.as_ref(), now.as_ref(), &mut made);
             }
         }
-        for owner in before.over_quota.union(&after.over_quota).filter(|_| quota_moved) {
-            self.mark_shares_of(owner, Urgency::Revocation, dirty);
-        }
+        self.compare_quotas(key, &before, &after, &mut made);
         if let Some(cause) = cause {
-            for subject in dirty.subjects.keys() {
-                self.progress.blame(subject, &cause, dirty.seq);
+            for subject in made.subjects.keys() {
+                self.progress.blame(subject, &cause, made.seq);
             }
         }
-        all.absorb(dirty);
+        dirty.absorb(made);
     }
 
     fn snapshot(&self, key: &ObjectKey, component: &Component, owners: &BTreeSet<Owner>) -> Snapshot {
@@ -174,7 +172,8 @@ impl Index {
             effects: objects.clone().map(|object| (object.clone(), self.effects(object))).collect(),
             facts: component.claims.iter().map(|claim| (claim.clone(), self.fact(claim))).collect(),
             conflicts: objects.map(|object| (object.clone(), self.claims.conflict(object).cloned())).collect(),
-            over_quota: owners.iter().filter(|owner| self.is_over_quota(owner)).cloned().collect(),
+            first_beyond: owners.iter().map(|owner| (owner.clone(), self.quotas.first_beyond(owner))).collect(),
+            within_quota: self.within_quota(key),
         }
     }
 
@@ -182,6 +181,7 @@ impl Index {
         let warning = self.config.expiry_warning;
         if let Some(former) = self.entries.remove(key).filter(Entry::is_live) {
             self.refs.remove(&former.declared, warning);
+            self.quotas.leave(&former);
         }
         let claim = entry.as_ref().filter(|_| !names.is_empty());
         let claim = claim.map(|entry| (Rank::from(&entry.declared.meta), names));
@@ -189,6 +189,7 @@ impl Index {
         if let Some(entry) = entry {
             if entry.is_live() {
                 self.refs.add(&entry.declared, warning);
+                self.quotas.enter(&entry, self.clock);
             }
             self.entries.insert(key.clone(), entry);
         }
@@ -267,14 +268,37 @@ impl Index {
         }
     }
 
-    pub(super) fn is_over_quota(&self, owner: &Owner) -> bool {
-        self.refs.owned(owner).is_some_and(|owned| owned.grants > self.config.grants_per_owner)
+    fn within_quota(&self, key: &ObjectKey) -> BTreeMap<Target, bool> {
+        let Some(entry) = self.entry(key) else { return BTreeMap::new() };
+        let grants = entry.share().into_iter().flat_map(|share| &share.grants);
+        grants.map(|(target, _)| (target.clone(), self.quotas.holds(entry, target))).collect()
+    }
+
+    /// Grants that are not within the quota any more, and those for which there is room now.
+    fn compare_quotas(&mut self, key: &ObjectKey, before: &Snapshot, after: &Snapshot, dirty: &mut Dirty) {
+        let own = after.within_quota.iter().filter(|(target, is)| before.within_quota.get(*target) == Some(&!**is));
+        let own = own.map(|(target, is)| Crossing { share: key.clone(), target: target.clone(), gained: *is });
+        let crossed = before.first_beyond.iter().flat_map(|(owner, first)| self.quotas.crossed(owner, first.as_ref()));
+        let crossed: Vec<Crossing> = crossed.filter(|crossing| crossing.share != *key).chain(own).collect();
+        self.mark_crossed(crossed, dirty);
+    }
+
+    fn mark_crossed(&mut self, crossed: Vec<Crossing>, dirty: &mut Dirty) {
+        for Crossing { share: key, target, gained } in crossed {
+            let Some(entry) = self.entry(&key).filter(|entry| self.standing(entry).is_in_force()) else { continue };
+            let terms = entry.share().and_then(|share| share.grants.get(&target));
+            let arrival = terms.and_then(|terms| self.arrival(&target, terms.access).ok());
+            dirty.objects.insert(key.clone());
+            if let Some(arrival) = arrival {
+                let urgency = if gained { Urgency::Normal } else { Urgency::Revocation };
+                self.mark_for(&key, &arrival.subject, urgency, dirty);
+            }
+        }
     }
 
     /// Everything that an owner shares is to be looked at again.
     fn mark_shares_of(&mut self, owner: &Owner, urgency: Urgency, dirty: &mut Dirty) {
-        let shares: Vec<ObjectKey> =
-            self.refs.owned(owner).map(|owned| owned.shares.iter().cloned().collect()).unwrap_or_default();
+        let shares: Vec<ObjectKey> = self.refs.owned(owner).cloned().collect();
         for key in shares {
             dirty.objects.insert(key.clone());
             let subjects = self.entry(&key).and_then(Entry::share).map(|share| self.named_by(share));
@@ -310,28 +334,50 @@ impl Index {
     /// What begins and ends up to an instant.
     pub(super) fn expire(&mut self, now: Timestamp, dirty: &mut Dirty) {
         if now < self.clock {
-            // The clock was set back: what ends between is still to come.
-            self.clock = now;
+            self.set_back(now, dirty);
             return;
         }
+        let mut first_beyond = BTreeMap::new();
         for (at, timer, key) in self.refs.timers(self.clock, now) {
             dirty.objects.insert(key.clone());
-            let Some(entry) = self.entry(&key) else { continue };
-            let (cause, owner) = (entry.declared.cause(), entry.share().and_then(|share| share.owner.clone()));
+            let Some(entry) = self.entries.get(&key) else { continue };
+            let cause = entry.declared.cause();
             match timer {
                 Timer::Warning => self.warn(&key, at, dirty),
                 Timer::Expiry => {
+                    if let Some(owner) = entry.share().and_then(|share| share.owner.as_ref()) {
+                        first_beyond.entry(owner.clone()).or_insert_with(|| self.quotas.first_beyond(owner));
+                        self.quotas.end(entry, at);
+                    }
                     for subject in self.ending(&key, at) {
                         self.mark_for(&key, &subject, Urgency::Revocation, dirty);
                         self.progress.blame(&subject, &cause, dirty.seq);
-                    }
-                    if let Some(owner) = owner.filter(|owner| self.is_over_quota(owner)) {
-                        self.mark_shares_of(&owner, Urgency::Revocation, dirty);
                     }
                 }
             }
         }
         self.clock = now;
+        self.mark_crossed_since(&first_beyond, dirty);
+    }
+
+    /// The clock was set back: what ends between is still to come, and uses the quota until then.
+    fn set_back(&mut self, now: Timestamp, dirty: &mut Dirty) {
+        let mut first_beyond = BTreeMap::new();
+        for (_, _, key) in self.refs.timers(now, self.clock) {
+            let Some(entry) = self.entries.get(&key) else { continue };
+            if let Some(owner) = entry.share().and_then(|share| share.owner.as_ref()) {
+                first_beyond.entry(owner.clone()).or_insert_with(|| self.quotas.first_beyond(owner));
+                self.quotas.enter(entry, now);
+            }
+        }
+        self.clock = now;
+        self.mark_crossed_since(&first_beyond, dirty);
+    }
+
+    fn mark_crossed_since(&mut self, first_beyond: &BTreeMap<Owner, Option<Seat>>, dirty: &mut Dirty) {
+        let crossed = first_beyond.iter().flat_map(|(owner, first)| self.quotas.crossed(owner, first.as_ref()));
+        let crossed: Vec<Crossing> = crossed.collect();
+        self.mark_crossed(crossed, dirty);
     }
 
     /// The subjects that lose something of an object at an instant.

@@ -1,14 +1,10 @@
 //! One object in the index: what it declares, and what can be said of it without looking at others.
 
-use jiff::Timestamp;
-
 use super::IndexConfig;
 use super::claims::Claim;
 use crate::api::{DeletionPolicy, Origin, Workspace};
 use crate::iam::check::Checked;
-use crate::iam::declared::{
-    Body, Declared, GroupDecl, Invalid, Owner, PolicyDecl, ShareDecl, StallReason, Target, UserDecl,
-};
+use crate::iam::declared::{Body, Declared, GroupDecl, Invalid, Owner, PolicyDecl, ShareDecl, StallReason, UserDecl};
 use crate::iam::desired::{Extras, Fate};
 use crate::iam::document::Document;
 use crate::iam::names::{PolicyName, RESERVED_GROUPS, ServerGroup};
@@ -26,15 +22,6 @@ pub(super) struct Entry {
     pub(super) document_refused: Option<Invalid>,
     /// Whether an older version, which this index has not seen, may still be in force.
     pub(super) former_unknown: bool,
-}
-
-/// What one share takes of the quota of its owner.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct QuotaUse<'a> {
-    owner: &'a Owner,
-    created: Timestamp,
-    uid: &'a str,
-    grants: Vec<(&'a Target, Option<Timestamp>)>,
 }
 
 impl Entry {
@@ -80,18 +67,6 @@ impl Entry {
             Ok(Body::Share(share)) => Some(share),
             _ => None,
         }
-    }
-
-    /// What the quota of a share's owner is counted by: whose grants come first, and which there are for how long.
-    pub(super) fn quota_use(&self) -> Option<QuotaUse<'_>> {
-        let share = self.share().filter(|_| self.is_live())?;
-        let meta = &self.declared.meta;
-        Some(QuotaUse {
-            owner: share.owner.as_ref()?,
-            created: meta.created,
-            uid: &meta.uid,
-            grants: share.grants.iter().map(|(target, terms)| (target, terms.expires_at)).collect(),
-        })
     }
 
     pub(super) fn policy(&self) -> Option<&PolicyDecl> {

@@ -1,6 +1,6 @@
-//! The state of single grants and memberships, and the quota of owners.
+//! The state of single grants and memberships.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
@@ -9,10 +9,9 @@ use super::claims::Claim;
 use super::entry::Entry;
 use super::standing::Arrival;
 use crate::api::PendingReason;
-use crate::iam::declared::{Body, GroupDecl, Owner, ShareDecl, Target, Terms};
+use crate::iam::declared::{Body, GroupDecl, Target, Terms};
 use crate::iam::names::{ServerGroup, UserName};
 use crate::iam::path::{Access, S3Path};
-use crate::iam::subject::ObjectKey;
 
 /// What a grant or a membership is at an instant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,63 +21,13 @@ pub(super) enum GrantState {
     Expired,
 }
 
-/// How many of the grants of a share are within the quota of its owner. Filled for owners above their quota only.
-pub(super) struct Quota<'a> {
-    index: &'a Index,
-    now: Timestamp,
-    allowed: BTreeMap<Owner, BTreeMap<&'a ObjectKey, usize>>,
-}
-
-impl<'a> Quota<'a> {
-    pub(super) fn new(index: &'a Index, now: Timestamp) -> Self {
-        Self { index, now, allowed: BTreeMap::new() }
-    }
-
-    /// Whether a grant that has not expired is within the quota. Older shares come first, and in a share the names in order.
-    fn holds(&mut self, key: &ObjectKey, share: &ShareDecl, target: &Target) -> bool {
-        let Some(owner) = share.owner.as_ref().filter(|owner| self.index.is_over_quota(owner)) else { return true };
-        if !self.allowed.contains_key(owner) {
-            let allowed = self.distribute(owner);
-            self.allowed.insert(owner.clone(), allowed);
-        }
-        let allowed = self.allowed.get(owner).and_then(|shares| shares.get(key)).copied().unwrap_or_default();
-        let before = share.grants.range(..target).filter(|(_, terms)| !terms.is_expired(self.now)).count();
-        before < allowed
-    }
-
-    fn distribute(&self, owner: &Owner) -> BTreeMap<&'a ObjectKey, usize> {
-        let keys = self.index.refs.owned(owner).into_iter().flat_map(|owned| &owned.shares);
-        let mut shares: Vec<&Entry> = keys.filter_map(|key| self.index.entry(key)).collect();
-        shares.sort_by_key(|entry| {
-            let meta = &entry.declared.meta;
-            (meta.created, meta.uid.as_str(), &meta.key)
-        });
-        let mut left = self.index.config.grants_per_owner;
-        let mut allowed = BTreeMap::new();
-        for entry in shares {
-            let grants = entry.share().map(|share| &share.grants);
-            let live = grants.into_iter().flatten().filter(|(_, terms)| !terms.is_expired(self.now)).count();
-            allowed.insert(entry.declared.key(), live.min(left));
-            left -= live.min(left);
-        }
-        allowed
-    }
-}
-
 impl Index {
     /// What a grant of a share is. The share itself must be in force.
-    pub(super) fn grant_state(
-        &self,
-        key: &ObjectKey,
-        share: &ShareDecl,
-        target: &Target,
-        terms: &Terms,
-        quota: &mut Quota<'_>,
-    ) -> GrantState {
-        if terms.is_expired(quota.now) {
+    pub(super) fn grant_state(&self, entry: &Entry, target: &Target, terms: &Terms, now: Timestamp) -> GrantState {
+        if terms.is_expired(now) {
             return GrantState::Expired;
         }
-        if !quota.holds(key, share, target) {
+        if !self.quotas.holds(entry, target) {
             return GrantState::Pending(PendingReason::QuotaExceeded);
         }
         match self.arrival(target, terms.access) {
@@ -93,13 +42,12 @@ impl Index {
         target: &'a Target,
         now: Timestamp,
     ) -> impl Iterator<Item = (&'a Entry, &'a S3Path, &'a Terms)> {
-        let mut quota = Quota::new(self, now);
         self.refs.granting(target).filter_map(move |key| {
             let entry = self.entry(key)?;
             let share = entry.share()?;
             let terms = share.grants.get(target)?;
             let active = self.standing(entry).is_in_force()
-                && matches!(self.grant_state(key, share, target, terms, &mut quota), GrantState::Active(_));
+                && matches!(self.grant_state(entry, target, terms, now), GrantState::Active(_));
             active.then_some((entry, &share.path, terms))
         })
     }

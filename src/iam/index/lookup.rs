@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::claims::Claim;
 use super::effects::group_of;
 use super::entry::Entry;
-use super::grants::{GrantState, Quota};
+use super::grants::GrantState;
 use super::{Index, Standing, could_touch};
 use crate::iam::declared::{Body, Declared, GroupDecl, Owner, ShareDecl, Target, Terms, Undecodable, UserDecl};
 use crate::iam::names::{GroupName, PolicyName, ServerGroup, UserName};
@@ -203,8 +203,10 @@ impl Index {
 
     /// The shares that name an owner.
     pub fn shares_of(&self, owner: &Owner) -> impl Iterator<Item = (&Declared, &ShareDecl)> {
-        let keys = self.refs.owned(owner).into_iter().flat_map(|owned| &owned.shares);
-        keys.filter_map(|key| self.entry(key)).filter_map(|entry| Some((&entry.declared, entry.share()?)))
+        self.refs
+            .owned(owner)
+            .filter_map(|key| self.entry(key))
+            .filter_map(|entry| Some((&entry.declared, entry.share()?)))
     }
 
     /// All shares, with what they can do at present.
@@ -224,13 +226,11 @@ impl Index {
     }
 
     fn given_by<'a>(&'a self, keys: impl Iterator<Item = &'a ObjectKey>, now: Timestamp) -> Vec<Given<'a>> {
-        let mut quota = Quota::new(self, now);
         let entries = keys.filter_map(|key| self.entry(key)).filter(|entry| self.standing(entry).is_in_force());
         let given = entries.filter_map(|entry| {
             let share = entry.share()?;
-            let mut active = |target: &Target, terms: &Terms| {
-                let state = self.grant_state(entry.declared.key(), share, target, terms, &mut quota);
-                matches!(state, GrantState::Active(_))
+            let active = |target: &Target, terms: &Terms| {
+                matches!(self.grant_state(entry, target, terms, now), GrantState::Active(_))
             };
             let grants = share.grants.iter().filter(|(target, terms)| active(target, terms)).collect();
             Some(Given { declared: &entry.declared, share, grants })

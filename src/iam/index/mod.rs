@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! event ──> entries ──> claims (who holds a name) ──> effects (what each object gives) ──> dirty subjects
-//!              └──────> refs (who refers to what) ──> cascades, timers
+//!              ├──────> refs (who refers to what) ──> cascades, timers
+//!              └──────> quotas (which grants of an owner are too many)
 //! ```
 //!
 //! [`Index::apply`] compares what objects give before and after an event, and follows the references to those who depend on
@@ -17,6 +18,7 @@ mod entry;
 mod grants;
 mod lookup;
 mod progress;
+mod quota;
 mod refs;
 mod standing;
 #[cfg(test)]
@@ -80,7 +82,7 @@ pub enum Urgency {
 }
 
 /// What has to be looked at again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dirty {
     /// The subjects whose desired state may have changed.
     pub subjects: BTreeMap<Subject, Urgency>,
@@ -96,12 +98,15 @@ impl Dirty {
         self.subjects.is_empty() && self.objects.is_empty()
     }
 
-    fn absorb(&mut self, other: &mut Dirty) {
-        for (subject, urgency) in std::mem::take(&mut other.subjects) {
+    /// Adds what another change made dirty.
+    pub fn absorb(&mut self, other: Dirty) {
+        for (subject, urgency) in other.subjects {
             let held = self.subjects.entry(subject).or_insert(urgency);
             *held = (*held).max(urgency);
         }
-        self.objects.append(&mut other.objects);
+        // Not `append`, which moves what is there already, too: a relist absorbs once for every object.
+        self.objects.extend(other.objects);
+        self.seq = self.seq.max(other.seq);
     }
 }
 
@@ -142,6 +147,7 @@ pub struct Index {
     entries: BTreeMap<ObjectKey, entry::Entry>,
     claims: claims::Claims,
     refs: refs::Refs,
+    quotas: quota::Quotas,
     progress: progress::Progress,
     undecodable: BTreeMap<ObjectKey, Undecodable>,
     server_policies: ServerPolicies,
@@ -154,6 +160,7 @@ impl Index {
     /// An index without objects.
     pub fn new(config: IndexConfig) -> Self {
         Self {
+            quotas: quota::Quotas::new(config.grants_per_owner),
             config,
             entries: BTreeMap::new(),
             claims: claims::Claims::default(),
@@ -182,11 +189,17 @@ impl Index {
         dirty
     }
 
-    /// Lets time pass: reports what ends, and what begins to count as expiring, up to `now` and after the last such call.
+    /// Lets time pass: reports what ends, and what begins to count as expiring, up to `now` and after the last such call. The
+    /// quota that a grant used is free for others from here on, not before.
     pub fn tick(&mut self, now: Timestamp) -> Dirty {
         let mut dirty = self.begin();
         self.expire(now, &mut dirty);
         dirty
+    }
+
+    /// Up to when time has passed here.
+    pub fn clock(&self) -> Timestamp {
+        self.clock
     }
 
     /// The first instant after `now` at which [`Index::tick`] has something to report.

@@ -20,14 +20,6 @@ pub(super) enum Timer {
     Expiry,
 }
 
-/// The shares of one owner.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Owned {
-    pub(super) shares: BTreeSet<ObjectKey>,
-    /// The number of their grants.
-    pub(super) grants: usize,
-}
-
 /// References of the objects that can have an effect: neither refused nor under deletion.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Refs {
@@ -35,7 +27,7 @@ pub(super) struct Refs {
     memberships: BTreeMap<GroupName, BTreeSet<ObjectKey>>,
     grants: BTreeMap<Target, BTreeSet<ObjectKey>>,
     policies: BTreeMap<PolicyName, BTreeSet<ObjectKey>>,
-    owned: BTreeMap<Owner, Owned>,
+    owned: BTreeMap<Owner, BTreeSet<ObjectKey>>,
     everyone: BTreeSet<ObjectKey>,
     /// Shares by bucket and key of their path.
     paths: BTreeMap<(Bucket, Arc<str>), BTreeSet<ObjectKey>>,
@@ -69,8 +61,8 @@ impl Refs {
     }
 
     /// The shares of an owner.
-    pub(super) fn owned(&self, owner: &Owner) -> Option<&Owned> {
-        self.owned.get(owner)
+    pub(super) fn owned(&self, owner: &Owner) -> impl Iterator<Item = &ObjectKey> {
+        self.owned.get(owner).into_iter().flatten()
     }
 
     /// Shares that everyone may read.
@@ -160,9 +152,7 @@ impl Refs {
         }
         put(&mut self.paths, &place_of(&share.path), key);
         if let Some(owner) = &share.owner {
-            let owned = self.owned.entry(owner.clone()).or_default();
-            owned.shares.insert(key.clone());
-            owned.grants += share.grants.len();
+            put(&mut self.owned, owner, key);
         }
     }
 
@@ -173,14 +163,8 @@ impl Refs {
         }
         self.everyone.remove(key);
         take(&mut self.paths, &place_of(&share.path), key);
-        if let Some(owner) = &share.owner
-            && let Some(owned) = self.owned.get_mut(owner)
-        {
-            owned.shares.remove(key);
-            owned.grants -= share.grants.len();
-            if owned.shares.is_empty() {
-                self.owned.remove(owner);
-            }
+        if let Some(owner) = &share.owner {
+            take(&mut self.owned, owner, key);
         }
     }
 

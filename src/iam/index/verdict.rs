@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::claims::Claim;
 use super::entry::Entry;
-use super::grants::{GrantState, Quota};
+use super::grants::GrantState;
 use super::{Index, Standing};
 use crate::api::{GrantCounts, PendingReason, PendingReference, ReferenceKind, SubjectKind, UserGrants};
 use crate::iam::check::Warning;
@@ -115,9 +115,8 @@ impl Index {
         if !verdict.standing.is_in_force() {
             return;
         }
-        let mut quota = Quota::new(self, now);
         for (target, terms) in &share.grants {
-            match self.grant_state(&meta.key, share, target, terms, &mut quota) {
+            match self.grant_state(entry, target, terms, now) {
                 GrantState::Active(_) => verdict.counts.active += 1,
                 GrantState::Expired => {
                     verdict.counts.expired += 1;

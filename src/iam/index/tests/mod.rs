@@ -3,6 +3,7 @@
 mod access;
 mod groups;
 mod model;
+mod quota;
 mod shares;
 mod time;
 mod users;

@@ -3,13 +3,15 @@
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
-use super::super::{claims::Claims, progress::Progress, refs::Refs};
+use super::super::{claims::Claims, entry::Entry, progress::Progress, quota::Quotas, refs::Refs};
 use super::*;
 use crate::iam::desired::Fate;
 
 #[derive(Clone, Debug)]
 enum Step {
     Put(Box<Declared>),
+    /// A share grants something to one more, or to one less, and may have been made anew under its name.
+    Edit(ObjectKey, Target, Option<Terms>, bool),
     Remove(ObjectKey),
     Relist(Kind, String, Vec<Declared>, bool),
     /// Whether it is under deletion from now on.
@@ -108,8 +110,8 @@ fn any_membership() -> impl Strategy<Value = Declared> {
     })
 }
 
-fn any_share() -> impl Strategy<Value = Declared> {
-    let targets = select(vec![
+fn targets() -> impl Strategy<Value = Target> {
+    select(vec![
         to_user("amy"),
         to_user("bob"),
         to_user("cat"),
@@ -118,7 +120,10 @@ fn any_share() -> impl Strategy<Value = Declared> {
         to_group("ab-ro-ro"),
         to_group("cd"),
         to_group("cd-ro"),
-    ]);
+    ])
+}
+
+fn any_share() -> impl Strategy<Value = Declared> {
     let places = vec!["homes/amy/x", "homes/amy/x/y", "homes/bob/x", "teams/ab/x", "teams/ab-ro/x", "data/x"];
     let owners = select(vec![
         None,
@@ -128,7 +133,7 @@ fn any_share() -> impl Strategy<Value = Declared> {
         Some(Owner::Group(group_name("ab"))),
         Some(Owner::Group(group_name("ab-ro"))),
     ]);
-    let grants = prop::collection::btree_map(targets, any_terms(), 0..4);
+    let grants = prop::collection::btree_map(targets(), any_terms(), 0..4);
     let flags = (prop::bool::weighted(0.3), prop::bool::weighted(0.1));
     (any_meta(Kind::PathShare), select(places), owners, grants, flags).prop_map(
         |(meta, place, owner, grants, (everyone, suspended))| {
@@ -161,17 +166,35 @@ fn any_object(kind: Kind) -> BoxedStrategy<Declared> {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let kind = || select(KINDS.to_vec());
+    steps_of(KINDS.to_vec(), 0..3, 1..40)
+}
+
+/// Mostly shares, and lists of them: owners above their quota.
+fn crowded_steps() -> impl Strategy<Value = Vec<Step>> {
+    let kinds = [Kind::MinioUser, Kind::MinioGroup].into_iter().chain([Kind::PathShare; 6]).collect();
+    let owners = ["amy", "bob", "cat"].map(|owner| Step::Put(Box::new(user(owner))));
+    steps_of(kinds, 0..7, 10..50).prop_map(move |steps| owners.clone().into_iter().chain(steps).collect())
+}
+
+fn steps_of(
+    kinds: Vec<Kind>,
+    list: std::ops::Range<usize>,
+    length: std::ops::Range<usize>,
+) -> impl Strategy<Value = Vec<Step>> {
+    let kind = move || select(kinds.clone());
     let put = kind().prop_flat_map(any_object).prop_map(|object| Step::Put(Box::new(object)));
-    let relist = (kind(), select(vec![HOME, OTHER]), prop::bool::ANY).prop_flat_map(|(kind, namespace, unreadable)| {
-        prop::collection::vec(any_object(kind), 0..3)
+    let lists = (kind(), select(vec![HOME, OTHER]), prop::bool::ANY);
+    let relist = lists.prop_flat_map(move |(kind, namespace, unreadable)| {
+        prop::collection::vec(any_object(kind), list.clone())
             .prop_map(move |objects| Step::Relist(kind, namespace.to_owned(), objects, unreadable))
     });
     let seen = || {
         subsequence(POLICIES.to_vec(), 0..=4).prop_map(|all| all.into_iter().map(policy_name).collect::<BTreeSet<_>>())
     };
+    let edit = (keys(Kind::PathShare), targets(), prop::option::of(any_terms()), prop::bool::weighted(0.2));
     let step = prop_oneof![
         12 => put,
+        4 => edit.prop_map(|(key, target, terms, anew)| Step::Edit(key, target, terms, anew)),
         3 => kind().prop_flat_map(keys).prop_map(Step::Remove),
         2 => relist,
         2 => (kind().prop_flat_map(keys), prop::bool::weighted(0.3)).prop_map(|(key, dying)| Step::Unreadable(key, dying)),
@@ -179,7 +202,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => select(vec![5, 10, 15, 20, 25, 30]).prop_map(Step::Pass),
         3 => (1..6_usize).prop_map(Step::Converge),
     ];
-    prop::collection::vec(step, 1..40)
+    prop::collection::vec(step, length)
 }
 
 fn small_config() -> IndexConfig {
@@ -251,6 +274,15 @@ impl World {
                 self.objects.insert(object.key().clone(), (*object).clone());
                 self.unreadable.remove(object.key());
                 Some(put(&mut self.index, *object))
+            }
+            Step::Edit(key, target, terms, anew) => {
+                let edited = self.objects.get(&key).filter(|_| !self.unreadable.contains(&key))?.clone();
+                let edited = edited.with_share(|share| {
+                    share.grants.remove(&target);
+                    share.grants.extend(terms.map(|terms| (target, terms)));
+                });
+                let other_uid = |meta: &mut Meta| meta.uid = if meta.uid == "u1" { "u2" } else { "u1" }.to_owned();
+                self.step(Step::Put(Box::new(if anew { edited.with(other_uid) } else { edited })))
             }
             Step::Remove(key) => {
                 self.objects.remove(&key);
@@ -384,10 +416,28 @@ fn check_settled_shares(world: &World) {
     }
 }
 
+/// Whether each owner's quota is used by the grants of the oldest shares, counted anew.
+fn check_quotas(world: &World) {
+    let mut lines: BTreeMap<&Owner, BTreeMap<_, &Entry>> = BTreeMap::new();
+    for entry in world.index.entries.values().filter(|entry| entry.is_live()) {
+        let Some(owner) = entry.share().and_then(|share| share.owner.as_ref()) else { continue };
+        let meta = &entry.declared.meta;
+        for (target, terms) in &entry.share().unwrap().grants {
+            if !terms.is_expired(world.now) {
+                lines.entry(owner).or_default().insert((meta.created, &meta.uid, &meta.key, target), entry);
+            }
+        }
+    }
+    for (place, ((.., target), entry)) in lines.values().flat_map(|line| line.iter().enumerate()) {
+        let holds = world.index.quotas.holds(entry, target);
+        assert_eq!(holds, place < world.index.config.grants_per_owner, "{target:?} of {}", entry.declared.key());
+    }
+}
+
 proptest! {
 
     #[test]
-    fn every_change_is_reported_and_nothing_depends_on_history(steps in steps()) {
+    fn every_change_is_reported_and_nothing_depends_on_history(steps in prop_oneof![steps(), crowded_steps()]) {
         let mut world = World::new();
         for step in steps {
             let (desired, outcomes, warned) = (world.all_desired(), world.outcomes(), world.index.next_expiry(world.now));
@@ -414,6 +464,7 @@ proptest! {
             }
             world.queue.extend(dirty.subjects.into_keys());
             check_settled_shares(&world);
+            check_quotas(&world);
         }
 
         let rebuilt = world.rebuilt();
@@ -436,14 +487,21 @@ proptest! {
             }
         }
         world.converge(usize::MAX);
-        let Index { entries, claims, refs, progress, undecodable, .. } = &world.index;
+        let Index { entries, claims, refs, quotas, progress, undecodable, .. } = &world.index;
         prop_assert!(entries.is_empty() && undecodable.is_empty());
-        let left = format!("{claims:?} {refs:?} {progress:?}");
-        prop_assert_eq!(left, format!("{:?} {:?} {:?}", Claims::default(), Refs::default(), Progress::default()));
+        let none = Quotas::new(world.index.config.grants_per_owner);
+        let left = format!("{claims:?} {refs:?} {quotas:?} {progress:?}");
+        prop_assert_eq!(left, format!("{:?} {:?} {none:?} {:?}", Claims::default(), Refs::default(), Progress::default()));
     }
 
     #[test]
-    fn a_relist_is_the_same_as_single_events(before in steps(), kind in select(KINDS.to_vec()), pick in prop::collection::vec(prop::bool::ANY, 6)) {
+    fn a_relist_is_the_same_as_single_events_in_any_order(
+        before in prop_oneof![steps(), crowded_steps()],
+        kind in select([&KINDS[..], &[Kind::PathShare; 4]].concat()),
+        pick in prop::collection::vec(prop::bool::ANY, 6),
+        changed in prop::collection::vec(any_share(), 3),
+        order in Just((0..9).collect::<Vec<usize>>()).prop_shuffle(),
+    ) {
         let mut world = World::new();
         for step in before {
             world.step(step);
@@ -451,7 +509,10 @@ proptest! {
         let scope = |key: &&ObjectKey| key.kind == kind && key.namespace == HOME;
         let known: Vec<ObjectKey> = world.objects.keys().filter(scope).cloned().collect();
         let kept = known.iter().zip(&pick).filter(|(_, keep)| **keep).map(|(key, _)| world.objects[key].clone());
-        let kept: Vec<Declared> = kept.collect();
+        let changed = changed.into_iter().filter(|object| scope(&object.key()));
+        let kept: BTreeMap<ObjectKey, Declared> =
+            kept.chain(changed).map(|object| (object.key().clone(), object)).collect();
+        let mut kept: Vec<Declared> = kept.into_values().collect();
         let mut single = world.index.clone();
         for key in known.iter().filter(|key| !kept.iter().any(|object| object.key() == *key)) {
             single.apply(Event::Delete(key.clone()));
@@ -459,10 +520,16 @@ proptest! {
         for object in &kept {
             put(&mut single, object.clone());
         }
+        let listed: Vec<ObjectKey> = kept.iter().map(Declared::key).cloned().collect();
+        kept = order.iter().filter_map(|place| kept.get(*place).cloned()).collect();
         let mut relisted = world.index.clone();
         relisted.apply(Event::Relist { kind, namespace: HOME.to_owned(), objects: kept, undecodable: Vec::new() });
         for subject in subjects() {
             prop_assert_eq!(single.desired(&subject, world.now), relisted.desired(&subject, world.now));
+        }
+        for key in world.objects.keys().filter(|key| !scope(key)).chain(&listed) {
+            let counts = |index: &Index| index.outcome(key, world.now).map(|verdict| (verdict.counts, verdict.pending));
+            prop_assert_eq!(counts(&single), counts(&relisted), "{}", key);
         }
     }
 }
