@@ -144,6 +144,9 @@ impl Client {
     pub async fn policy_info(&self, name: &str) -> Result<Option<PolicyInfo>, Error> {
         let request = Request::admin(Call::PolicyInfo, Method::GET, "info-canned-policy");
         let answer = self.send(request.query("name", name).query("v", "2")).await;
+        if answer.as_ref().is_err_and(Error::is_unspeakable_document) {
+            return Ok(Some(PolicyInfo { document: serde_json::Value::Null, created: None, updated: None }));
+        }
         let raw: Option<RawPolicy> = read(Call::PolicyInfo, answer)?;
         Ok(raw.map(PolicyInfo::from))
     }

@@ -104,6 +104,12 @@ impl Error {
         }
     }
 
+    /// Whether there is such a policy, but one that the server cannot say: it takes documents with `NotAction`, and fails to
+    /// write them down again.
+    pub(super) fn is_unspeakable_document(&self) -> bool {
+        self.call == Call::PolicyInfo && self.status == Some(500) && self.message.contains("empty actions not allowed")
+    }
+
     /// The server's refusal of `call`.
     pub(super) fn answered(call: Call, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let Refusal { code, message } = Refusal::read(headers, body);

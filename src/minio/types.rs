@@ -53,7 +53,8 @@ pub struct GroupInfo {
 /// A policy as the server has it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PolicyInfo {
-    /// The document, in the server's own order and spelling: compare by meaning, not as text.
+    /// The document, in the server's own order and spelling: compare by meaning, not as text. Null where the server has one that
+    /// it cannot say.
     pub document: serde_json::Value,
     /// When it was first written.
     pub created: Option<Timestamp>,

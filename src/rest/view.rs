@@ -221,9 +221,10 @@ fn is_true(condition: &Value) -> bool {
     condition.get("status").and_then(Value::as_str) == Some("True")
 }
 
-/// Whether the object is ready because it is disabled or locked.
+/// Whether the object is ready because it is disabled or locked, or in force without a key because the account that it took over
+/// was disabled on the server.
 pub fn is_off(seen: &Seen) -> bool {
-    let ready = condition_of(seen, condition::READY);
-    let why = ready.and_then(|ready| ready.get("reason")).and_then(Value::as_str);
-    matches!(why, Some(reason::DISABLED | reason::LOCKED))
+    let why = |kind: &str| condition_of(seen, kind)?.get("reason").and_then(Value::as_str);
+    matches!(why(condition::READY), Some(reason::DISABLED | reason::LOCKED))
+        || why(condition::CREDENTIALS_READY) == Some(reason::DISABLED)
 }

@@ -1,12 +1,17 @@
 //! The REST service: the real program beside the controller, MinIO and the Kubernetes API.
 
 mod auth;
+mod clients;
+mod foreign;
 mod fuzz;
 mod golden;
 mod golden_differences;
+mod limits;
 mod login;
 mod management;
 mod openapi;
+mod outage;
 mod reads;
+mod rotation;
 mod service;
 mod sharing;

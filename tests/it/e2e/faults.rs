@@ -60,6 +60,30 @@ async fn while_minio_is_down_everything_waits_and_says_so() {
 }
 
 #[tokio::test]
+async fn what_others_changed_is_repaired_once_minio_is_back() {
+    let world = World::own(Setup::default()).await;
+    let [alice, bob] = world.users(["alice", "bob"]).await;
+    let (file, own) = (alice.home("file"), bob.home("file"));
+    world.seed(&[&file, &own]).await;
+    let home = format!("user-home-policy-{}", bob.name);
+    let everything =
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*"],"Resource":["arn:aws:s3:::*"]}]}"#;
+    world.minio().put_policy(&home, everything).await.unwrap();
+    let attached = BTreeSet::from([home, "readwrite".to_owned()]);
+    world.minio().set_mapping(&Holder::User(bob.name.clone()), &attached).await.unwrap();
+    bob.expect(&file, "GPDL").await;
+    world.product().minio().stop();
+    let late = unique("late");
+    world.apply(&user(&late, "")).await;
+    world.ready_is("MinioUser", &late, "Unknown", "MinioUnavailable").await;
+    world.product().minio().start_again();
+    world.eventually("bob has what is declared", async || bob.rights(&file).await.is_empty()).await;
+    bob.expect(&own, "GPDL").await;
+    let policies = world.expect_account(&bob.name).await.policies;
+    assert!(!policies.contains("readwrite") && policies.contains("group-policy-globalusers"), "{policies:?}");
+}
+
+#[tokio::test]
 async fn a_minio_that_hangs_is_waited_for_no_longer_than_the_deadline() {
     let world = World::own(Setup::default()).await;
     let [alice, bob] = world.users(["alice", "bob"]).await;
@@ -97,7 +121,7 @@ async fn started_before_minio_it_is_ready_and_begins_when_minio_comes() {
 
 #[tokio::test]
 async fn while_the_cluster_cannot_be_reached_time_goes_on_and_changes_are_caught_up() {
-    let (proxy, kubeconfig) = behind_a_proxy();
+    let (proxy, kubeconfig) = Proxy::before_kubernetes(Cluster::shared().kubeconfig());
     let world = World::own(Setup { kubeconfig: Some(kubeconfig.clone()), ..Setup::default() }).await;
     // It was read at the start.
     std::fs::remove_file(kubeconfig).unwrap();
@@ -129,19 +153,9 @@ async fn while_the_cluster_cannot_be_reached_time_goes_on_and_changes_are_caught
     world.observed("PathShare", &name, "the end is reported", |view| view.status("/grants/expired") == 1).await;
 }
 
-/// A proxy before the API server, and a kubeconfig that goes through it.
-fn behind_a_proxy() -> (Proxy, std::path::PathBuf) {
-    let text = std::fs::read_to_string(Cluster::shared().kubeconfig()).unwrap();
-    let server = text.split("https://").nth(1).unwrap().split(['\'', '"', '\n', ',']).next().unwrap().to_owned();
-    let proxy = Proxy::start(server.parse().unwrap());
-    let path = std::env::temp_dir().join(unique("minio-manager-kubeconfig"));
-    std::fs::write(&path, text.replace(&server, &proxy.address().to_string())).unwrap();
-    (proxy, path)
-}
-
 #[tokio::test]
 async fn before_the_first_lists_it_is_alive_and_not_ready() {
-    let (proxy, kubeconfig) = behind_a_proxy();
+    let (proxy, kubeconfig) = Proxy::before_kubernetes(Cluster::shared().kubeconfig());
     proxy.cut();
     let world = World::own(Setup { kubeconfig: Some(kubeconfig.clone()), ..Setup::default() }).await;
     // It was read at the start.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use minio_manager::api::PathShare;
-use minio_manager::minio::{Credentials, NewAccessKey};
+use minio_manager::minio::Credentials;
 use serde_json::json;
 
 use crate::support::{
@@ -15,7 +15,6 @@ use crate::support::{
     product::Setup,
     random::Random,
     s3::{Caller, Try},
-    sts::Session,
     world::{Person, View, World, grant, share, user},
 };
 
@@ -54,27 +53,6 @@ async fn key_ids(world: &World, user: &str) -> BTreeSet<String> {
 
 fn instant(view: &View, field: &str) -> Timestamp {
     view.status(field).as_str().unwrap_or_else(|| panic!("no {field}")).parse().unwrap()
-}
-
-/// Somebody with a key that an administrator made for a user.
-async fn with_foreign_key(world: &World, user: &str) -> Caller {
-    let key = NewAccessKey {
-        parent: user.to_owned(),
-        credentials: Credentials::generate(),
-        name: "laptop".to_owned(),
-        description: String::new(),
-        expiration: None,
-        session_policy: None,
-    };
-    world.minio().add_access_key(&key).await.unwrap();
-    Caller::new(world.minio().clone(), key.credentials)
-}
-
-/// A session of a user whose secret an administrator has set.
-async fn session(world: &World, user: &str) -> Session {
-    let credentials = Credentials::new(user, Credentials::generate().secret);
-    world.minio().add_user(user, &credentials.secret, true).await.unwrap();
-    Session::begin(world.product().minio().endpoint(), &credentials).await
 }
 
 #[tokio::test]
@@ -141,8 +119,8 @@ async fn a_revocation_ends_every_other_key_and_session() {
     let (file, of_bob) = (first.home("file"), bob.home("file"));
     world.seed(&[&file, &of_bob]).await;
     let second = rotate(&world, name, "1").await;
-    let (foreign, bobs_foreign) = (with_foreign_key(&world, name).await, with_foreign_key(&world, &bob.name).await);
-    let (session, bobs_session) = (session(&world, name).await, session(&world, &bob.name).await);
+    let (foreign, bobs_foreign) = (world.foreign_key(name).await, world.foreign_key(&bob.name).await);
+    let (session, bobs_session) = (world.session(name).await, world.session(&bob.name).await);
     for caller in [&first.caller, &second.caller, &foreign] {
         assert!(caller.may(Try::Get, &file).await);
     }
@@ -188,7 +166,7 @@ async fn an_adopted_account_keeps_its_keys_although_it_comes_with_a_value() {
     let world = World::shared().await;
     let name = unique("alice");
     world.minio().add_user(&name, &Credentials::generate().secret, true).await.unwrap();
-    let foreign = with_foreign_key(&world, &name).await;
+    let foreign = world.foreign_key(&name).await;
     world
         .apply(&format!(
             "kind: MinioUser\nmetadata: {{name: {name}, annotations: {{minio-manager.io/revoke: x}}}}\n\
@@ -205,7 +183,7 @@ async fn a_disabled_user_is_revoked_at_once_and_rotated_when_it_is_enabled() {
     let alice = world.user("alice").await;
     let file = alice.home("file");
     world.seed(&[&file]).await;
-    let foreign = with_foreign_key(&world, &alice.name).await;
+    let foreign = world.foreign_key(&alice.name).await;
     world.apply(&user(&alice.name, "enabled: false")).await;
     world.ready_is("MinioUser", &alice.name, "True", "Disabled").await;
     world.annotate("MinioUser", &alice.name, "rotate", Some("1")).await;
@@ -258,7 +236,7 @@ async fn requests_survive_a_crash_at_any_moment() {
     let mut alice = first;
     for round in 0..ROUNDS {
         let value = round.to_string();
-        let foreign = with_foreign_key(&world, &bob.name).await;
+        let foreign = world.foreign_key(&bob.name).await;
         world.annotate("MinioUser", &alice.name, "rotate", Some(&value)).await;
         world.annotate("MinioUser", &bob.name, "revoke", Some(&value)).await;
         tokio::time::sleep(Duration::from_millis(random.below(120) as u64)).await;

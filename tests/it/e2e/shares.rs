@@ -275,5 +275,30 @@ async fn awkward_paths_mean_exactly_themselves() {
             .await;
         world.ready("PathShare", &name).await;
         bob.expect(&file, "GPDL").await;
+        let neighbour = alice.home(&format!("{folder}2/file"));
+        world.seed(&[&neighbour]).await;
+        bob.expect(&neighbour, "").await;
+    }
+}
+
+#[tokio::test]
+async fn a_share_of_what_somebody_has_anyway_takes_nothing_along_when_it_ends() {
+    let world = World::shared().await;
+    let alice = world.user("alice").await;
+    let (home, part) = (unique("share"), unique("share"));
+    let (file, deep) = (alice.home("file"), alice.home("exp/file"));
+    world.seed(&[&file, &deep]).await;
+    let read = format!("grants: [{}]", grant(&alice.name, "Read"));
+    world.apply(&share(&home, &alice.home(""), &read)).await;
+    world.apply(&share(&part, &alice.home("exp"), &read)).await;
+    for name in [&home, &part] {
+        world.ready("PathShare", name).await;
+        alice.expect(&file, "GPDL").await;
+        alice.expect(&deep, "GPDL").await;
+    }
+    for name in [&home, &part] {
+        world.delete_and_wait("PathShare", name).await;
+        alice.expect(&file, "GPDL").await;
+        alice.expect(&deep, "GPDL").await;
     }
 }

@@ -33,6 +33,20 @@ async fn the_sid_survives() {
 }
 
 #[tokio::test]
+async fn a_document_that_the_server_cannot_say_is_there_and_can_be_replaced() {
+    // It cannot start with such a document either, so it is one of the test's own.
+    let server = Server::start();
+    let client = server.client();
+    let document = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "NotAction": ["s3:PutObject"], "Resource": ["arn:aws:s3:::bucket/*"]}
+    ]});
+    client.put_policy("odd", document.to_string()).await.unwrap();
+    assert_eq!(client.policy_info("odd").await.unwrap().unwrap().document, json!(null));
+    client.put_policy("odd", reading("one").to_string()).await.unwrap();
+    assert_eq!(client.policy_info("odd").await.unwrap().unwrap().document, reading("one"));
+}
+
+#[tokio::test]
 async fn a_policy_in_use_is_not_removed() {
     let client = client();
     let (user, policy) = (some_user(&client).await, some_policy(&client).await);

@@ -5,6 +5,7 @@
 
 use std::{
     env, fs,
+    io::Write,
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -227,6 +228,29 @@ pub fn tool(name: &str, variable: &str) -> PathBuf {
         .filter(|path| path.is_file())
         .max_by_key(|path| path.metadata().and_then(|m| m.modified()).unwrap_or(SystemTime::UNIX_EPOCH));
     newest.unwrap_or_else(|| panic!("no {name}: run deploy/dev/stack tools, or set {variable}"))
+}
+
+/// How people declare objects with kubectl, and the field manager that each way leaves behind.
+pub const WAYS: [(&[&str], &str); 3] = [
+    (&["apply"], "kubectl-client-side-apply"),
+    (&["apply", "--server-side", "--field-manager=argocd-controller"], "argocd-controller"),
+    (&["replace"], "kubectl-replace"),
+];
+
+/// Runs kubectl with a manifest on its standard input.
+pub fn kubectl(namespace: &str, arguments: &[&str], manifest: &str) {
+    let mut child = Command::new(tool("kubectl", "MINIO_MANAGER_KUBECTL_BIN"))
+        .arg("--kubeconfig")
+        .arg(Cluster::shared().kubeconfig())
+        .args(["--namespace", namespace])
+        .args(arguments)
+        .args(["-f", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("kubectl is installed");
+    child.stdin.take().expect("kubectl reads").write_all(manifest.as_bytes()).expect("kubectl reads");
+    assert!(child.wait().expect("kubectl ends").success(), "{arguments:?}\n{manifest}");
 }
 
 /// Where programs that were built or installed for tests are kept, for all checkouts.

@@ -1,14 +1,17 @@
 //! A TCP proxy that can be cut, for the time when a server cannot be reached.
 
 use std::{
-    io,
+    env, fs, io,
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     thread,
 };
+
+use super::minio::unique;
 
 /// Passes connections on to a server; ends with the process.
 pub struct Proxy {
@@ -36,6 +39,17 @@ impl Proxy {
             }
         });
         Self { address, wire }
+    }
+
+    /// A proxy before the API server of a kubeconfig file, and a file that goes through it. Who starts a program with it removes
+    /// it once it was read.
+    pub fn before_kubernetes(kubeconfig: &Path) -> (Self, PathBuf) {
+        let text = fs::read_to_string(kubeconfig).unwrap();
+        let server = text.split("https://").nth(1).unwrap().split(['\'', '"', '\n', ',']).next().unwrap().to_owned();
+        let proxy = Self::start(server.parse().unwrap());
+        let path = env::temp_dir().join(unique("minio-manager-kubeconfig"));
+        fs::write(&path, text.replace(&server, &proxy.address().to_string())).unwrap();
+        (proxy, path)
     }
 
     /// Where clients connect to.

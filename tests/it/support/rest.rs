@@ -94,6 +94,13 @@ impl Service {
 
     /// A service for a namespace, ready to answer, whether a controller looks after it or not.
     pub async fn start_in(namespace: &str, setup: ServiceSetup) -> Arc<Self> {
+        let service = Self::begin_in(namespace, setup).await;
+        service.ready().await;
+        service
+    }
+
+    /// A service for a namespace that has opened its ports, ready or not.
+    pub async fn begin_in(namespace: &str, setup: ServiceSetup) -> Arc<Self> {
         let directory = env::temp_dir().join(unique("minio-manager-rest"));
         fs::create_dir_all(&directory).unwrap();
         let tokens = directory.join("tokens.yaml");
@@ -121,12 +128,11 @@ impl Service {
         let mut program = Program::start(command, &directory, &directory.join("stdout"), stderr);
         let (address, machines) = program.says(addresses);
         let http = Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        let service = Self { program: Mutex::new(Some(program)), address, machines, directory, http };
-        service.ready().await;
-        Arc::new(service)
+        Arc::new(Self { program: Mutex::new(Some(program)), address, machines, directory, http })
     }
 
-    async fn ready(&self) {
+    /// Waits until the service is ready.
+    pub async fn ready(&self) {
         let ready = async {
             let url = format!("http://{}/ready", self.machines);
             while !self.http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {

@@ -1,4 +1,4 @@
-//! Temporary credentials as people get them; the client of the product only revokes them.
+//! Temporary credentials as people get them, and keys that administrators make by hand; the product only takes them away.
 
 use std::time::SystemTime;
 
@@ -7,7 +7,9 @@ use aws_sigv4::{
     http_request::{PayloadChecksumKind, SignableBody, SignableRequest, SigningSettings, sign},
     sign::v4,
 };
-use minio_manager::minio::{Credentials, Endpoint};
+use minio_manager::minio::{Credentials, Endpoint, NewAccessKey};
+
+use super::{s3::Caller, world::World};
 
 /// Somebody's session.
 pub struct Session {
@@ -18,8 +20,7 @@ pub struct Session {
 impl Session {
     /// Signs in as a user, with the user's own secret: keys below a user get no session.
     pub async fn begin(endpoint: Endpoint, user: &Credentials) -> Self {
-        let credentials = AwsCredentials::new(&user.access_key, user.secret.expose(), None, None, "test");
-        let user = Self { endpoint: endpoint.clone(), credentials };
+        let user = Self::with_key(endpoint.clone(), user);
         let (status, xml) =
             user.send("sts", "POST", "/", "Action=AssumeRole&Version=2011-06-15&DurationSeconds=3600").await;
         assert_eq!(status, 200, "{xml}");
@@ -28,9 +29,20 @@ impl Session {
         Self { endpoint, credentials: AwsCredentials::new(id, secret, token, None, "test") }
     }
 
+    /// Somebody with a key, for requests to S3 whose answers are to be read.
+    pub fn with_key(endpoint: Endpoint, key: &Credentials) -> Self {
+        let credentials = AwsCredentials::new(&key.access_key, key.secret.expose(), None, None, "test");
+        Self { endpoint, credentials }
+    }
+
+    /// Status and body of a request for `bucket/key`, with a query where it has one.
+    pub async fn s3(&self, method: &str, path: &str, body: &'static str) -> (u16, String) {
+        self.send("s3", method, &format!("/{path}"), body).await
+    }
+
     /// Status and body of a GET for `bucket/key`.
     pub async fn get(&self, path: &str) -> (u16, String) {
-        self.send("s3", "GET", &format!("/{path}"), "").await
+        self.s3("GET", path, "").await
     }
 
     /// Signs for `service` and sends; status and body of the answer.
@@ -52,6 +64,29 @@ impl Session {
         }
         let answer = message.send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+}
+
+impl World {
+    /// Somebody with a key that an administrator made for a user.
+    pub async fn foreign_key(&self, user: &str) -> Caller {
+        let key = NewAccessKey {
+            parent: user.to_owned(),
+            credentials: Credentials::generate(),
+            name: "laptop".to_owned(),
+            description: String::new(),
+            expiration: None,
+            session_policy: None,
+        };
+        self.minio().add_access_key(&key).await.unwrap();
+        Caller::new(self.minio().clone(), key.credentials)
+    }
+
+    /// A session of a user whose secret an administrator has set.
+    pub async fn session(&self, user: &str) -> Session {
+        let credentials = Credentials::new(user, Credentials::generate().secret);
+        self.minio().add_user(user, &credentials.secret, true).await.unwrap();
+        Session::begin(self.product().minio().endpoint(), &credentials).await
     }
 }
 

@@ -1,40 +1,14 @@
 //! Manifests that git or a person applies declare members of the same group: neither side loses any, and neither fights.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-
 use serde_json::json;
 
 use super::{Stage, refused};
-use crate::support::kube::{Cluster, tool};
-use crate::support::world::{World, group};
-
-/// Runs kubectl with a manifest on its standard input.
-fn kubectl(world: &World, arguments: &[&str], manifest: &str) {
-    let program = tool("kubectl", "MINIO_MANAGER_KUBECTL_BIN");
-    let mut child = Command::new(program)
-        .arg("--kubeconfig")
-        .arg(Cluster::shared().kubeconfig())
-        .args(["--namespace", world.namespace()])
-        .args(arguments)
-        .args(["-f", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("kubectl is installed");
-    child.stdin.take().expect("kubectl reads").write_all(manifest.as_bytes()).expect("kubectl reads");
-    assert!(child.wait().expect("kubectl ends").success(), "{arguments:?}\n{manifest}");
-}
+use crate::support::kube::{WAYS, kubectl};
+use crate::support::world::group;
 
 fn manifest(document: &str) -> String {
     format!("apiVersion: minio-manager.io/v1alpha1\n{document}")
 }
-
-const WAYS: [(&[&str], &str); 3] = [
-    (&["apply"], "kubectl-client-side-apply"),
-    (&["apply", "--server-side", "--field-manager=argocd-controller"], "argocd-controller"),
-    (&["replace"], "kubectl-replace"),
-];
 
 #[tokio::test]
 async fn members_of_manifests_are_neither_lost_nor_fought_over() {
@@ -46,9 +20,9 @@ async fn members_of_manifests_are_neither_lost_nor_fought_over() {
         // Server-side apply does not take the last field of a spec away.
         let with = |spec: &str| manifest(&group(&name, &format!("workspace: Default, {spec}")));
         if way[0] == "replace" {
-            kubectl(world, &["create"], &with("members: []"));
+            kubectl(world.namespace(), &["create"], &with("members: []"));
         }
-        kubectl(world, way, &with("members: [alice]"));
+        kubectl(world.namespace(), way, &with("members: [alice]"));
         world.ready("MinioGroup", &name).await;
         let file = stage.file_of(&name).await;
         alice.expect(&file, "GPDL").await;
@@ -65,21 +39,21 @@ async fn members_of_manifests_are_neither_lost_nor_fought_over() {
         alice.expect(&file, "GPDL").await;
 
         // The manifest again, and changed: what REST wrote is none of its business.
-        kubectl(world, way, &with("members: [alice], stewards: [bob]"));
+        kubectl(world.namespace(), way, &with("members: [alice], stewards: [bob]"));
         world.ready("MinioGroup", &name).await;
         bob.expect(&file, "GPDL").await;
-        kubectl(world, way, &with("members: []"));
+        kubectl(world.namespace(), way, &with("members: []"));
         world.ready("MinioGroup", &name).await;
         alice.expect(&file, "").await;
         bob.expect(&file, "GPDL").await;
-        kubectl(world, way, &with("members: [bob]"));
+        kubectl(world.namespace(), way, &with("members: [bob]"));
         world.ready("MinioGroup", &name).await;
 
         // In both: what REST gave goes, and the answer says who else gives it.
         refused(&stage.take_out(&name, "bob").await, 400, Some(20040), &[&place, manager]);
         assert_eq!(stage.entries(&format!("rest-{name}")).await, Some(vec![]));
         bob.expect(&file, "GPDL").await;
-        kubectl(world, way, &with("members: []"));
+        kubectl(world.namespace(), way, &with("members: []"));
         world.ready("MinioGroup", &name).await;
         bob.expect(&file, "").await;
     }
@@ -92,7 +66,7 @@ async fn memberships_of_others_count_and_are_named() {
     let (alice, bob) = (stage.user("alice").await, stage.user("bob").await);
     let file = stage.group("kbase").await;
     kubectl(
-        world,
+        world.namespace(),
         &["apply", "--server-side", "--field-manager=flux"],
         &manifest(
             "kind: GroupMembership\nmetadata: {name: guests}\nspec: {group: kbase, members: [\

@@ -67,7 +67,18 @@ async fn groups_are_made_repeated_and_deleted() {
         (long.as_str(), 400, 20040),
     ] {
         refused(&boss.post(&format!("/management/groups/{name}")).await, status, Some(code), &[]);
+        assert_eq!(
+            world.document(&format!("group-policy-{name}")).await.is_some(),
+            ["kbasero", "globalusers"].contains(&name)
+        );
     }
+    assert_eq!(world.objects("MinioGroup").await.len(), 1, "what is refused leaves nothing behind");
+    // The longest name leaves room for its twin.
+    let longest = "x".repeat(62);
+    boss.post(&format!("/management/groups/{longest}")).await.expect(201);
+    stage.add(&format!("{longest}ro"), "bob").await.expect(200);
+    bob.expect(&stage.file_of(&longest).await, "GL").await;
+    boss.delete(&format!("/management/groups/{longest}")).await.expect(200);
     for name in ["kbasero", "globalusers", "unknown", "KBase"] {
         refused(&boss.delete(&format!("/management/groups/{name}")).await, 400, Some(20040), &[]);
     }
@@ -95,6 +106,17 @@ async fn groups_are_made_repeated_and_deleted() {
     }
     assert_eq!(stage.entries("rest-kbase").await, None);
     assert_eq!(world.keys_below(&file).await.len(), 1);
+    // Those who were in it are as whole as before.
+    for name in ["alice", "bob"] {
+        let person = stage.person(name);
+        assert_eq!(person.get("/workspaces/me").await.expect(200)["groups"], json!(["globalusers"]), "{name}");
+        for path in ["policies", "accessible-paths"] {
+            let shown = person.get(&format!("/workspaces/me/{path}")).await.expect(200);
+            assert!(!shown.to_string().contains("kbase"), "{shown}");
+        }
+    }
+    assert_eq!(boss.get("/management/groups").await.expect(200)["total_count"], 1);
+    assert_eq!(boss.get("/management/users").await.expect(200)["retrieved_count"], 3);
     refused(&boss.delete("/management/groups/kbase").await, 400, Some(20040), &["Failed to delete group kbase"]);
 
     // A new group of the name begins empty.

@@ -5,7 +5,7 @@ use super::{Stage, member, refused};
 use crate::support::kube::Cluster;
 use crate::support::rest::{Service, ServiceSetup};
 use crate::support::s3::Try;
-use crate::support::world::user;
+use crate::support::world::{World, user};
 
 const NOT_ADMIN: &str = "Administrator privileges required for this operation";
 
@@ -224,4 +224,84 @@ async fn while_minio_is_down_changes_wait_and_take_effect_later() {
     world.ready("MinioGroup", "later").await;
     assert_eq!(boss.post("/management/groups/later").await.expect(201)["members"], json!(["boss"]));
     assert_eq!(boss.post(&member("kbase", "alice")).await.expect(200)["members"], json!(["alice", "boss"]));
+}
+
+#[tokio::test]
+async fn an_outage_at_any_moment_takes_no_share_away() {
+    let stage = Stage::begin("berdl", &["alice", "bob"]).await;
+    let (boss, world) = (&stage.boss, &stage.world);
+    let (alice, bob) = (stage.user("alice").await, stage.user("bob").await);
+    let [shared, open] = ["shared", "open"].map(|folder| format!("cdm-lake/users-general-warehouse/alice/{folder}"));
+    let team = stage.group("kbase").await;
+    stage.add("kbase", "bob").await.expect(200);
+    let files = [format!("{shared}/file"), format!("{open}/file"), team];
+    world.seed(&files.each_ref().map(String::as_str)).await;
+    let owner = stage.person("alice");
+    let body = json!({"path": format!("s3a://{shared}"), "with_users": ["bob"]});
+    owner.post_json("/sharing/share", body).await.expect(200);
+    owner.post_json("/sharing/make-public", json!({"path": format!("s3a://{open}")})).await.expect(200);
+    let changes = world.product().audit().len();
+    world.product().minio().stop();
+    // Who exists is asked for once more while nothing can be found out, and the controller starts anew meanwhile.
+    let repeated =
+        async |name: &str| boss.post(&format!("/management/users/{name}")).await.expect(201)["groups"].clone();
+    assert_eq!(repeated("bob").await, json!(["globalusers", "kbase"]));
+    assert_eq!(repeated("alice").await, json!(["globalusers"]));
+    world.product().kill();
+    world.product().launch();
+    world.ready_is("MinioInstance", "default", "Unknown", "MinioUnavailable").await;
+    repeated("bob").await;
+    world.product().minio().start_again();
+    world.ready("MinioInstance", "default").await;
+    repeated("bob").await;
+    world.eventually("everything was compared", async || compared(world)).await;
+    for (file, rights) in files.iter().zip(["GPDL", "GL", "GPDL"]) {
+        bob.expect(file, rights).await;
+    }
+    alice.expect(&files[0], "GPDL").await;
+    assert_eq!(world.product().audit().len(), changes, "nothing was written after all this");
+}
+
+/// Whether the controller has compared everything with the server since its last start.
+fn compared(world: &World) -> bool {
+    let log = world.product().stderr();
+    let since = log.rfind("\"message\":\"starting\"").map_or(&*log, |at| &log[at..]);
+    since.contains("everything has been compared with the server")
+}
+
+#[tokio::test]
+async fn what_people_did_with_texts_and_markers_is_left_alone() {
+    let stage = Stage::begin("berdl", &["alice"]).await;
+    let (boss, world) = (&stage.boss, &stage.world);
+    let alice = stage.user("alice").await;
+    stage.group("kbase").await;
+    stage.add("kbase", "alice").await.expect(200);
+    let texts = ["users-general-warehouse/alice/README.txt", "tenant-general-warehouse/kbase/README.txt"];
+    let marker = "users-general-warehouse/alice/notebooks/";
+    let markers = async || world.keys_below(&format!("cdm-lake/{marker}")).await;
+    assert!(!markers().await.is_empty());
+    for text in texts {
+        assert!(alice.may(Try::Put, &format!("cdm-lake/{text}")).await);
+        world.minio().put_object("cdm-lake", text, "what people wrote", false).await.unwrap();
+    }
+    for key in markers().await {
+        assert!(alice.may(Try::Delete, &format!("cdm-lake/{key}")).await);
+    }
+    let repeat = async || {
+        boss.post("/management/users/alice").await.expect(201);
+        boss.post("/management/groups/kbase").await.expect(201);
+        stage.person("alice").get("/credentials/").await.expect(200);
+        stage.take_out("kbase", "boss").await.expect(200);
+        stage.add("kbase", "boss").await.expect(200);
+    };
+    repeat().await;
+    world.product().kill();
+    world.product().launch();
+    repeat().await;
+    world.eventually("everything was compared", async || compared(world)).await;
+    for text in texts {
+        let held = world.minio().get_object("cdm-lake", text).await.unwrap();
+        assert_eq!(held.as_deref(), Some(&b"what people wrote"[..]), "{text}");
+    }
+    assert_eq!(markers().await, Vec::<String>::new(), "what was deleted does not come back");
 }

@@ -6,7 +6,7 @@ use minio_manager::api::PathShare;
 use serde_json::json;
 
 use super::*;
-use crate::support::kube::Cluster;
+use crate::support::kube::{Cluster, WAYS, kubectl};
 
 async fn apply_as(stage: &Stage, manager: &str, spec: serde_json::Value) {
     let resource = ApiResource::erase::<PathShare>(&());
@@ -77,33 +77,50 @@ async fn what_a_manifest_gives_is_named_and_left_alone() {
 async fn manifests_written_in_any_way_and_rest_share_one_path_without_losing_each_others_grants() {
     let stage = Stage::start("simple", &["alice", "bob", "carol"]).await;
     let (bob, carol) = (stage.s3("bob").await, stage.s3("carol").await);
-    let file = "lake/homes/alice/x/file";
-    stage.world.seed(&[file]).await;
-    let path = "s3a://lake/homes/alice/x";
-    stage.share("alice", path, &["carol"], "write").await;
-    let spec = |access: &str| json!({"path": path, "grants": [{"kind": "User", "name": "bob", "access": access}]});
-    // Server-side apply, a merge patch such as client-side apply sends, and a replaced object.
-    apply_as(&stage, "kubectl", spec("Read")).await;
-    bob.expect(file, "GL").await;
-    stage.share("alice", path, &["carol"], "read").await;
-    stage.world.patch("PathShare", "from-git", json!({"spec": spec("ReadWrite")})).await;
-    stage.world.ready("PathShare", "from-git").await;
-    bob.expect(file, "GPDL").await;
-    carol.expect(file, "GL").await;
-    stage.share("alice", path, &["carol"], "write").await;
-    stage
-        .world
-        .apply(&json!({"kind": "PathShare", "metadata": {"name": "from-git"}, "spec": spec("Read")}).to_string())
-        .await;
-    stage.world.ready("PathShare", "from-git").await;
-    bob.expect(file, "GL").await;
-    carol.expect(file, "GPDL").await;
-    // Two objects add up: more through REST is more, and ends where REST ends it.
-    stage.share("alice", path, &["bob"], "write").await;
-    bob.expect(file, "GPDL").await;
-    let body = stage.post("alice", UNSHARE, json!({"path": path, "from_users": ["bob"]})).await.expect(207);
-    assert!(error_of(&body, 0).contains("/from-git"), "{body}");
-    bob.expect(file, "GL").await;
+    for (number, (way, manager)) in WAYS.into_iter().enumerate() {
+        let (name, path) = (format!("from-git-{number}"), format!("s3a://lake/homes/alice/x{number}"));
+        let file = format!("lake/homes/alice/x{number}/file");
+        stage.world.seed(&[&file]).await;
+        stage.share("alice", &path, &["carol"], "write").await;
+        let manifest = |access: &str| {
+            let grants = json!([{"kind": "User", "name": "bob", "access": access}]);
+            let spec = json!({"path": path, "owner": {"kind": "User", "name": "alice"}, "grants": grants});
+            let metadata = json!({"name": name});
+            json!({"apiVersion": "minio-manager.io/v1alpha1", "kind": "PathShare", "metadata": metadata, "spec": spec})
+        };
+        let declare = async |access: &str| {
+            kubectl(stage.world.namespace(), way, &manifest(access).to_string());
+            stage.world.ready("PathShare", &name).await;
+        };
+        if way[0] == "replace" {
+            kubectl(stage.world.namespace(), &["create"], &manifest("Read").to_string());
+        }
+        declare("Read").await;
+        bob.expect(&file, "GL").await;
+        carol.expect(&file, "GPDL").await;
+        // Each side changes what is its own, and leaves the other's as it is.
+        stage.share("alice", &path, &["carol"], "read").await;
+        declare("ReadWrite").await;
+        bob.expect(&file, "GPDL").await;
+        carol.expect(&file, "GL").await;
+        let place = format!("{}/{name} (managed by {manager})", stage.world.namespace());
+        let unshare = json!({"path": path, "from_users": ["bob"]});
+        let body = stage.post("alice", UNSHARE, unshare.clone()).await.expect(207);
+        assert!(error_of(&body, 0).contains(&place), "{way:?}: {body}");
+        bob.expect(&file, "GPDL").await;
+        // Two objects add up: more through REST is more, and ends where REST ends it.
+        declare("Read").await;
+        stage.share("alice", &path, &["bob", "carol"], "write").await;
+        declare("Read").await;
+        bob.expect(&file, "GPDL").await;
+        carol.expect(&file, "GPDL").await;
+        stage.post("alice", UNSHARE, unshare).await.expect(207);
+        bob.expect(&file, "GL").await;
+        carol.expect(&file, "GPDL").await;
+        stage.world.delete_and_wait("PathShare", &name).await;
+        bob.expect(&file, "").await;
+        carol.expect(&file, "GPDL").await;
+    }
 }
 
 #[tokio::test]

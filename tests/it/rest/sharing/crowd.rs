@@ -1,5 +1,7 @@
 //! Many calls at once, many targets in one, and a MinIO that is away.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use futures::future::join_all;
 use serde_json::json;
 
@@ -63,6 +65,83 @@ async fn many_shares_at_once_are_all_in_force() {
 }
 
 #[tokio::test]
+async fn many_folders_of_several_owners_become_public_and_private_at_once() {
+    let stage = Stage::start("simple", &["alice", "bob", "carol"]).await;
+    let carol = stage.s3("carol").await;
+    let folders: Vec<(&str, String)> = ["alice", "bob"]
+        .into_iter()
+        .flat_map(|owner| (0..8).map(move |number| (owner, format!("lake/homes/{owner}/open/{number}"))))
+        .collect();
+    for (_, folder) in &folders {
+        stage.world.seed(&[&format!("{folder}/file")]).await;
+    }
+    for (route, rights) in [(PUBLIC, "GL"), (PRIVATE, "")] {
+        let (stage, carol) = (&stage, &carol);
+        let calls = folders.iter().map(|(owner, folder)| async move {
+            stage.post(owner, route, json!({"path": s3a(folder)})).await.expect(200);
+            carol.expect(&format!("{folder}/file"), rights).await;
+        });
+        join_all(calls).await;
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_interrupted_while_shares_change() {
+    let stage = Stage::start("simple", &["alice", "bob"]).await;
+    let (bob, person) = (stage.s3("bob").await, stage.service.person("bob"));
+    let file = "lake/homes/alice/kept/file";
+    stage.world.seed(&[file]).await;
+    let path = |name: &str| format!("s3a://lake/homes/alice/{name}");
+    stage.share("alice", &path("kept"), &["bob"], "read").await;
+    let changing = AtomicBool::new(true);
+    let change = async {
+        for round in 0..20 {
+            let (one, other) = (path(&format!("some/{round}")), path("other"));
+            stage.share("alice", &one, &["bob"], "write").await;
+            stage.share("alice", &other, &["bob"], if round % 2 == 0 { "read" } else { "write" }).await;
+            stage.post("alice", UNSHARE, json!({"path": one, "from_users": ["bob"]})).await.expect(200);
+            stage.post("alice", PUBLIC, json!({"path": other})).await.expect(200);
+            stage.post("alice", PRIVATE, json!({"path": other})).await.expect(200);
+        }
+        changing.store(false, Ordering::Relaxed);
+    };
+    let look = async {
+        let mut looks = 0;
+        while changing.load(Ordering::Relaxed) {
+            assert!(bob.may(Try::Get, file).await, "after {looks} looks");
+            let paths = person.get("/workspaces/me/accessible-paths").await.expect(200);
+            assert!(paths["accessible_paths"].to_string().contains("lake/homes/alice/kept/"), "after {looks} looks");
+            looks += 1;
+        }
+        looks
+    };
+    let ((), looks) = futures::join!(change, look);
+    assert!(looks >= 100, "{looks} looks prove little");
+}
+
+#[tokio::test]
+async fn who_is_deleted_while_others_share_does_not_come_back() {
+    let names: Vec<String> = (0..6).map(|number| format!("guest{number}")).collect();
+    let stage =
+        Stage::start("simple", &[&["alice"], &*names.iter().map(String::as_str).collect::<Vec<_>>()].concat()).await;
+    let file = "lake/homes/alice/x/file";
+    stage.world.seed(&[file]).await;
+    let boss = stage.service.person("boss");
+    for name in &names {
+        let body = json!({"path": "s3a://lake/homes/alice/x", "with_users": [name]});
+        let user = format!("/management/users/{name}");
+        let (deleted, shared) = futures::join!(boss.delete(&user), stage.post("alice", SHARE, body));
+        deleted.expect(200);
+        assert!([200, 207].contains(&shared.status), "{}", shared.text);
+        assert_eq!(stage.world.account(name).await, None);
+        assert_eq!(stage.world.document(&format!("user-home-policy-{name}")).await, None);
+        // Somebody else who gets the name has nothing of it.
+        boss.post(&user).await.expect(201);
+        stage.s3(name).await.expect(file, "").await;
+    }
+}
+
+#[tokio::test]
 async fn fifty_targets_cost_one_write_of_the_object() {
     let stage = Stage::start("simple", &["alice"]).await;
     let names: Vec<String> = (0..50).map(|number| format!("guest{number}")).collect();
@@ -86,6 +165,7 @@ async fn with_minio_away_the_answer_is_honest_and_the_edit_takes_effect_later() 
     stage.world.seed(&[&shared, &public, &private]).await;
     let path = |name: &str| format!("s3a://lake/homes/alice/{name}");
     stage.share("alice", &path("priv"), &["bob"], "read").await;
+    stage.post("alice", PUBLIC, json!({"path": path("priv")})).await.expect(200);
     stage.world.product().minio().stop();
     let (share, make_public, make_private) = futures::join!(
         stage.post("alice", SHARE, json!({"path": path("s"), "with_users": ["bob", "nobody"]})),

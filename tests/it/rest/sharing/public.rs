@@ -3,6 +3,8 @@
 use serde_json::json;
 
 use super::*;
+use crate::support::s3::Try;
+use crate::support::world::share;
 
 #[tokio::test]
 async fn public_is_readable_and_private_is_nobodys() {
@@ -61,4 +63,32 @@ async fn what_a_folder_around_it_shares_is_not_called_private() {
     assert_eq!(refused.code(), (403, Some(20042)));
     stage.post("alice", PRIVATE, json!({"path": "s3a://lake/homes/alice/p"})).await.expect(200);
     bob.expect(file, "").await;
+}
+
+#[tokio::test]
+async fn more_folders_can_be_public_than_one_document_holds() {
+    const FOLDERS: usize = 150;
+    let stage = Stage::start("berdl", &["alice", "bob"]).await;
+    let bob = stage.s3("bob").await;
+    let folder = |number: usize| {
+        format!("cdm-lake/users-sql-warehouse/alice/u_alice__a_database_of_mine.db/a_table_with_a_long_name_{number}")
+    };
+    let file = |number: usize| format!("{}/part", folder(number));
+    let yaml: Vec<String> =
+        (0..FOLDERS - 1).map(|number| share(&format!("open-{number}"), &folder(number), "everyone: Read")).collect();
+    stage.world.apply(&yaml.join("---\n")).await;
+    for number in 0..FOLDERS - 1 {
+        stage.world.ready("PathShare", &format!("open-{number}")).await;
+    }
+    let last = FOLDERS - 1;
+    stage.world.seed(&[&file(0), &file(last / 2), &file(last)]).await;
+    assert!(stage.world.document("group-policy-globalusers--2").await.is_some(), "one document does not hold them");
+    stage.post("alice", PUBLIC, json!({"path": s3a(&folder(last))})).await.expect(200);
+    for number in [0, last / 2, last] {
+        assert!(bob.may(Try::Get, &file(number)).await, "{number}");
+    }
+    let everyone = stage.get("bob", "/workspaces/me/groups/globalusers").await;
+    assert!(everyone["accessible_paths"].as_array().unwrap().len() >= FOLDERS);
+    stage.post("alice", PRIVATE, json!({"path": s3a(&folder(last))})).await.expect(200);
+    assert!(!bob.may(Try::Get, &file(last)).await && bob.may(Try::Get, &file(0)).await);
 }

@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::*;
+use crate::support::s3::Try;
+use crate::support::sts::{Session, element};
 use crate::support::world::{from_now, group};
 
 #[tokio::test]
@@ -103,6 +105,74 @@ async fn a_share_below_a_shared_folder_is_one_of_its_own() {
 }
 
 #[tokio::test]
+async fn what_looks_like_a_pattern_opens_nothing_and_ends_nothing() {
+    let stage = Stage::start("berdl", &["alice", "bob", "carol"]).await;
+    let (bob, carol) = (stage.s3("bob").await, stage.s3("carol").await);
+    let files = ["data/file", "data/foo/file", "data/foo1/file"].map(|rest| home("alice", rest));
+    stage.world.seed(&files.each_ref().map(String::as_str)).await;
+    stage.share("alice", &s3a(&home("alice", "data/")), &["bob"], "read").await;
+    for pattern in ["data/foo*", "data/*", "data/fo?", "data/${aws:username}"] {
+        let path = s3a(&home("alice", pattern));
+        for (route, body) in [
+            (SHARE, json!({"path": path, "with_users": ["carol"]})),
+            (UNSHARE, json!({"path": path, "from_users": ["bob"]})),
+            (PUBLIC, json!({"path": path})),
+            (PRIVATE, json!({"path": path})),
+        ] {
+            let refused = stage.post("alice", route, body).await;
+            assert_eq!(refused.code(), (400, Some(20015)), "{route} {path}: {}", refused.text);
+        }
+    }
+    for file in &files {
+        bob.expect(file, "GL").await;
+        carol.expect(file, "").await;
+    }
+    // Nor does a share of a part, when it ends, take anything of the whole along, its listing included.
+    let part = s3a(&home("alice", "data/foo"));
+    stage.share("alice", &part, &["bob", "carol"], "write").await;
+    bob.expect(&files[1], "GPDL").await;
+    let ended = stage.post("alice", UNSHARE, json!({"path": part, "from_users": ["bob", "carol"]})).await.expect(207);
+    assert_eq!(ended["unshared_from_users"], json!(["carol"]));
+    for file in &files {
+        bob.expect(file, "GL").await;
+        carol.expect(file, "").await;
+    }
+    assert!(bob.may(Try::List, &home("alice", "data/")).await);
+}
+
+#[tokio::test]
+async fn who_may_write_a_folder_may_end_uploads_in_it_and_remove_it() {
+    let stage = Stage::start("berdl", &["alice", "bob", "carol"]).await;
+    let folder = "cdm-lake/users-sql-warehouse/alice/u_alice__sales.db/orders";
+    stage.share("alice", &s3a(folder), &["bob"], "write").await;
+    stage.share("alice", &s3a(folder), &["carol"], "read").await;
+    let [alice, bob, carol] = [stage.s3("alice").await, stage.s3("bob").await, stage.s3("carol").await];
+    let raw = |caller: &Caller| Session::with_key(stage.world.product().minio().endpoint(), caller.credentials());
+    let file = format!("{folder}/part-0");
+    for writer in [&alice, &bob] {
+        let (status, begun) = raw(writer).s3("POST", &format!("{file}?uploads="), "").await;
+        assert_eq!(status, 200, "{begun}");
+        let upload = format!("{file}?uploadId={}", element(&begun, "UploadId"));
+        assert_eq!(raw(writer).s3("PUT", &format!("{upload}&partNumber=1"), "some rows").await.0, 200);
+        let (status, parts) = raw(writer).s3("GET", &upload, "").await;
+        assert!(status == 200 && parts.contains("<PartNumber>1<"), "{status}: {parts}");
+        for method in ["GET", "DELETE"] {
+            assert_eq!(raw(&carol).s3(method, &upload, "").await.0, 403, "who reads has nothing to do with uploads");
+        }
+        assert_eq!(raw(writer).s3("DELETE", &upload, "").await.0, 204, "a failed upload can be taken back");
+        assert_eq!(raw(writer).s3("GET", &upload, "").await.0, 404);
+        // The folder's own name may be an object, as some writers make it.
+        for name in [format!("{folder}/"), folder.to_owned()] {
+            assert_eq!(writer.status(Try::Put, &name).await, 200, "{name}");
+            assert_eq!(carol.status(Try::Delete, &name).await, 403, "{name}");
+            assert_eq!(writer.status(Try::Delete, &name).await, 204, "{name}");
+            assert_eq!(writer.status(Try::Get, &name).await, 404, "{name}");
+        }
+    }
+    assert_eq!(raw(&carol).s3("POST", &format!("{file}?uploads="), "").await.0, 403);
+}
+
+#[tokio::test]
 async fn groups_twins_and_stewards_share() {
     let stage = Stage::start("berdl", &["alice", "bob", "carol", "dave"]).await;
     stage.world.apply(&group("kbase", "members: [bob], readOnlyMembers: [carol], stewards: [bob]")).await;
@@ -167,7 +237,7 @@ async fn a_share_ends_when_it_is_said_to_and_the_last_call_says_all() {
     let with_me = stage.get("bob", "/sharing/with-me").await;
     assert_eq!(with_me["shares"][0]["path"], format!("{path}/"));
     assert_eq!(with_me["shares"][0]["until"], grant["expires_at"]);
-    stage.world.eventually("the share ends", async || !bob.may(crate::support::s3::Try::Get, file).await).await;
+    stage.world.eventually("the share ends", async || !bob.may(Try::Get, file).await).await;
     assert!(Timestamp::now() >= end, "not before its end");
     assert_eq!(stage.get("alice", "/sharing/mine").await["total_count"], 0);
     assert_eq!(stage.get("bob", "/sharing/with-me").await["total_count"], 0);
@@ -199,7 +269,7 @@ async fn a_new_owner_of_a_name_does_not_get_the_shares_of_the_former() {
     stage.share("alice", "s3a://lake/homes/alice/old", &["bob"], "write").await;
     stage.share("alice", "s3a://lake/homes/alice/new", &["bob"], "write").await;
     stage.world.delete_and_wait("MinioUser", "alice").await;
-    stage.world.eventually("the shares end", async || !bob.may(crate::support::s3::Try::Get, old).await).await;
+    stage.world.eventually("the shares end", async || !bob.may(Try::Get, old).await).await;
     let refused =
         stage.post("alice", SHARE, json!({"path": "s3a://lake/homes/alice/new", "with_users": ["bob"]})).await;
     assert_eq!(refused.code(), (400, Some(20030)), "{}", refused.text);
