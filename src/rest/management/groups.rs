@@ -4,7 +4,7 @@ use axum::Json;
 use axum::http::{Method, StatusCode};
 use axum::routing::{delete, post};
 
-use super::departure;
+use super::departure::{self, Doomed};
 use super::members::{self, answer, await_user, put, settle};
 use super::memberships::{Group, ours};
 use super::users::may_delete;
@@ -204,6 +204,7 @@ fn to_delete(call: &Call, text: &str) -> Result<(GroupName, Declared), ApiError>
 
 /// Members first: should the rest fail, the group is empty, and not a new one full.
 async fn delete_with_all(call: &Call, group: &GroupName, declared: &Declared) -> Result<(), ApiError> {
+    let sides = [ServerGroup::from(group), call.app.layout.twin(group)].map(Target::Group);
     let mut doomed = Vec::new();
     let meta = &declared.meta;
     if meta.deleting.is_none() {
@@ -215,14 +216,19 @@ async fn delete_with_all(call: &Call, group: &GroupName, declared: &Declared) ->
             });
             with_data.await?;
         }
-        let targets = [ServerGroup::from(group), call.app.layout.twin(group)].map(Target::Group);
-        doomed = departure::give_back(call, &targets).await?;
+        doomed = departure::give_back(call, &sides).await?;
         doomed.extend(departure::end_shares(call, &Owner::Group(group.clone())).await?);
         doomed.extend(departure::end_memberships(call, group).await?);
         call.app.editor.delete::<MinioGroup>(call, &meta.key, &meta.uid).await?;
     }
     doomed.push((meta.key.clone(), meta.uid.clone()));
-    departure::all_gone(call, &doomed).await.map_err(|key| {
+    await_end(call, group, &doomed).await?;
+    // What other calls gave it meanwhile must not be there for a new group of the name; members of the former do not count.
+    await_end(call, group, &departure::give_back(call, &sides).await?).await
+}
+
+async fn await_end(call: &Call, group: &GroupName, doomed: &[Doomed]) -> Result<(), ApiError> {
+    departure::all_gone(call, doomed).await.map_err(|key| {
         let said = call.app.view.read(|known| known.message(&key));
         unfinished(group, &said)
     })

@@ -79,6 +79,11 @@ async fn add(
             put(&call, &side.group, member).await?;
         }
     }
+    if !call.app.view.read(|known| user_exists(known, &user)) {
+        // It was deleted meanwhile; whoever gets the name next must not be a member.
+        call.app.memberships.change(&call, &side.group, Edit::Remove(user.clone(), None)).await?;
+        return Err(ApiError::group(format!("User {user} does not exist")));
+    }
     let members = side.members(&call)?;
     if !members.contains(&user) && side.access == Access::ReadWrite {
         return Err(ApiError::unavailable(format!(

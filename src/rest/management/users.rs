@@ -5,7 +5,7 @@ use axum::http::{Method, StatusCode};
 use axum::routing::{delete, post};
 use jiff::Timestamp;
 
-use super::departure;
+use super::departure::{self, Doomed};
 use crate::api::{DataDeletionPolicy, DeletionPolicy, MinioUser};
 use crate::iam::declared::{Declared, Owner, Target};
 use crate::iam::names::UserName;
@@ -102,6 +102,7 @@ async fn remove(call: Call, Segments([user]): Segments<1>) -> Result<Json<Resour
 }
 
 async fn delete_with_all(call: &Call, user: &UserName, declared: &Declared) -> Result<(), ApiError> {
+    let itself = [Target::User(user.clone())];
     let mut doomed = Vec::new();
     if declared.meta.deleting.is_none() {
         // First, because an installation may refuse it.
@@ -113,12 +114,19 @@ async fn delete_with_all(call: &Call, user: &UserName, declared: &Declared) -> R
             with_data.await?;
         }
         departure::leave_groups(call, user).await?;
-        doomed = departure::give_back(call, &[Target::User(user.clone())]).await?;
+        doomed = departure::give_back(call, &itself).await?;
         doomed.extend(departure::end_shares(call, &Owner::User(user.clone())).await?);
         call.app.editor.delete::<MinioUser>(call, &declared.meta.key, &declared.meta.uid).await?;
     }
     doomed.push((declared.meta.key.clone(), declared.meta.uid.clone()));
-    departure::all_gone(call, &doomed).await.map_err(|key| {
+    await_end(call, user, &doomed).await?;
+    // What other calls gave it meanwhile must not be there for whoever gets the name next.
+    departure::leave_groups(call, user).await?;
+    await_end(call, user, &departure::give_back(call, &itself).await?).await
+}
+
+async fn await_end(call: &Call, user: &UserName, doomed: &[Doomed]) -> Result<(), ApiError> {
+    departure::all_gone(call, doomed).await.map_err(|key| {
         let said = call.app.view.read(|known| known.message(&key));
         unfinished(user, &said)
     })

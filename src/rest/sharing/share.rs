@@ -12,7 +12,7 @@ use super::place::{self, Place};
 use super::request::{self, Named};
 use super::targets;
 use crate::api::rules::GRANTS_MAX;
-use crate::api::{Grant, PathShareSpec, PendingReference};
+use crate::api::{Grant, PathShareSpec, PendingReason, PendingReference};
 use crate::iam::declared::{Target, Terms};
 use crate::iam::path::S3Path;
 use crate::iam::subject::ObjectKey;
@@ -44,7 +44,8 @@ pub async fn share(call: Call, Extension(body): Extension<Body>) -> Result<Respo
     if !wanted.is_empty() {
         let grants: Vec<Grant> = wanted.iter().map(|target| grant(target, &terms)).collect();
         let edited = objects::edit(&call, &place, true, |spec| put(spec, &grants)).await?;
-        await_grants(&call, &edited, &mut cases).await;
+        let vanished = await_grants(&call, &edited, &mut cases).await;
+        take_back(&call, &place, &vanished, &mut cases).await;
     }
     refuse_more(&call, &place, &terms, &mut cases, now).await;
     let (users, groups, errors) = told(cases, "sharing with");
@@ -152,12 +153,13 @@ fn names(grant: &Grant, target: &Target) -> bool {
     grant.kind == target.kind() && grant.name == target.name()
 }
 
-/// Waits for the whole call at once, and then looks at each target.
-async fn await_grants(call: &Call, edited: &Edited, cases: &mut [Case]) {
-    let Edited::Written(written) = edited else { return };
+/// Waits for the whole call at once, and then looks at each target; answers those that do not exist any more.
+async fn await_grants(call: &Call, edited: &Edited, cases: &mut [Case]) -> Vec<Target> {
+    let Edited::Written(written) = edited else { return Vec::new() };
     if let Err(problem) = objects::in_force(call, edited).await {
         let late = if problem.is_late { "it is not in force yet and will be by itself: " } else { "" };
-        return fail_all(cases, |_| format!("{late}{}", problem.message));
+        fail_all(cases, |_| format!("{late}{}", problem.message));
+        return Vec::new();
     }
     let now = Timestamp::now();
     let (inactive, pending) = call.app.view.read(|known| {
@@ -165,16 +167,41 @@ async fn await_grants(call: &Call, edited: &Edited, cases: &mut [Case]) {
         (objects::inactive(known, &written.key, now), pending)
     });
     if let Some(message) = inactive {
-        return fail_all(cases, |_| message.clone());
+        fail_all(cases, |_| message.clone());
+        return Vec::new();
     }
     let quota = call.app.view.read(|known| known.index.config().grants_per_owner);
+    let mut vanished = Vec::new();
     for case in cases {
         let is_it =
             |one: &&PendingReference, target: &Target| one.name == target.name() && one.kind == target.kind().into();
         let waiting = case.result.as_ref().ok().and_then(|target| pending.iter().find(|one| is_it(one, target)));
         if let Some(one) = waiting {
+            if matches!(one.reason, PendingReason::UserNotFound | PendingReason::GroupNotFound) {
+                vanished.extend(case.result.clone());
+            }
             case.fail(targets::waits_for(one.reason, quota));
         }
+    }
+    vanished
+}
+
+/// Takes the grants back of those who were deleted while the call was made: whoever gets the name next must not have them.
+async fn take_back(call: &Call, place: &Place, vanished: &[Target], cases: &mut [Case]) {
+    if vanished.is_empty() {
+        return;
+    }
+    let is_theirs = |grant: &Grant| vanished.iter().any(|target| names(grant, target));
+    let edited = objects::edit(call, place, false, |spec| spec.grants.retain(|grant| !is_theirs(grant))).await;
+    let left = match edited {
+        Ok(edited) => objects::in_force(call, &edited).await.err().map(|problem| problem.message),
+        Err(error) => Some(error.message().to_owned()),
+    };
+    let Some(left) = left else { return };
+    let is_theirs =
+        |named: &Named| vanished.iter().any(|target| target.kind() == named.kind && target.name() == named.name);
+    for case in cases.iter_mut().filter(|case| is_theirs(&case.named)) {
+        case.fail(format!("it does not exist any more, and the share still names it: {left}"));
     }
 }
 

@@ -124,20 +124,25 @@ async fn who_is_deleted_while_others_share_does_not_come_back() {
     let names: Vec<String> = (0..6).map(|number| format!("guest{number}")).collect();
     let stage =
         Stage::start("simple", &[&["alice"], &*names.iter().map(String::as_str).collect::<Vec<_>>()].concat()).await;
-    let file = "lake/homes/alice/x/file";
-    stage.world.seed(&[file]).await;
+    let (file, team) = ("lake/homes/alice/x/file", "lake/teams/team/file");
+    stage.world.seed(&[file, team]).await;
     let boss = stage.service.person("boss");
+    boss.post("/management/groups/team").await.expect(201);
     for name in &names {
-        let body = json!({"path": "s3a://lake/homes/alice/x", "with_users": [name]});
-        let user = format!("/management/users/{name}");
-        let (deleted, shared) = futures::join!(boss.delete(&user), stage.post("alice", SHARE, body));
+        let share = json!({"path": "s3a://lake/homes/alice/x", "with_users": [name]});
+        let (user, member) = (format!("/management/users/{name}"), format!("/management/groups/team/members/{name}"));
+        let (deleted, shared, added) =
+            futures::join!(boss.delete(&user), stage.post("alice", SHARE, share), boss.post(&member));
         deleted.expect(200);
         assert!([200, 207].contains(&shared.status), "{}", shared.text);
+        assert!([200, 400, 503].contains(&added.status), "{}", added.text);
         assert_eq!(stage.world.account(name).await, None);
         assert_eq!(stage.world.document(&format!("user-home-policy-{name}")).await, None);
         // Somebody else who gets the name has nothing of it.
         boss.post(&user).await.expect(201);
-        stage.s3(name).await.expect(file, "").await;
+        let again = stage.s3(name).await;
+        again.expect(file, "").await;
+        again.expect(team, "").await;
     }
 }
 
