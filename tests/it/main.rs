@@ -2,6 +2,7 @@
 
 mod crds;
 mod credentials;
+mod documentation;
 mod e2e;
 mod identity;
 mod minio;

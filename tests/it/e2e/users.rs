@@ -75,6 +75,8 @@ async fn a_key_cannot_make_further_keys_or_users() {
     assert_eq!(refused.class(), Class::Refused, "{refused}");
     let refused = alice.client().add_user(&unique("mallory"), &key.credentials.secret, true).await.unwrap_err();
     assert_eq!(refused.class(), Class::Refused, "{refused}");
+    let refused = alice.client().add_user(&alice.name, &key.credentials.secret, true).await.unwrap_err();
+    assert_eq!(refused.class(), Class::Refused, "nor give the user a secret that outlives it: {refused}");
     assert_eq!(world.access_keys(&alice.name).await.len(), 1);
 }
 
