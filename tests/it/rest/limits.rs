@@ -49,6 +49,12 @@ async fn calls_are_named_counted_and_told_to_the_audit_trail() {
         (odd.headers["x-request-id"].clone(), alice.get("/nowhere").await.headers["x-request-id"].clone());
     assert!(own.len() == 32 && next.len() == 32 && own != next, "{own} {next}");
 
+    for (token, code) in [("two words", 10030), ("nobodys-token-0123", 10020)] {
+        let refused = alice.clone().with_token(token).get("/workspaces/me").await;
+        assert_eq!(refused.code(), (401, Some(code)), "{}", refused.text);
+        assert!(refused.headers.contains_key("x-request-id"));
+    }
+
     let object = world.objects("PathShare").await.remove(0).0;
     let wrote = json!([{"kind": "PathShare", "namespace": world.namespace(), "name": object["metadata"]["name"],
         "uid": object["metadata"]["uid"], "generation": object["metadata"]["generation"]}]);

@@ -15,7 +15,7 @@ use crate::support::product::Setup;
 use crate::support::random::Random;
 use crate::support::rest::{Person, Service, ServiceSetup, token, with_layout};
 use crate::support::s3::{Caller, Try};
-use crate::support::world::World;
+use crate::support::world::{World, user};
 
 /// How many callers come at once.
 const CROWD: usize = 100;
@@ -202,6 +202,23 @@ async fn where_that_is_configured_a_login_makes_nobody() {
     assert!(world.objects("MinioUser").await.is_empty());
     boss.post("/management/users/alice").await.expect(201);
     assert!(alice.at_s3(&world).await.may(Try::Put, &format!("{GENERAL}/alice/file")).await);
+}
+
+#[tokio::test]
+async fn whose_name_is_taken_by_the_object_of_another_gets_an_object_all_the_same() {
+    let (world, service) = with_layout("berdl", people(&["alice", "another"])).await;
+    world.apply(&user("alice", "username: another")).await;
+    world.ready("MinioUser", "alice").await;
+    let (alice, another) = (service.person("alice").at_s3(&world).await, service.person("another").at_s3(&world).await);
+    let file = format!("{GENERAL}/alice/file");
+    assert!(alice.may(Try::Put, &file).await && !another.may(Try::Get, &file).await);
+    let objects = world.objects("MinioUser").await;
+    let made = objects.iter().find(|view| view.0["spec"]["username"] == "alice").expect("alice has an object");
+    let name = made.0["metadata"]["name"].as_str().unwrap();
+    let hash = name.strip_prefix("alice-").unwrap_or_default();
+    assert!(hash.len() == 10 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()), "{name}");
+    assert_eq!(service.person("alice").get("/credentials/").await.expect(200)["username"], "alice");
+    assert_eq!(world.objects("MinioUser").await.len(), 2);
 }
 
 #[tokio::test]

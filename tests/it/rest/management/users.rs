@@ -196,16 +196,18 @@ async fn while_minio_is_down_changes_wait_and_take_effect_later() {
         stage.add("kbase", name).await.expect(200);
     }
     world.product().minio().stop();
-    let (add, remove, user, group, no_user, no_group, unknown) = tokio::join!(
+    let person = stage.person("alice");
+    let (add, remove, user, group, no_user, no_group, key, unknown) = tokio::join!(
         stage.add("kbase", "alice"),
         stage.take_out("kbase", "bob"),
         boss.post("/management/users/late"),
         boss.post("/management/groups/later"),
         boss.delete("/management/users/carol"),
         boss.delete("/management/groups/former"),
+        person.post("/credentials/rotate"),
         stage.take_out("kbase", "nobody"),
     );
-    for answer in [&add, &remove, &user, &group, &no_user, &no_group] {
+    for answer in [&add, &remove, &user, &group, &no_user, &no_group, &key] {
         refused(answer, 503, Some(20050), &[]);
         assert!(answer.headers.contains_key("retry-after"));
     }
@@ -214,6 +216,9 @@ async fn while_minio_is_down_changes_wait_and_take_effect_later() {
     world.ready("GroupMembership", "rest-kbase").await;
     alice.expect(&file, "GPDL").await;
     bob.expect(&file, "").await;
+    let former = &alice.credentials().access_key;
+    let rotated = async || person.at_s3(world).await.credentials().access_key != *former;
+    world.eventually("alice has another key", rotated).await;
     // Asked again, the deletion is waited for to its end; or it was done meanwhile.
     for path in ["/management/users/carol", "/management/groups/former"] {
         assert!([200, 400].contains(&boss.delete(path).await.status));

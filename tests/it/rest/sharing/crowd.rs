@@ -166,20 +166,26 @@ async fn fifty_targets_cost_one_write_of_the_object() {
 async fn with_minio_away_the_answer_is_honest_and_the_edit_takes_effect_later() {
     let stage = Stage::start("simple", &["alice", "bob"]).await;
     let bob = stage.s3("bob").await;
-    let [shared, public, private] = ["s", "pub", "priv"].map(|name| format!("lake/homes/alice/{name}/file"));
-    stage.world.seed(&[&shared, &public, &private]).await;
+    let [shared, public, private, unshared] =
+        ["s", "pub", "priv", "un"].map(|name| format!("lake/homes/alice/{name}/file"));
+    stage.world.seed(&[&shared, &public, &private, &unshared]).await;
     let path = |name: &str| format!("s3a://lake/homes/alice/{name}");
     stage.share("alice", &path("priv"), &["bob"], "read").await;
+    stage.share("alice", &path("un"), &["bob"], "write").await;
     stage.post("alice", PUBLIC, json!({"path": path("priv")})).await.expect(200);
     stage.world.product().minio().stop();
-    let (share, make_public, make_private) = futures::join!(
+    let (share, unshare, make_public, make_private) = futures::join!(
         stage.post("alice", SHARE, json!({"path": path("s"), "with_users": ["bob", "nobody"]})),
+        stage.post("alice", UNSHARE, json!({"path": path("un"), "from_users": ["bob"]})),
         stage.post("alice", PUBLIC, json!({"path": path("pub")})),
         stage.post("alice", PRIVATE, json!({"path": path("priv")})),
     );
     let share = share.expect(207);
     assert_eq!((&share["success_count"], share["errors"].as_array().unwrap().len()), (&json!(0), 2), "{share}");
     assert!(error_of(&share, 0).contains("it is not in force yet and will be by itself"), "{share}");
+    let unshare = unshare.expect(207);
+    assert_eq!(unshare["unshared_from_users"], json!([]));
+    assert!(error_of(&unshare, 0).contains("it is still in force and will end by itself"), "{unshare}");
     for answer in [make_public, make_private] {
         assert_eq!(answer.code(), (503, Some(20050)), "{}", answer.text);
         assert!(answer.headers.contains_key("retry-after"));
@@ -189,5 +195,6 @@ async fn with_minio_away_the_answer_is_honest_and_the_edit_takes_effect_later() 
     stage.world.product().minio().start_again();
     stage.world.eventually("the share is in force", async || bob.rights(&shared).await == "GPDL").await;
     stage.world.eventually("the folder is public", async || bob.rights(&public).await == "GL").await;
+    stage.world.eventually("the third is unshared", async || bob.rights(&unshared).await.is_empty()).await;
     stage.world.eventually("the other is private", async || bob.rights(&private).await.is_empty()).await;
 }

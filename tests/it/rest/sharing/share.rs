@@ -215,6 +215,10 @@ async fn groups_twins_and_stewards_share() {
     assert_eq!(stage.post("bob", SHARE, bare).await.code(), (403, Some(20042)));
     let mine = stage.get("bob", "/sharing/mine").await;
     assert_eq!(mine["shares"][0]["owner"], "group kbase");
+    let who = stage.get("bob", &format!("/access/who?path={path}")).await;
+    assert!(who["rows"].as_array().unwrap().iter().any(|row| row["name"] == "dave"), "{who}");
+    let refused = stage.service.person("carol").get(&format!("/access/who?path={path}")).await;
+    assert_eq!(refused.code(), (403, Some(20042)));
 }
 
 #[tokio::test]
