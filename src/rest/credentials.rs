@@ -17,8 +17,8 @@ use super::error::ApiError;
 use super::input;
 use super::models::{CredentialProcessResponse, CredentialsResponse, Stamp};
 use super::routes::{Access, Expects, QueryParameter, Route, schema_of};
-use super::view::{Known, condition_of, is_off};
-use crate::api::meta::{annotation, condition, reason};
+use super::view::{Known, is_off, stall_of};
+use crate::api::meta::{annotation, reason};
 use crate::api::{MinioUser, MinioUserSpec};
 use crate::controller::credentials::IssuedKey;
 use crate::iam::names::UserName;
@@ -160,12 +160,9 @@ fn standing(known: &Known, user: &UserName) -> Standing {
     let Some(seen) = known.seen.get(&declared.meta.key).filter(|_| declared.meta.deleting.is_none()) else {
         return Standing::Absent;
     };
-    let stalled = condition_of(seen, condition::STALLED);
-    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    if let Some(stalled) = stalled.filter(|stalled| text(stalled, "status") == "True") {
-        let message = text(stalled, "message");
-        return if text(stalled, "reason") == reason::SECRET_CONFLICT || !has_key(seen) {
-            Standing::Refused(message)
+    if let Some(stall) = stall_of(seen) {
+        return if stall.reason == reason::SECRET_CONFLICT || !has_key(seen) {
+            Standing::Refused(stall.message.to_owned())
         } else {
             Standing::Ready
         };
@@ -173,9 +170,8 @@ fn standing(known: &Known, user: &UserName) -> Standing {
     if is_off(seen) {
         return Standing::Off;
     }
-    let ready = condition_of(seen, condition::READY).is_some_and(|ready| text(ready, "status") == "True");
     // What is about to change in its rights does not take its key away.
-    if has_key(seen) && (ready || seen.status.get("observedGeneration").is_some()) {
+    if has_key(seen) && seen.status.get("observedGeneration").is_some() {
         Standing::Ready
     } else {
         Standing::InProgress
@@ -189,10 +185,8 @@ fn refused_claim(known: &Known, user: &UserName) -> Standing {
         namespace: known.index.config().home_namespace.clone(),
         name: object_name(user),
     };
-    match known.seen.get(&key).filter(|seen| !seen.is_deleting()) {
-        Some(seen) if condition_of(seen, condition::STALLED).is_some() => Standing::Refused(known.message(&key)),
-        _ => Standing::Absent,
-    }
+    let stall = known.seen.get(&key).filter(|seen| !seen.is_deleting()).and_then(stall_of);
+    stall.map_or(Standing::Absent, |stall| Standing::Refused(stall.message.to_owned()))
 }
 
 fn has_key(seen: &crate::kubernetes::Seen) -> bool {

@@ -9,7 +9,6 @@ use serde_json::Value;
 
 use super::memberships::ours;
 use super::memberships::{Edit, Group};
-use crate::api::meta::condition;
 use crate::api::{self, GroupMember, rules};
 use crate::iam::declared::{self, Declared, Terms};
 use crate::iam::names::{DocumentName, EVERYONE_GROUP, GroupName, ServerGroup, UserName};
@@ -20,7 +19,7 @@ use crate::rest::input::{Body, Segments};
 use crate::rest::models::{GroupManagementResponse, Stamp};
 use crate::rest::routes::{self, Expects, Route, schema_of};
 use crate::rest::terms::Lasting;
-use crate::rest::view::{Known, Settled, Written, condition_of};
+use crate::rest::view::{Known, Settled, Written, stall_of};
 
 /// The operations of this group.
 pub fn routes() -> Vec<Route> {
@@ -309,8 +308,8 @@ pub async fn await_user(call: &Call, user: &UserName) -> Result<(), ApiError> {
             return Some(Ok(()));
         }
         let key = &declared.meta.key;
-        let stalled = known.seen.get(key).is_some_and(|seen| condition_of(seen, condition::STALLED).is_some());
-        stalled.then(|| Err(ApiError::group(format!("User {user} has no account: {}", known.message(key)))))
+        let stall = known.seen.get(key).and_then(stall_of)?;
+        Some(Err(ApiError::group(format!("User {user} has no account: {}", stall.message))))
     };
     let late = || ApiError::unavailable(format!("User {user} has no account yet; it will have one, try again"));
     call.app.view.wait_for(call.deadline, has_account).await.unwrap_or_else(|| Err(late()))
