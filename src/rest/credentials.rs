@@ -160,15 +160,16 @@ fn standing(known: &Known, user: &UserName) -> Standing {
     let Some(seen) = known.seen.get(&declared.meta.key).filter(|_| declared.meta.deleting.is_none()) else {
         return Standing::Absent;
     };
+    // The index knows of a lock at once, whatever the status says, and while nobody writes one.
+    if !known.index.is_on(user) || is_off(seen) {
+        return Standing::Off;
+    }
     if let Some(stall) = stall_of(seen) {
         return if stall.reason == reason::SECRET_CONFLICT || !has_key(seen) {
             Standing::Refused(stall.message.to_owned())
         } else {
             Standing::Ready
         };
-    }
-    if is_off(seen) {
-        return Standing::Off;
     }
     // What is about to change in its rights does not take its key away.
     if has_key(seen) && seen.status.get("observedGeneration").is_some() {
