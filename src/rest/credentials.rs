@@ -121,11 +121,15 @@ pub async fn ensure_user(call: &Call, user: &UserName, may_create: bool) -> Resu
         Standing::Off => return Err(disabled(user)),
         Standing::Refused(message) => return Err(ApiError::user(message)),
         Standing::InProgress => {}
-        Standing::Absent if may_create => create(call, user).await?,
-        Standing::Absent => return Err(ApiError::user(format!("User {user} not found"))),
+        Standing::Leaving | Standing::Absent if !may_create => return Err(not_found(user)),
+        Standing::Leaving => {
+            await_end_of_former(call, user).await?;
+            create(call, user).await?;
+        }
+        Standing::Absent => create(call, user).await?,
     }
     let standing = call.app.view.wait_for(call.deadline, |known| match standing(known, user) {
-        Standing::Absent | Standing::InProgress => None,
+        Standing::Absent | Standing::Leaving | Standing::InProgress => None,
         other => Some(other),
     });
     match standing.await {
@@ -134,6 +138,10 @@ pub async fn ensure_user(call: &Call, user: &UserName, may_create: bool) -> Resu
         Some(Standing::Refused(message)) => Err(ApiError::user(message)),
         _ => Err(late(call, user)),
     }
+}
+
+fn not_found(user: &UserName) -> ApiError {
+    ApiError::user(format!("User {user} not found"))
 }
 
 fn disabled(user: &UserName) -> ApiError {
@@ -151,15 +159,18 @@ enum Standing {
     Ready,
     InProgress,
     Absent,
+    /// It is being deleted.
+    Leaving,
     Off,
     Refused(String),
 }
 
 fn standing(known: &Known, user: &UserName) -> Standing {
     let Some(declared) = known.index.user(user) else { return refused_claim(known, user) };
-    let Some(seen) = known.seen.get(&declared.meta.key).filter(|_| declared.meta.deleting.is_none()) else {
-        return Standing::Absent;
-    };
+    if declared.meta.deleting.is_some() {
+        return Standing::Leaving;
+    }
+    let Some(seen) = known.seen.get(&declared.meta.key) else { return Standing::Absent };
     // The index knows of a lock at once, whatever the status says, and while nobody writes one.
     if !known.index.is_on(user) || is_off(seen) {
         return Standing::Off;
@@ -199,6 +210,13 @@ pub fn object_name(user: &UserName) -> String {
     user_slug(user)
 }
 
+/// Waits until a user of this name that is being deleted is gone.
+async fn await_end_of_former(call: &Call, user: &UserName) -> Result<(), ApiError> {
+    let gone = |known: &Known| (!matches!(standing(known, user), Standing::Leaving)).then_some(());
+    let ended = call.app.view.wait_for(call.deadline, gone).await;
+    ended.ok_or_else(|| ApiError::unavailable(format!("User {user} is still being deleted; try again")))
+}
+
 /// Makes the object of a user. Where its name is taken by the object of another user, a name of its own is made.
 async fn create(call: &Call, user: &UserName) -> Result<(), ApiError> {
     for name in names(object_name(user), user.as_str()) {
@@ -236,7 +254,7 @@ async fn is_of(call: &Call, name: &str, user: &UserName) -> Result<bool, ApiErro
 /// 400/20030 for an unknown or disabled user, 503/20050 where it takes too long.
 pub async fn rotate(call: &Call, user: &UserName, revoke: bool) -> Result<(), ApiError> {
     ensure_user(call, user, false).await?;
-    let unknown = || ApiError::user(format!("User {user} not found"));
+    let unknown = || not_found(user);
     let held = |known: &Known| known.index.user(user).map(|held| (held.meta.key.clone(), held.meta.uid.clone()));
     let (key, uid) = call.app.view.read(held).ok_or_else(unknown)?;
     let value = format!("{}-{:08x}", Timestamp::now(), rand::random::<u32>());
@@ -282,7 +300,7 @@ pub async fn key_of_user(call: &Call, user: &UserName) -> Result<CredentialsResp
 
 fn secret_of(known: &Known, user: &UserName) -> Result<(ObjectKey, String, String, String), ApiError> {
     let missing = || ApiError::unavailable(format!("User {user} has no key yet; try again"));
-    let declared = known.index.user(user).ok_or_else(|| ApiError::user(format!("User {user} not found")))?;
+    let declared = known.index.user(user).ok_or_else(|| not_found(user))?;
     let seen = known.seen.get(&declared.meta.key).ok_or_else(missing)?;
     let credentials = seen.status.get("credentials").ok_or_else(missing)?;
     let text = |name: &str| credentials.get(name).and_then(Value::as_str).map(str::to_owned).ok_or_else(missing);
