@@ -251,17 +251,16 @@ async fn is_of(call: &Call, name: &str, user: &UserName) -> Result<bool, ApiErro
 /// Asks for a new key and waits until it is there.
 ///
 /// # Errors
-/// 400/20030 for an unknown or disabled user, 503/20050 where it takes too long.
+/// 400/20030 for an unknown user and one in another namespace, 403/20030 for a disabled one, 503/20050 where it takes too long.
 pub async fn rotate(call: &Call, user: &UserName, revoke: bool) -> Result<(), ApiError> {
     ensure_user(call, user, false).await?;
-    let unknown = || not_found(user);
-    let held = |known: &Known| known.index.user(user).map(|held| (held.meta.key.clone(), held.meta.uid.clone()));
-    let (key, uid) = call.app.view.read(held).ok_or_else(unknown)?;
+    let (key, uid, secret_name, _) = call.app.view.read(|known| secret_of(known, user))?;
+    check_reach(call, user, &key, &secret_name)?;
     let value = format!("{}-{:08x}", Timestamp::now(), rand::random::<u32>());
     let (name, handled) =
         if revoke { (annotation::REVOKE, "lastHandledRevoke") } else { (annotation::ROTATE, "lastHandledRotate") };
     let changed = call.app.editor.annotate::<MinioUser>(call, &key.name, &uid, name, &value).await?;
-    let Changed::Done(_, written) = changed else { return Err(unknown()) };
+    let Changed::Done(_, written) = changed else { return Err(not_found(user)) };
     let acknowledged = |known: &Known| {
         let seen = known.seen.get(&key).filter(|seen| seen.uid() == written.uid)?;
         let said = seen.status.get("credentials")?.get(handled)?.as_str()?;
@@ -277,12 +276,7 @@ pub async fn rotate(call: &Call, user: &UserName, revoke: bool) -> Result<(), Ap
 pub async fn key_of_user(call: &Call, user: &UserName) -> Result<CredentialsResponse, ApiError> {
     loop {
         let (key, uid, secret_name, access_key) = call.app.view.read(|known| secret_of(known, user))?;
-        if key.namespace != call.app.editor.namespace() {
-            return Err(ApiError::user(format!(
-                "The Secret of user {user} is in namespace {}, which this service may not read; read {secret_name} there",
-                key.namespace
-            )));
-        }
+        check_reach(call, user, &key, &secret_name)?;
         let look = look_up(&call.app.editor, &secret_name, &uid);
         match call.app.keys.try_get_with((uid.clone(), access_key.clone()), look).await.as_deref() {
             Ok(issued) => return Ok(answer(user, issued)),
@@ -296,6 +290,18 @@ pub async fn key_of_user(call: &Call, user: &UserName) -> Result<CredentialsResp
         };
         call.app.view.wait_for(call.deadline, news).await.ok_or_else(|| late(call, user))?;
     }
+}
+
+/// Keys are read and rotated in the namespace of this service only.
+fn check_reach(call: &Call, user: &UserName, key: &ObjectKey, secret_name: &str) -> Result<(), ApiError> {
+    if key.namespace == call.app.editor.namespace() {
+        return Ok(());
+    }
+    Err(ApiError::user(format!(
+        "User {user} and its Secret are in namespace {}, which is not this service's; read {secret_name} there, and rotate by an \
+         annotation of {key}",
+        key.namespace
+    )))
 }
 
 fn secret_of(known: &Known, user: &UserName) -> Result<(ObjectKey, String, String, String), ApiError> {
