@@ -24,6 +24,7 @@ use crate::controller::credentials::IssuedKey;
 use crate::iam::names::UserName;
 use crate::iam::slug::user_slug;
 use crate::iam::subject::{Kind, ObjectKey};
+use crate::kubernetes::Seen;
 
 /// How long a key that was read is not read again.
 const MOMENT: Duration = Duration::from_secs(1);
@@ -201,7 +202,7 @@ fn refused_claim(known: &Known, user: &UserName) -> Standing {
     stall.map_or(Standing::Absent, |stall| Standing::Refused(stall.message.to_owned()))
 }
 
-fn has_key(seen: &crate::kubernetes::Seen) -> bool {
+fn has_key(seen: &Seen) -> bool {
     seen.status.get("credentials").and_then(|credentials| credentials.get("accessKey")).is_some()
 }
 
@@ -260,13 +261,25 @@ pub async fn rotate(call: &Call, user: &UserName, revoke: bool) -> Result<(), Ap
     let (name, handled) =
         if revoke { (annotation::REVOKE, "lastHandledRevoke") } else { (annotation::ROTATE, "lastHandledRotate") };
     let changed = call.app.editor.annotate::<MinioUser>(call, &key.name, &uid, name, &value).await?;
-    let Changed::Done(_, written) = changed else { return Err(not_found(user)) };
-    let acknowledged = |known: &Known| {
+    let Changed::Done(object, written) = changed else { return Err(not_found(user)) };
+    let before = object
+        .status
+        .and_then(|status| status.credentials)
+        .and_then(|credentials| if revoke { credentials.last_handled_revoke } else { credentials.last_handled_rotate });
+    let answered = |known: &Known| {
         let seen = known.seen.get(&key).filter(|seen| seen.uid() == written.uid)?;
-        let said = seen.status.get("credentials")?.get(handled)?.as_str()?;
-        (said == value).then_some(())
+        let handled = seen.status.get("credentials")?.get(handled)?.as_str()?;
+        let newest = seen.meta.annotations.as_ref()?.get(name)?;
+        is_answered(&value, handled, newest, before.as_deref()).then_some(())
     };
-    call.app.view.wait_for(call.deadline, acknowledged).await.ok_or_else(|| late(call, user))
+    call.app.view.wait_for(call.deadline, answered).await.ok_or_else(|| late(call, user))
+}
+
+/// Whether a request for a new key is answered that was written as `asked`, when `before` was the last one that had been
+/// handled. The newest request may be somebody else's, written over ours before anybody looked: once it is handled the key is
+/// newer than both.
+fn is_answered(asked: &str, handled: &str, newest: &str, before: Option<&str>) -> bool {
+    handled == asked || (handled == newest && Some(handled) != before)
 }
 
 /// The key in the user's Secret, which must be that of the user's object.
@@ -342,5 +355,28 @@ fn answer(user: &UserName, key: &IssuedKey) -> CredentialsResponse {
         s3_access_key: Some(access),
         s3_secret_key: Some(secret),
         expires_at: Some(Stamp(key.expires_at)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_answered_with_the_newest_one_that_was_handled_after_it() {
+        for (handled, newest, before, expected) in [
+            ("ours", "ours", None, true),
+            ("ours", "later", Some("old"), true),
+            ("later", "later", Some("old"), true),
+            ("later", "later", None, true),
+            ("old", "ours", Some("old"), false),
+            ("old", "later", Some("old"), false),
+            // What somebody had asked for before, and was seen only now.
+            ("earlier", "ours", Some("old"), false),
+            ("earlier", "later", Some("old"), false),
+            ("earlier", "earlier", Some("earlier"), false),
+        ] {
+            assert_eq!(is_answered("ours", handled, newest, before), expected, "{handled} {newest} {before:?}");
+        }
     }
 }
