@@ -13,7 +13,7 @@ use super::input::{self, Segments};
 use super::models::{AccessOfResponse, AccessRow, AccessWhoResponse, Stamp, WhoRow};
 use super::routes::{Access, Expects, QueryParameter, Route, schema_of};
 use super::sharing::level;
-use super::sharing::place::owner_of;
+use super::sharing::place::is_concerned;
 use crate::iam::access::{self, Reach, Reachable};
 
 /// The operations of this group.
@@ -52,7 +52,7 @@ async fn who(call: Call, uri: Uri) -> Result<Json<AccessWhoResponse>, ApiError> 
     let text = input::query(&uri, "path").filter(|text| !text.trim().is_empty()).ok_or_else(missing_path)?;
     let path = call.app.alphabet.path(&text)?;
     call.app.view.read(|known| {
-        if !caller.admin && owner_of(known, &caller.user, &path).is_none() {
+        if !is_concerned(known, caller, &path) {
             return Err(ApiError::governance(format!(
                 "Only the owner of {path}, stewards and administrators may ask who can reach it"
             )));

@@ -4,6 +4,7 @@ mod auth;
 mod fuzz;
 mod golden;
 mod golden_differences;
+mod keys;
 mod login;
 mod management;
 mod openapi;

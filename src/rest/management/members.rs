@@ -198,7 +198,7 @@ impl Side {
         }
     }
 
-    /// The side, and whether this user is a steward of its group.
+    /// The side, and whether this user is a steward of its group who is neither disabled nor locked.
     fn find(known: &Known, name: ServerGroup, user: &UserName) -> Option<(Self, bool)> {
         let (group, twin) = known.index.server_group(&name)?;
         let declared = known.index.group(group).filter(|declared| declared.meta.deleting.is_none())?;
@@ -208,7 +208,8 @@ impl Side {
         }
         let access = if twin { Access::Read } else { Access::ReadWrite };
         let group = Group { name: group.clone(), uid: declared.meta.uid.clone() };
-        Some((Self { name, group, access }, body.stewards.contains(user)))
+        let is_steward = body.stewards.contains(user) && known.index.is_on(user);
+        Some((Self { name, group, access }, is_steward))
     }
 
     fn members(&self, call: &Call) -> Result<Vec<UserName>, ApiError> {
