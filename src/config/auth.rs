@@ -56,6 +56,9 @@ pub struct AuthArgs {
     /// jupyterhub: URL of the hub's API, for example http://hub:8081/hub/api
     #[arg(long, value_name = "URL", value_parser = base_url)]
     pub jupyterhub_url: Option<Url>,
+    /// jupyterhub: the scope that a token must have for its owner
+    #[arg(long, value_name = "SCOPE", default_value = "users:activity", value_parser = scope)]
+    pub jupyterhub_scope: String,
     /// kubernetes: the audience that tokens must be for [default: the API server's own]
     #[arg(long, value_name = "NAME", value_parser = word)]
     pub kubernetes_audience: Option<String>,
@@ -202,6 +205,8 @@ pub struct OidcConfig {
 pub struct JupyterhubConfig {
     /// The hub's API; its path ends with a slash.
     pub url: Url,
+    /// What a token must be allowed for its owner, without filter.
+    pub scope: String,
 }
 
 /// `kubernetes`.
@@ -294,6 +299,7 @@ impl JupyterhubConfig {
             url: url.ok_or_else(|| {
                 missing("JUPYTERHUB_URL", "expected the URL of the hub's API, for example http://hub:8081/hub/api")
             })?,
+            scope: args.jupyterhub_scope.clone(),
         })
     }
 }
@@ -401,6 +407,19 @@ fn base_url(text: &str) -> Result<Url, String> {
 
 fn roles(text: &str) -> Result<Roles, String> {
     Ok(text.split(',').map(str::trim).filter(|role| !role.is_empty()).map(str::to_owned).collect())
+}
+
+/// A scope of JupyterHub without a filter, which is that of the token's owner.
+fn scope(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let is_word = |word: &str| {
+        !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'-' | b'_'))
+    };
+    if text.split(':').all(is_word) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected a scope without filter, such as users:activity or access:servers".to_owned())
+    }
 }
 
 fn word(text: &str) -> Result<String, String> {

@@ -2,7 +2,6 @@
 //! nobody declares may give more.
 
 use axum::Json;
-use axum::extract::Path;
 use axum::http::{Method, Uri};
 use axum::routing::get;
 use jiff::Timestamp;
@@ -10,11 +9,11 @@ use serde_json::json;
 
 use super::app::Call;
 use super::error::{ApiError, Violation};
-use super::input;
+use super::input::{self, Segments};
 use super::models::{AccessOfResponse, AccessRow, AccessWhoResponse, Stamp, WhoRow};
 use super::routes::{Access, Expects, QueryParameter, Route, schema_of};
 use super::sharing::level;
-use super::sharing::place::owner_of;
+use super::sharing::place::is_concerned;
 use crate::iam::access::{self, Reach, Reachable};
 
 /// The operations of this group.
@@ -53,7 +52,7 @@ async fn who(call: Call, uri: Uri) -> Result<Json<AccessWhoResponse>, ApiError> 
     let text = input::query(&uri, "path").filter(|text| !text.trim().is_empty()).ok_or_else(missing_path)?;
     let path = call.app.alphabet.path(&text)?;
     call.app.view.read(|known| {
-        if !caller.admin && owner_of(known, &caller.user, &path).is_none() {
+        if !is_concerned(known, caller, &path) {
             return Err(ApiError::governance(format!(
                 "Only the owner of {path}, stewards and administrators may ask who can reach it"
             )));
@@ -64,11 +63,8 @@ async fn who(call: Call, uri: Uri) -> Result<Json<AccessWhoResponse>, ApiError> 
     })
 }
 
-async fn of(call: Call, Path(name): Path<String>) -> Result<Json<AccessOfResponse>, ApiError> {
+async fn of(call: Call, Segments([name]): Segments<1>) -> Result<Json<AccessOfResponse>, ApiError> {
     let caller = call.caller()?;
-    if name.contains('/') {
-        return Err(ApiError::not_found());
-    }
     let user = call.app.alphabet.user(&name)?;
     if !caller.admin && caller.user != user {
         return Err(ApiError::governance(format!(

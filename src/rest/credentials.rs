@@ -17,13 +17,14 @@ use super::error::ApiError;
 use super::input;
 use super::models::{CredentialProcessResponse, CredentialsResponse, Stamp};
 use super::routes::{Access, Expects, QueryParameter, Route, schema_of};
-use super::view::{Known, condition_of, is_off};
-use crate::api::meta::{annotation, condition, reason};
+use super::view::{Known, is_off, stall_of};
+use crate::api::meta::{annotation, reason};
 use crate::api::{MinioUser, MinioUserSpec};
 use crate::controller::credentials::IssuedKey;
 use crate::iam::names::UserName;
 use crate::iam::slug::user_slug;
 use crate::iam::subject::{Kind, ObjectKey};
+use crate::kubernetes::Seen;
 
 /// How long a key that was read is not read again.
 const MOMENT: Duration = Duration::from_secs(1);
@@ -121,11 +122,15 @@ pub async fn ensure_user(call: &Call, user: &UserName, may_create: bool) -> Resu
         Standing::Off => return Err(disabled(user)),
         Standing::Refused(message) => return Err(ApiError::user(message)),
         Standing::InProgress => {}
-        Standing::Absent if may_create => create(call, user).await?,
-        Standing::Absent => return Err(ApiError::user(format!("User {user} not found"))),
+        Standing::Leaving | Standing::Absent if !may_create => return Err(not_found(user)),
+        Standing::Leaving => {
+            await_end_of_former(call, user).await?;
+            create(call, user).await?;
+        }
+        Standing::Absent => create(call, user).await?,
     }
     let standing = call.app.view.wait_for(call.deadline, |known| match standing(known, user) {
-        Standing::Absent | Standing::InProgress => None,
+        Standing::Absent | Standing::Leaving | Standing::InProgress => None,
         other => Some(other),
     });
     match standing.await {
@@ -134,6 +139,10 @@ pub async fn ensure_user(call: &Call, user: &UserName, may_create: bool) -> Resu
         Some(Standing::Refused(message)) => Err(ApiError::user(message)),
         _ => Err(late(call, user)),
     }
+}
+
+fn not_found(user: &UserName) -> ApiError {
+    ApiError::user(format!("User {user} not found"))
 }
 
 fn disabled(user: &UserName) -> ApiError {
@@ -151,31 +160,31 @@ enum Standing {
     Ready,
     InProgress,
     Absent,
+    /// It is being deleted.
+    Leaving,
     Off,
     Refused(String),
 }
 
 fn standing(known: &Known, user: &UserName) -> Standing {
     let Some(declared) = known.index.user(user) else { return refused_claim(known, user) };
-    let Some(seen) = known.seen.get(&declared.meta.key).filter(|_| declared.meta.deleting.is_none()) else {
-        return Standing::Absent;
-    };
-    let stalled = condition_of(seen, condition::STALLED);
-    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    if let Some(stalled) = stalled.filter(|stalled| text(stalled, "status") == "True") {
-        let message = text(stalled, "message");
-        return if text(stalled, "reason") == reason::SECRET_CONFLICT || !has_key(seen) {
-            Standing::Refused(message)
+    if declared.meta.deleting.is_some() {
+        return Standing::Leaving;
+    }
+    let Some(seen) = known.seen.get(&declared.meta.key) else { return Standing::Absent };
+    // The index knows of a lock at once, whatever the status says, and while nobody writes one.
+    if !known.index.is_on(user) || is_off(seen) {
+        return Standing::Off;
+    }
+    if let Some(stall) = stall_of(seen) {
+        return if stall.reason == reason::SECRET_CONFLICT || !has_key(seen) {
+            Standing::Refused(stall.message.to_owned())
         } else {
             Standing::Ready
         };
     }
-    if is_off(seen) {
-        return Standing::Off;
-    }
-    let ready = condition_of(seen, condition::READY).is_some_and(|ready| text(ready, "status") == "True");
     // What is about to change in its rights does not take its key away.
-    if has_key(seen) && (ready || seen.status.get("observedGeneration").is_some()) {
+    if has_key(seen) && seen.status.get("observedGeneration").is_some() {
         Standing::Ready
     } else {
         Standing::InProgress
@@ -189,19 +198,24 @@ fn refused_claim(known: &Known, user: &UserName) -> Standing {
         namespace: known.index.config().home_namespace.clone(),
         name: object_name(user),
     };
-    match known.seen.get(&key).filter(|seen| !seen.is_deleting()) {
-        Some(seen) if condition_of(seen, condition::STALLED).is_some() => Standing::Refused(known.message(&key)),
-        _ => Standing::Absent,
-    }
+    let stall = known.seen.get(&key).filter(|seen| !seen.is_deleting()).and_then(stall_of);
+    stall.map_or(Standing::Absent, |stall| Standing::Refused(stall.message.to_owned()))
 }
 
-fn has_key(seen: &crate::kubernetes::Seen) -> bool {
+fn has_key(seen: &Seen) -> bool {
     seen.status.get("credentials").and_then(|credentials| credentials.get("accessKey")).is_some()
 }
 
 /// The name of the object of a user.
 pub fn object_name(user: &UserName) -> String {
     user_slug(user)
+}
+
+/// Waits until a user of this name that is being deleted is gone.
+async fn await_end_of_former(call: &Call, user: &UserName) -> Result<(), ApiError> {
+    let gone = |known: &Known| (!matches!(standing(known, user), Standing::Leaving)).then_some(());
+    let ended = call.app.view.wait_for(call.deadline, gone).await;
+    ended.ok_or_else(|| ApiError::unavailable(format!("User {user} is still being deleted; try again")))
 }
 
 /// Makes the object of a user. Where its name is taken by the object of another user, a name of its own is made.
@@ -238,23 +252,34 @@ async fn is_of(call: &Call, name: &str, user: &UserName) -> Result<bool, ApiErro
 /// Asks for a new key and waits until it is there.
 ///
 /// # Errors
-/// 400/20030 for an unknown or disabled user, 503/20050 where it takes too long.
+/// 400/20030 for an unknown user and one in another namespace, 403/20030 for a disabled one, 503/20050 where it takes too long.
 pub async fn rotate(call: &Call, user: &UserName, revoke: bool) -> Result<(), ApiError> {
     ensure_user(call, user, false).await?;
-    let unknown = || ApiError::user(format!("User {user} not found"));
-    let held = |known: &Known| known.index.user(user).map(|held| (held.meta.key.clone(), held.meta.uid.clone()));
-    let (key, uid) = call.app.view.read(held).ok_or_else(unknown)?;
+    let (key, uid, secret_name, _) = call.app.view.read(|known| secret_of(known, user))?;
+    check_reach(call, user, &key, &secret_name)?;
     let value = format!("{}-{:08x}", Timestamp::now(), rand::random::<u32>());
     let (name, handled) =
         if revoke { (annotation::REVOKE, "lastHandledRevoke") } else { (annotation::ROTATE, "lastHandledRotate") };
     let changed = call.app.editor.annotate::<MinioUser>(call, &key.name, &uid, name, &value).await?;
-    let Changed::Done(_, written) = changed else { return Err(unknown()) };
-    let acknowledged = |known: &Known| {
+    let Changed::Done(object, written) = changed else { return Err(not_found(user)) };
+    let before = object
+        .status
+        .and_then(|status| status.credentials)
+        .and_then(|credentials| if revoke { credentials.last_handled_revoke } else { credentials.last_handled_rotate });
+    let answered = |known: &Known| {
         let seen = known.seen.get(&key).filter(|seen| seen.uid() == written.uid)?;
-        let said = seen.status.get("credentials")?.get(handled)?.as_str()?;
-        (said == value).then_some(())
+        let handled = seen.status.get("credentials")?.get(handled)?.as_str()?;
+        let newest = seen.meta.annotations.as_ref()?.get(name)?;
+        is_answered(&value, handled, newest, before.as_deref()).then_some(())
     };
-    call.app.view.wait_for(call.deadline, acknowledged).await.ok_or_else(|| late(call, user))
+    call.app.view.wait_for(call.deadline, answered).await.ok_or_else(|| late(call, user))
+}
+
+/// Whether a request for a new key is answered that was written as `asked`, when `before` was the last one that had been
+/// handled. The newest request may be somebody else's, written over ours before anybody looked: once it is handled the key is
+/// newer than both.
+fn is_answered(asked: &str, handled: &str, newest: &str, before: Option<&str>) -> bool {
+    handled == asked || (handled == newest && Some(handled) != before)
 }
 
 /// The key in the user's Secret, which must be that of the user's object.
@@ -264,12 +289,7 @@ pub async fn rotate(call: &Call, user: &UserName, revoke: bool) -> Result<(), Ap
 pub async fn key_of_user(call: &Call, user: &UserName) -> Result<CredentialsResponse, ApiError> {
     loop {
         let (key, uid, secret_name, access_key) = call.app.view.read(|known| secret_of(known, user))?;
-        if key.namespace != call.app.editor.namespace() {
-            return Err(ApiError::user(format!(
-                "The Secret of user {user} is in namespace {}, which this service may not read; read {secret_name} there",
-                key.namespace
-            )));
-        }
+        check_reach(call, user, &key, &secret_name)?;
         let look = look_up(&call.app.editor, &secret_name, &uid);
         match call.app.keys.try_get_with((uid.clone(), access_key.clone()), look).await.as_deref() {
             Ok(issued) => return Ok(answer(user, issued)),
@@ -285,9 +305,21 @@ pub async fn key_of_user(call: &Call, user: &UserName) -> Result<CredentialsResp
     }
 }
 
+/// Keys are read and rotated in the namespace of this service only.
+fn check_reach(call: &Call, user: &UserName, key: &ObjectKey, secret_name: &str) -> Result<(), ApiError> {
+    if key.namespace == call.app.editor.namespace() {
+        return Ok(());
+    }
+    Err(ApiError::user(format!(
+        "User {user} and its Secret are in namespace {}, which is not this service's; read {secret_name} there, and rotate by an \
+         annotation of {key}",
+        key.namespace
+    )))
+}
+
 fn secret_of(known: &Known, user: &UserName) -> Result<(ObjectKey, String, String, String), ApiError> {
     let missing = || ApiError::unavailable(format!("User {user} has no key yet; try again"));
-    let declared = known.index.user(user).ok_or_else(|| ApiError::user(format!("User {user} not found")))?;
+    let declared = known.index.user(user).ok_or_else(|| not_found(user))?;
     let seen = known.seen.get(&declared.meta.key).ok_or_else(missing)?;
     let credentials = seen.status.get("credentials").ok_or_else(missing)?;
     let text = |name: &str| credentials.get(name).and_then(Value::as_str).map(str::to_owned).ok_or_else(missing);
@@ -323,5 +355,28 @@ fn answer(user: &UserName, key: &IssuedKey) -> CredentialsResponse {
         s3_access_key: Some(access),
         s3_secret_key: Some(secret),
         expires_at: Some(Stamp(key.expires_at)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_answered_with_the_newest_one_that_was_handled_after_it() {
+        for (handled, newest, before, expected) in [
+            ("ours", "ours", None, true),
+            ("ours", "later", Some("old"), true),
+            ("later", "later", Some("old"), true),
+            ("later", "later", None, true),
+            ("old", "ours", Some("old"), false),
+            ("old", "later", Some("old"), false),
+            // What somebody had asked for before, and was seen only now.
+            ("earlier", "ours", Some("old"), false),
+            ("earlier", "later", Some("old"), false),
+            ("earlier", "earlier", Some("earlier"), false),
+        ] {
+            assert_eq!(is_answered("ours", handled, newest, before), expected, "{handled} {newest} {before:?}");
+        }
     }
 }

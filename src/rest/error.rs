@@ -195,7 +195,7 @@ impl From<AuthError> for ApiError {
         let message = error.to_string();
         match error {
             AuthError::MalformedHeader => Self::new(Code::InvalidHeader, message),
-            AuthError::InvalidToken => Self::new(Code::InvalidToken, message),
+            AuthError::InvalidToken | AuthError::MissingScope { .. } => Self::new(Code::InvalidToken, message),
             AuthError::MissingRole { .. } => Self::new(Code::MissingRole, message),
             AuthError::InvalidUserName { .. } => Self::user(message),
             AuthError::Unavailable { .. } | AuthError::TooSlow => {

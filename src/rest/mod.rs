@@ -25,6 +25,7 @@ pub mod routes;
 pub mod run;
 pub mod serve;
 pub mod sharing;
+pub mod terms;
 pub mod turns;
 pub mod view;
 pub mod workspaces;

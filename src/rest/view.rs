@@ -204,11 +204,26 @@ fn settled_at(seen: &Seen, generation: i64) -> Option<Settled> {
     if observed < generation {
         return None;
     }
-    if let Some(stalled) = condition_of(seen, condition::STALLED).filter(|stalled| is_true(stalled)) {
-        let text = |name: &str| stalled.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        return Some(Settled::Stalled { reason: text("reason"), message: text("message") });
+    if let Some(Stall { reason, message }) = stall_of(seen) {
+        return Some(Settled::Stalled { reason: reason.to_owned(), message: message.to_owned() });
     }
     condition_of(seen, condition::READY).filter(|ready| is_true(ready)).map(|_| Settled::InForce)
+}
+
+/// What a person has to change before an object gets any further.
+#[derive(Clone, Copy, Debug)]
+pub struct Stall<'a> {
+    /// The reason of the condition.
+    pub reason: &'a str,
+    /// The condition in words.
+    pub message: &'a str,
+}
+
+/// Why an object does not get any further, if that is so.
+pub fn stall_of(seen: &Seen) -> Option<Stall<'_>> {
+    let stalled = condition_of(seen, condition::STALLED).filter(|stalled| is_true(stalled))?;
+    let text = |name: &str| stalled.get(name).and_then(Value::as_str).unwrap_or_default();
+    Some(Stall { reason: text("reason"), message: text("message") })
 }
 
 /// A condition of an object, by its type.

@@ -6,6 +6,7 @@ mod foreign;
 mod fuzz;
 mod golden;
 mod golden_differences;
+mod keys;
 mod limits;
 mod login;
 mod management;

@@ -71,7 +71,7 @@ fn backends_keep_their_order() {
     else {
         panic!("{:?}", config.backends)
     };
-    assert_eq!(hub.url.as_str(), "http://hub:8081/hub/api/");
+    assert_eq!((hub.url.as_str(), hub.scope.as_str()), ("http://hub:8081/hub/api/", "users:activity"));
     assert_eq!((&kubernetes.audience, &kubernetes.admin_group), (&None, &None));
     assert_eq!(oidc.issuer.as_str(), "https://login.example.org/realms/lake", "exactly as given");
     let discovery = "https://login.example.org/realms/lake/.well-known/openid-configuration";
@@ -90,6 +90,8 @@ fn each_backend_names_what_it_lacks() {
         ("static", &[], "STATIC_TOKENS is not set"),
         ("jupyterhub", &[("JUPYTERHUB_URL", "hub:8081")], "JUPYTERHUB_URL: "),
         ("jupyterhub", &[("JUPYTERHUB_URL", "http://u:p@hub")], "JUPYTERHUB_URL: "),
+        ("jupyterhub", &[("JUPYTERHUB_SCOPE", "users:activity!user")], "JUPYTERHUB_SCOPE: "),
+        ("jupyterhub", &[("JUPYTERHUB_SCOPE", "users:, tokens")], "JUPYTERHUB_SCOPE: "),
         ("kbase", &[("KBASE_AUTH_URL", "https://kbase.us/?token=x")], "KBASE_AUTH_URL: "),
         ("kbase", &[("AUTH_CACHE_TTL", "301s")], "AUTH_CACHE_TTL: "),
         (

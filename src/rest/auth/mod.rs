@@ -55,6 +55,15 @@ pub enum AuthError {
         /// What is missing.
         missing: Vec<String>,
     },
+    /// The token is somebody's, and was given away for something else.
+    #[error(
+        "The token lacks the scope {scope} of JupyterHub for its owner; use one that you made there yourself, or that of your \
+         own server"
+    )]
+    MissingScope {
+        /// What is missing.
+        scope: String,
+    },
     /// The token is valid, and its owner's name cannot be that of a user.
     #[error("The token of {backend} is of nobody who can use MinIO: {problem}")]
     InvalidUserName {

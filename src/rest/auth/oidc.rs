@@ -103,9 +103,13 @@ impl Oidc {
         let Some(user) = claims.get(claim).and_then(Value::as_str) else {
             return Err(refused(format!("it has no claim {claim:?} with a name")));
         };
-        // Anybody may claim an address that nobody has checked.
-        if claim == "email" && claims.get("email_verified").is_some_and(|verified| *verified != Value::Bool(true)) {
-            return Err(refused("its email address is not verified".to_owned()));
+        // Anybody may claim an address that nobody has checked, and not every provider says whether somebody has.
+        if claim == "email" && claims.get("email_verified") != Some(&Value::Bool(true)) {
+            return Err(refused(
+                "its claim email_verified is not true, so that the address may be anybody's; OIDC_USERNAME_CLAIM can name \
+                 another claim"
+                    .to_owned(),
+            ));
         }
         let groups = claims.get(&self.config.groups_claim);
         let admin = self.config.admin_group.as_ref().is_some_and(|group| contains(groups, group));

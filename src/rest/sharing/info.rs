@@ -6,7 +6,7 @@ use axum::{Extension, Json};
 use jiff::Timestamp;
 
 use super::objects::level;
-use super::place::owner_of;
+use super::place::{is_concerned, owner_of};
 use super::request;
 use crate::iam::access;
 use crate::iam::declared::{Body as Declaration, Declared, ShareDecl, Target};
@@ -28,9 +28,8 @@ pub async fn path_access(call: Call, Extension(body): Extension<Body>) -> Result
     let caller = call.caller()?;
     let now = Timestamp::now();
     let mut answer = call.app.view.read(|known| {
-        let may_know = caller.admin
-            || owner_of(known, &caller.user, &asked.path).is_some()
-            || access::reaches(&known.index, &caller.user, &asked.path, now);
+        let reaches = || access::reaches(&known.index, &caller.user, &asked.path, now);
+        let may_know = is_concerned(known, caller, &asked.path) || (known.index.is_on(&caller.user) && reaches());
         if may_know { everybody(known, &asked.path, now) } else { stranger(known, &asked.path, now) }
     });
     answer.path = asked.text;
@@ -139,8 +138,11 @@ pub async fn mine(call: Call) -> Result<Json<SharesResponse>, ApiError> {
     Ok(Json(SharesResponse { total_count: shares.len(), shares }))
 }
 
-/// The folders below which somebody may share, with their owners.
+/// The folders below which somebody may share, with their owners; none for one who is disabled or locked.
 fn homes_of(known: &Known, caller: &UserName) -> Vec<(String, S3Path)> {
+    if !known.index.is_on(caller) {
+        return Vec::new();
+    }
     let layout = &known.index.config().layout;
     let own = layout.user_homes(caller).into_iter().map(|home| (format!("user {caller}"), home));
     let stewarded = known.index.objects_of(Kind::MinioGroup).filter_map(|declared| match &declared.body {

@@ -6,6 +6,7 @@ use crate::iam::declared::{Body, Owner};
 use crate::iam::names::UserName;
 use crate::iam::path::S3Path;
 use crate::rest::app::Call;
+use crate::rest::auth::Caller;
 use crate::rest::error::{ApiError, Code};
 use crate::rest::view::Known;
 
@@ -81,6 +82,11 @@ pub fn owner_of(known: &Known, caller: &UserName, path: &S3Path) -> Option<Owner
             && layout.group_homes(group).iter().any(|home| home.contains(path))
     });
     group.map(Owner::Group)
+}
+
+/// Whether somebody may know all about a path: an administrator, and whoever it belongs to, unless disabled or locked.
+pub fn is_concerned(known: &Known, caller: &Caller, path: &S3Path) -> bool {
+    caller.admin || (known.index.is_on(&caller.user) && owner_of(known, &caller.user, path).is_some())
 }
 
 /// A home is meant as a folder only where its slash is there.

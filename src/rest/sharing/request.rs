@@ -1,6 +1,6 @@
 //! What callers ask of the sharing endpoints. Wrong paths are told ahead of everything else that is wrong in a body.
 
-use jiff::{Timestamp, ToSpan};
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde_json::Value;
 
@@ -12,6 +12,7 @@ use crate::rest::error::ApiError;
 use crate::rest::input::{Body, Fields};
 use crate::rest::models::Stamp;
 use crate::rest::names::Alphabet;
+use crate::rest::terms::Lasting;
 
 /// How many users and groups one call may name together.
 pub const TARGETS: usize = 100;
@@ -128,12 +129,7 @@ pub fn share(body: &Body, alphabet: Alphabet, now: Timestamp) -> Result<Share, A
     let asked = path(&mut fields, alphabet)?;
     let named = targets(&mut fields, "with_users", "with_groups");
     let access = permission(&mut fields);
-    let expires_at = expiry(&mut fields, now);
-    let reason: Option<String> = fields.value("reason", true, "Input should be a valid string");
-    if reason.as_ref().is_some_and(|reason| reason.chars().count() > REASON_MAX) {
-        fields.note("string_too_long", "reason", &format!("String should have at most {REASON_MAX} characters"));
-    }
-    let reason = reason.map(|reason| reason.trim().to_owned()).filter(|reason| !reason.is_empty());
+    let Lasting { expires_at, reason } = Lasting::read(&mut fields, now);
     Ok(Share { asked: complete(asked, fields)?, named, terms: Terms { access, expires_at, reason } })
 }
 
@@ -196,19 +192,4 @@ fn permission(fields: &mut Fields<'_>) -> Access {
             Access::Read
         }
     }
-}
-
-/// The end of a grant, to the second as objects have it.
-fn expiry(fields: &mut Fields<'_>, now: Timestamp) -> Option<Timestamp> {
-    let end: Timestamp =
-        fields.value("expires_at", true, "Input should be an instant such as 2027-01-31T00:00:00Z, with an offset")?;
-    let end = Timestamp::from_second(end.as_second()).unwrap_or(end);
-    // Objects know the years from 2000 to 2999.
-    let latest = Timestamp::from_second(32_503_680_000).unwrap_or(Timestamp::MAX);
-    let soonest = now.checked_add(1.second()).unwrap_or(now);
-    if end < soonest || end >= latest {
-        fields.note("value_error", "expires_at", "Input should be an instant in the future, before the year 3000");
-        return None;
-    }
-    Some(end)
 }

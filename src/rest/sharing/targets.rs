@@ -2,13 +2,12 @@
 
 use super::place::Place;
 use super::request::Named;
-use crate::api::meta::condition;
 use crate::api::{PendingReason, SubjectKind};
 use crate::iam::declared::{Body, Owner, Target};
 use crate::iam::names::{EVERYONE_GROUP, ServerGroup, UserName};
 use crate::iam::path::Access;
 use crate::rest::app::Call;
-use crate::rest::view::{Known, condition_of};
+use crate::rest::view::{Known, stall_of};
 
 /// Somebody by name, whether there is such a user or group or not.
 ///
@@ -48,9 +47,8 @@ fn check_user(known: &Known, place: &Place, user: &UserName) -> Result<(), Strin
     }
     exists(known, &Target::User(user.clone()))?;
     let declared = known.index.user(user).filter(|declared| declared.meta.origin.is_none());
-    let stalled = declared.and_then(|declared| condition_of(known.seen.get(declared.key())?, condition::STALLED));
-    match stalled.and_then(|stalled| stalled.get("message")?.as_str()) {
-        Some(message) => Err(format!("the user cannot be used: {message}")),
+    match declared.and_then(|declared| stall_of(known.seen.get(declared.key())?)) {
+        Some(stall) => Err(format!("the user cannot be used: {}", stall.message)),
         None => Ok(()),
     }
 }

@@ -1,7 +1,8 @@
 //! The keys of an OpenID Connect provider: fetched when needed, kept for a while, fetched again when a token names another.
+//! Nobody whose token names a known key waits for the provider.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jsonwebtoken::jwk::{Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, Header};
@@ -9,15 +10,18 @@ use reqwest::Url;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::config::Issuer;
 use crate::rest::auth::outbound::{Away, Http};
 
 /// After this time keys are fetched again, so that one that the provider has withdrawn goes.
 const FRESH: Duration = Duration::from_secs(15 * 60);
-/// As long as this they are used while the provider is away.
+/// As long as this they are used while newer ones are fetched, or the provider is away.
 const USABLE: Duration = Duration::from_secs(24 * 3600);
+/// How long it may take to fetch them, which are two requests; less than a caller waits for all backends together.
+const DEADLINE: Duration = Duration::from_secs(5);
 /// How long a provider that does not answer is left alone.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// How often unknown keys in tokens, which anybody can make up, have the keys fetched.
@@ -75,13 +79,22 @@ impl Key {
     }
 }
 
-/// The keys as far as they are known.
+/// The keys of one provider.
 #[derive(Debug)]
 pub(super) struct Keys {
+    provider: Arc<Provider>,
+    /// At most one task that fetches newer keys, for nobody in particular.
+    refreshing: Mutex<JoinSet<()>>,
+}
+
+/// A provider, and its keys as far as they are known.
+#[derive(Debug)]
+struct Provider {
     issuer: Issuer,
     http: Http,
-    /// Held while they are fetched, so that all who need them wait for one answer.
     known: Mutex<Known>,
+    /// Held while they are fetched, so that all who need others than the known ones wait for one answer.
+    fetching: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -105,42 +118,99 @@ struct Jwks {
 
 impl Keys {
     pub(super) fn new(issuer: Issuer, http: Http) -> Self {
-        Self { issuer, http, known: Mutex::default() }
+        let provider = Provider { issuer, http, known: Mutex::default(), fetching: tokio::sync::Mutex::default() };
+        Self { provider: Arc::new(provider), refreshing: Mutex::default() }
     }
 
-    /// The keys, fetched if they are not known or old.
+    /// The keys; fetched if none are known, and in the background if they are old.
     pub(super) async fn current(&self) -> Result<Arc<KeySet>, Away> {
-        let mut known = self.known.lock().await;
-        if let Some(keys) = known.not_older_than(FRESH) {
-            return Ok(keys);
+        let held = self.provider.known().not_older_than(USABLE);
+        match held {
+            Some(keys) => {
+                self.refresh();
+                Ok(keys)
+            }
+            None => self.provider.keys_not_older_than(USABLE).await,
         }
-        let failure = match &known.failed {
-            Some((away, at)) if at.elapsed() < RETRY_AFTER => away.clone(),
-            _ => match self.fetch(&mut known).await {
-                Ok(keys) => return Ok(keys),
-                Err(away) => away,
-            },
-        };
-        known.not_older_than(USABLE).ok_or(failure)
     }
 
     /// Keys that are newer than these, if there are any; fetched unless that was done a moment ago.
     pub(super) async fn newer_than(&self, old: &Arc<KeySet>) -> Result<Option<Arc<KeySet>>, Away> {
-        let mut known = self.known.lock().await;
-        if let Some((keys, _)) = &known.keys
-            && !Arc::ptr_eq(keys, old)
-        {
-            return Ok(Some(keys.clone()));
-        }
-        if known.unknown_key.is_some_and(|at| at.elapsed() < UNKNOWN_KEY_INTERVAL) {
-            return Ok(None);
-        }
-        known.unknown_key = Some(Instant::now());
-        self.fetch(&mut known).await.map(Some)
+        self.provider.newer_than(old).await
     }
 
-    async fn fetch(&self, known: &mut Known) -> Result<Arc<KeySet>, Away> {
-        match self.download().await {
+    /// Has old keys replaced, unless that is under way or was tried a moment ago.
+    fn refresh(&self) {
+        {
+            let known = self.provider.known();
+            if known.not_older_than(FRESH).is_some() || known.failed_lately().is_some() {
+                return;
+            }
+        }
+        let mut tasks = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(ended) = tasks.try_join_next() {
+            if let Err(error) = ended {
+                tracing::error!(%error, "newer keys of the OpenID Connect provider were not fetched to the end");
+            }
+        }
+        if tasks.is_empty() {
+            let provider = self.provider.clone();
+            tasks.spawn(async move {
+                if let Err(problem) = provider.keys_not_older_than(FRESH).await {
+                    tracing::warn!(%problem, "the OpenID Connect provider shows no newer keys; the known ones are used");
+                }
+            });
+        }
+    }
+}
+
+impl Provider {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keys of no more than this age, fetched where they are older and nobody else does so.
+    async fn keys_not_older_than(&self, age: Duration) -> Result<Arc<KeySet>, Away> {
+        let _turn = self.fetching.lock().await;
+        {
+            let known = self.known();
+            if let Some(keys) = known.not_older_than(age) {
+                return Ok(keys);
+            }
+            if let Some(away) = known.failed_lately() {
+                return Err(away);
+            }
+        }
+        self.fetch().await
+    }
+
+    async fn newer_than(&self, old: &Arc<KeySet>) -> Result<Option<Arc<KeySet>>, Away> {
+        let _turn = self.fetching.lock().await;
+        {
+            let known = self.known();
+            if let Some((keys, _)) = &known.keys
+                && !Arc::ptr_eq(keys, old)
+            {
+                return Ok(Some(keys.clone()));
+            }
+            if let Some(away) = known.failed_lately() {
+                return Err(away);
+            }
+            if known.unknown_key.is_some_and(|at| at.elapsed() < UNKNOWN_KEY_INTERVAL) {
+                return Ok(None);
+            }
+        }
+        let newer = self.fetch().await?;
+        self.known().unknown_key = Some(Instant::now());
+        Ok(Some(newer))
+    }
+
+    /// Fetches the keys; whoever calls this holds the turn.
+    async fn fetch(&self) -> Result<Arc<KeySet>, Away> {
+        let too_late = |_| Err(Away::new(format!("it did not show its keys within {} s", DEADLINE.as_secs())));
+        let downloaded = tokio::time::timeout(DEADLINE, self.download()).await.unwrap_or_else(too_late);
+        let mut known = self.known();
+        match downloaded {
             Ok(keys) => {
                 let keys = Arc::new(keys);
                 known.keys = Some((keys.clone(), Instant::now()));
@@ -176,5 +246,9 @@ impl Keys {
 impl Known {
     fn not_older_than(&self, age: Duration) -> Option<Arc<KeySet>> {
         self.keys.as_ref().filter(|(_, at)| at.elapsed() < age).map(|(keys, _)| keys.clone())
+    }
+
+    fn failed_lately(&self) -> Option<Away> {
+        self.failed.as_ref().filter(|(_, at)| at.elapsed() < RETRY_AFTER).map(|(away, _)| away.clone())
     }
 }

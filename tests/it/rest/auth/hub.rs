@@ -23,6 +23,7 @@ use crate::support::{
 
 const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/rest/jupyterhub/requirements.txt");
 const CONFIGURATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/rest/jupyterhub/jupyterhub_config.py");
+const VISIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/rest/jupyterhub/visit.py");
 
 const SUPERVISE: &str = r#"
 trap '' INT
@@ -41,6 +42,7 @@ pub struct Hub {
     pub url: String,
     /// The token of a service that may make users and tokens.
     pub service_token: String,
+    python: PathBuf,
     data: PathBuf,
     _supervisor: Child,
 }
@@ -71,7 +73,7 @@ impl Hub {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        Self { url: format!("http://127.0.0.1:{port}/hub/api"), service_token, data, _supervisor: supervisor }
+        Self { url: format!("http://127.0.0.1:{port}/hub/api"), service_token, python, data, _supervisor: supervisor }
     }
 
     async fn wait_until_ready(&self) {
@@ -101,6 +103,30 @@ impl Hub {
     pub async fn delete_token(&self, user: &str, id: &str) {
         let (status, answer) = self.request(Method::DELETE, &format!("users/{user}/tokens/{id}"), Value::Null).await;
         assert_eq!(status, StatusCode::NO_CONTENT, "{answer}");
+    }
+
+    /// Starts somebody's server, and answers the token that it gets.
+    pub async fn start_server(&self, user: &str) -> String {
+        let (status, answer) = self.request(Method::POST, &format!("users/{user}/server"), json!({})).await;
+        assert!(status.is_success(), "{answer}");
+        let file = self.data.join(format!("server-of-{user}"));
+        let started = Instant::now();
+        loop {
+            match fs::read_to_string(&file) {
+                Ok(token) if !token.is_empty() => return token,
+                _ => assert!(started.elapsed() < PATIENCE, "the server of {user} does not start"),
+            }
+            tokio::time::sleep(PATIENCE / 300).await;
+        }
+    }
+
+    /// The token that somebody's server gets of a visitor who opens it.
+    pub async fn visit(&self, owner: &str, server_token: &str, visitor: &str) -> String {
+        let mut visit = tokio::process::Command::new(&self.python);
+        visit.args([VISIT, &self.url, owner, visitor, server_token]).kill_on_drop(true);
+        let output = tokio::time::timeout(PATIENCE, visit.output()).await.expect("the hub answers").unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
     async fn request(&self, method: Method, path: &str, body: Value) -> (StatusCode, Value) {

@@ -1,8 +1,11 @@
 //! An OpenID Connect provider: its discovery document, its keys, and tokens that it signs.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use aws_lc_rs::{
@@ -15,7 +18,10 @@ use http::StatusCode;
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, jwk::Jwk};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
+/// How late a slow provider describes itself.
+const LATE: Duration = Duration::from_secs(2);
 /// Whom the tokens are for.
 pub const AUDIENCE: &str = "lake";
 
@@ -84,6 +90,7 @@ struct Shared {
     keys: Mutex<Vec<Value>>,
     fetched: AtomicUsize,
     broken: AtomicBool,
+    slow: watch::Sender<bool>,
 }
 
 impl Provider {
@@ -94,6 +101,7 @@ impl Provider {
             keys: Mutex::new(keys),
             fetched: AtomicUsize::new(0),
             broken: AtomicBool::new(false),
+            slow: watch::Sender::new(false),
         });
         let app = Router::new()
             .route("/realms/lake/.well-known/openid-configuration", get(discovery))
@@ -116,6 +124,12 @@ impl Provider {
     /// Whether it answers with errors from now on.
     pub fn set_broken(&self, broken: bool) {
         self.shared.broken.store(broken, Ordering::SeqCst);
+    }
+
+    /// Whether it takes its time from now on: its description comes late, and its keys do not come at all until it is quick
+    /// again.
+    pub fn set_slow(&self, slow: bool) {
+        self.shared.slow.send_replace(slow);
     }
 
     /// What it says it is called.
@@ -149,6 +163,8 @@ async fn discovery(State(shared): State<Arc<Shared>>) -> Result<Json<Value>, Sta
     if shared.broken.load(Ordering::SeqCst) {
         return Err(StatusCode::BAD_GATEWAY);
     }
+    let mut slow = shared.slow.subscribe();
+    let _ = tokio::time::timeout(LATE, slow.wait_for(|slow| !slow)).await;
     let url = shared.url.lock().unwrap().clone();
     Ok(Json(json!({
         "issuer": url, "jwks_uri": format!("{url}/keys"), "authorization_endpoint": format!("{url}/auth"),
@@ -159,5 +175,6 @@ async fn discovery(State(shared): State<Arc<Shared>>) -> Result<Json<Value>, Sta
 
 async fn jwks(State(shared): State<Arc<Shared>>) -> Json<Value> {
     shared.fetched.fetch_add(1, Ordering::SeqCst);
+    let _ = shared.slow.subscribe().wait_for(|slow| !slow).await;
     Json(json!({"keys": *shared.keys.lock().unwrap()}))
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use minio_manager::{
     config::BackendName,
-    rest::auth::{AuthError, Authenticator},
+    rest::auth::{AuthError, Authenticator, Caller},
 };
 use serde_json::json;
 
@@ -29,12 +29,51 @@ async fn tokens_of_people_are_known() {
     assert_eq!(asked(&auth, "0123456789abcdef0123456789abcdef").await, Err(AuthError::InvalidToken));
 }
 
+fn lacks(scope: &str) -> Result<Caller, AuthError> {
+    Err(AuthError::MissingScope { scope: scope.to_owned() })
+}
+
 #[tokio::test]
-async fn a_token_that_may_do_little_in_the_hub_is_its_owners_all_the_same() {
+async fn a_token_that_was_handed_to_the_server_of_somebody_else_is_refused() {
     let hub = Hub::shared().await;
+    let (auth, by_servers) = (with(hub, &[]), with(hub, &[("JUPYTERHUB_SCOPE", "access:servers")]));
+    hub.create_user("hub-host", false).await;
+    hub.create_user("hub-guest", true).await;
+    let own = hub.start_server("hub-host").await;
+    let (made, _) = hub.create_token("hub-host", json!({"note": "tests"})).await;
+    for token in [&own, &made] {
+        assert_eq!(asked(&auth, token).await, Ok(caller("hub-host", false)));
+        assert_eq!(asked(&by_servers, token).await, Ok(caller("hub-host", false)));
+    }
+    let of_guest = hub.visit("hub-host", &own, "hub-guest").await;
+    assert_eq!(asked(&auth, &of_guest).await, lacks("users:activity"));
+    assert_eq!(asked(&by_servers, &of_guest).await, lacks("access:servers"));
+    let of_host = hub.visit("hub-host", &own, "hub-host").await;
+    assert_eq!(asked(&auth, &of_host).await, lacks("users:activity"));
+    assert_eq!(asked(&by_servers, &of_host).await, Ok(caller("hub-host", false)));
+    let said = asked(&auth, &of_guest).await.unwrap_err().to_string();
+    assert!(said.contains("users:activity") && said.contains("JupyterHub"), "{said}");
+}
+
+#[tokio::test]
+async fn the_scope_must_be_for_the_owner_of_the_token() {
+    let hub = Hub::shared().await;
+    let auth = with(hub, &[]);
     hub.create_user("hub-careful", true).await;
-    let (narrow, _) = hub.create_token("hub-careful", json!({"scopes": ["access:servers!user"]})).await;
-    assert_eq!(asked(&with(hub, &[]), &narrow).await, Ok(caller("hub-careful", true)));
+    hub.create_user("hub-careful2", false).await;
+    for (scopes, fine) in [
+        (json!(["users:activity!user"]), true),
+        (json!(["users:activity"]), true),
+        (json!(["users"]), true),
+        (json!(["users:activity!user=hub-careful2"]), false),
+        (json!(["users:activity!group=everybody"]), false),
+        (json!(["read:users:activity", "access:servers!user", "tokens"]), false),
+        (json!([]), false),
+    ] {
+        let (token, _) = hub.create_token("hub-careful", json!({"scopes": scopes})).await;
+        let expected = if fine { Ok(caller("hub-careful", true)) } else { lacks("users:activity") };
+        assert_eq!(asked(&auth, &token).await, expected, "{scopes}");
+    }
 }
 
 #[tokio::test]

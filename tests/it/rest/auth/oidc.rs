@@ -1,6 +1,9 @@
 //! OpenID Connect: signatures of every accepted kind, keys that change, and tokens that are not what they seem.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
@@ -15,6 +18,7 @@ use super::{
     asked, authenticator, caller,
     issuer::{AUDIENCE, Provider, Signer},
 };
+use crate::support::world::PATIENCE;
 
 const INVALID: AuthError = AuthError::InvalidToken;
 const UNAVAILABLE: AuthError = AuthError::Unavailable { backend: BackendName::Oidc };
@@ -210,6 +214,47 @@ async fn known_keys_serve_while_the_provider_is_away() {
     assert_eq!(asked(&auth, &new).await, Err(UNAVAILABLE), "whether it is valid cannot be known");
 }
 
+/// How long the service gives all backends together.
+const AUTH_DEADLINE: Duration = Duration::from_secs(6);
+
+/// Lets time pass for those who keep keys.
+async fn later(minutes: u64) {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(60 * minutes)).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn known_keys_serve_while_the_provider_is_slow() {
+    let (provider, first) = provider().await;
+    let auth = with(&provider, &[("AUTH_CACHE_TTL", "0")]);
+    let known = first.sign(&provider.claims());
+    assert!(asked(&auth, &known).await.is_ok());
+    later(20).await;
+    provider.set_slow(true);
+    let in_time = async |token: &str| tokio::time::timeout(AUTH_DEADLINE, asked(&auth, token)).await;
+    assert_eq!(in_time(&known).await, Ok(Ok(caller("alice", false))), "nobody waits for newer keys");
+    // Nor for somebody who waits for a key that nobody knows.
+    let made_up = Signer::new("made-up", Algorithm::ES256).sign(&provider.claims());
+    let (unknown, known_meanwhile) = tokio::join!(in_time(&made_up), in_time(&known));
+    assert_eq!(unknown, Ok(Err(UNAVAILABLE)), "an answer comes before all backends together are late");
+    assert_eq!(known_meanwhile, Ok(Ok(caller("alice", false))));
+    // What was asked for in the background arrives once the provider is quick again.
+    let second = Signer::new("second", Algorithm::ES256);
+    provider.show(vec![second.public()]);
+    provider.set_slow(false);
+    let started = Instant::now();
+    while asked(&auth, &known).await != Err(INVALID) {
+        assert!(started.elapsed() < PATIENCE, "a withdrawn key goes on working");
+        tokio::time::sleep(PATIENCE / 300).await;
+    }
+    assert!(asked(&auth, &second.sign(&provider.claims())).await.is_ok());
+    // Keys that are too old serve nobody.
+    provider.set_broken(true);
+    later(25 * 60).await;
+    assert_eq!(asked(&auth, &second.sign(&provider.claims())).await, Err(UNAVAILABLE));
+}
+
 #[tokio::test]
 async fn a_provider_that_calls_itself_otherwise_is_not_trusted() {
     let (provider, signer) = provider().await;
@@ -225,12 +270,19 @@ async fn the_name_comes_from_the_configured_claim() {
     let (provider, signer) = provider().await;
     let by_email = with(&provider, &[("OIDC_USERNAME_CLAIM", "email")]);
     let sign = |changes: Value| signer.sign(&provider.claims_with(changes));
-    assert_eq!(asked(&by_email, &sign(json!({}))).await, Ok(caller("alice@example.org", false)));
-    assert!(asked(&by_email, &sign(json!({"email_verified": true}))).await.is_ok());
-    for changes in [json!({"email_verified": false}), json!({"email_verified": "false"}), json!({"email": null})] {
+    let verified = sign(json!({"email_verified": true}));
+    assert_eq!(asked(&by_email, &verified).await, Ok(caller("alice@example.org", false)));
+    for changes in [
+        json!({}),
+        json!({"email_verified": false}),
+        json!({"email_verified": "true"}),
+        json!({"email_verified": true, "email": null}),
+    ] {
         let answer = asked(&by_email, &sign(changes.clone())).await;
         assert!(matches!(answer, Err(AuthError::InvalidUserName { .. })), "{changes}: {answer:?}");
     }
+    let unverified = asked(&by_email, &sign(json!({}))).await.unwrap_err().to_string();
+    assert!(unverified.contains("email_verified") && unverified.contains("OIDC_USERNAME_CLAIM"), "{unverified}");
     let auth = with(&provider, &[]);
     for name in [json!(null), json!(7), json!(["alice"]), json!("root"), json!("al ice")] {
         let answer = asked(&auth, &sign(json!({"preferred_username": name}))).await;

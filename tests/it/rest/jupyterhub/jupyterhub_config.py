@@ -3,6 +3,7 @@
 import os
 
 from jupyterhub.proxy import Proxy
+from jupyterhub.spawner import Spawner
 
 
 class NoProxy(Proxy):
@@ -24,9 +25,25 @@ class NoProxy(Proxy):
         return self.routes
 
 
+class NoServer(Spawner):
+    """Starts nothing: it keeps the token that a server would get, and has the hub itself answer in its place."""
+
+    async def start(self):
+        with open(f"server-of-{self.user.name}", "w") as file:
+            file.write(self.get_env()["JUPYTERHUB_API_TOKEN"])
+        return "127.0.0.1", int(os.environ["TEST_HUB_PORT"])
+
+    async def stop(self, now=False):
+        pass
+
+    async def poll(self):
+        return None
+
+
 c = get_config()  # noqa: F821 (defined by JupyterHub)
 
 c.JupyterHub.proxy_class = NoProxy
+c.JupyterHub.spawner_class = NoServer
 c.JupyterHub.authenticator_class = "dummy"
 c.Authenticator.allow_all = True
 c.JupyterHub.bind_url = f"http://127.0.0.1:{os.environ['TEST_PUBLIC_PORT']}"
@@ -37,5 +54,5 @@ c.JupyterHub.services = [
     {"name": "tests", "api_token": os.environ["TEST_SERVICE_TOKEN"], "admin": True},
 ]
 c.JupyterHub.load_roles = [
-    {"name": "tests", "services": ["tests"], "scopes": ["admin:users", "tokens"]},
+    {"name": "tests", "services": ["tests"], "scopes": ["admin:users", "admin:servers", "tokens"]},
 ]

@@ -74,7 +74,12 @@ async fn memberships_end_when_they_were_told_to() {
         assert_eq!(with_body(&stage.boss, &path, ignored).await, 200, "{ignored}");
     }
     alice.expect(&file, "GPDL").await;
-    for strict in ["{\"expires_at\": \"tomorrow\"}", "{\"expires_at\": \"2001-01-01T00:00:00Z\"}", "{\"reason\": 5}"] {
+    for strict in [
+        "{\"expires_at\": \"tomorrow\"}",
+        "{\"expires_at\": \"2001-01-01T00:00:00Z\"}",
+        "{\"expires_at\": \"3000-01-01T00:00:00Z\"}",
+        "{\"reason\": 5}",
+    ] {
         assert_eq!(with_body(&stage.boss, &path, strict).await, 422, "{strict}");
     }
     // What claims to be JSON may have an end in it that cannot be read.
@@ -96,6 +101,7 @@ async fn stewards_manage_the_members_of_their_group_only() {
     let stage = Stage::begin("berdl", &["stella", "bob", "carol"]).await;
     let (stella, world) = (stage.person("stella"), &stage.world);
     let bob = stage.user("bob").await;
+    stage.user("stella").await;
     world.apply(&[group("kbase", "stewards: [stella]"), group("other", "")].join("---\n")).await;
     world.ready("MinioGroup", "kbase").await;
     world.ready("MinioGroup", "other").await;
@@ -120,10 +126,41 @@ async fn stewards_manage_the_members_of_their_group_only() {
         assert_eq!(answer.body["error"], json!(null));
     }
     bob.expect(&file, "").await;
+    // A steward who is off is none.
+    let path = "s3a://cdm-lake/tenant-general-warehouse/kbase/data";
+    let who = format!("/access/who?path={path}");
+    let info = async || {
+        let answer = stella.post_json("/sharing/get_path_access_info", json!({"path": path})).await;
+        answer.expect(200)["groups"].clone()
+    };
+    let manages = || async { stella.post(&member("kbase", "bob")).await.status == 200 };
+    let manages_nothing = || async { stella.post(&member("kbase", "bob")).await.status == 403 };
+    assert_eq!(stella.get(&who).await.status, 200);
+    assert_eq!(info().await, json!(["kbase", "kbasero"]));
+    for (off, on) in [
+        (
+            json!({"metadata": {"annotations": {"minio-manager.io/lock": "left"}}}),
+            json!({"metadata": {"annotations": {"minio-manager.io/lock": null}}}),
+        ),
+        (json!({"spec": {"enabled": false}}), json!({"spec": {"enabled": true}})),
+    ] {
+        world.patch("MinioUser", "stella", off).await;
+        world.eventually("stella manages nothing", manages_nothing).await;
+        refused(&stella.delete(&member("kbase", "bob")).await, 403, None, &["Administrator privileges required"]);
+        assert_eq!(stella.get(&who).await.code(), (403, Some(20042)));
+        assert_eq!(info().await, json!([]));
+        assert_eq!(stella.get("/sharing/mine").await.expect(200)["total_count"], 0);
+        world.patch("MinioUser", "stella", on).await;
+        world.eventually("stella manages the group again", manages).await;
+    }
     // No longer a steward.
     world.apply(&group("kbase", "stewards: []")).await;
-    let tried = || async { stella.post(&member("kbase", "nobody")).await.status == 403 };
-    world.eventually("stella is no steward", tried).await;
+    world.eventually("stella is no steward", manages_nothing).await;
+    // A steward whose user is gone.
+    world.apply(&group("kbase", "stewards: [stella]")).await;
+    world.eventually("stella is a steward again", manages).await;
+    stage.boss.delete("/management/users/stella").await.expect(200);
+    refused(&stella.post(&member("kbase", "bob")).await, 403, None, &["Administrator privileges required"]);
 }
 
 #[tokio::test]
