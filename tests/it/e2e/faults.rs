@@ -97,7 +97,7 @@ async fn started_before_minio_it_is_ready_and_begins_when_minio_comes() {
 
 #[tokio::test]
 async fn while_the_cluster_cannot_be_reached_time_goes_on_and_changes_are_caught_up() {
-    let (proxy, kubeconfig) = behind_a_proxy();
+    let (proxy, kubeconfig) = Proxy::before_api_server(Cluster::shared().kubeconfig());
     let world = World::own(Setup { kubeconfig: Some(kubeconfig.clone()), ..Setup::default() }).await;
     // It was read at the start.
     std::fs::remove_file(kubeconfig).unwrap();
@@ -129,19 +129,9 @@ async fn while_the_cluster_cannot_be_reached_time_goes_on_and_changes_are_caught
     world.observed("PathShare", &name, "the end is reported", |view| view.status("/grants/expired") == 1).await;
 }
 
-/// A proxy before the API server, and a kubeconfig that goes through it.
-fn behind_a_proxy() -> (Proxy, std::path::PathBuf) {
-    let text = std::fs::read_to_string(Cluster::shared().kubeconfig()).unwrap();
-    let server = text.split("https://").nth(1).unwrap().split(['\'', '"', '\n', ',']).next().unwrap().to_owned();
-    let proxy = Proxy::start(server.parse().unwrap());
-    let path = std::env::temp_dir().join(unique("minio-manager-kubeconfig"));
-    std::fs::write(&path, text.replace(&server, &proxy.address().to_string())).unwrap();
-    (proxy, path)
-}
-
 #[tokio::test]
 async fn before_the_first_lists_it_is_alive_and_not_ready() {
-    let (proxy, kubeconfig) = behind_a_proxy();
+    let (proxy, kubeconfig) = Proxy::before_api_server(Cluster::shared().kubeconfig());
     proxy.cut();
     let world = World::own(Setup { kubeconfig: Some(kubeconfig.clone()), ..Setup::default() }).await;
     // It was read at the start.
