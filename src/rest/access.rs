@@ -13,7 +13,6 @@ use super::error::{ApiError, Violation};
 use super::input;
 use super::models::{AccessOfResponse, AccessRow, AccessWhoResponse, Stamp, WhoRow};
 use super::routes::{Access, Expects, QueryParameter, Route, schema_of};
-use super::sharing::level;
 use super::sharing::place::owner_of;
 use crate::iam::access::{self, Reach, Reachable};
 
@@ -97,7 +96,7 @@ fn who_row(row: Reach) -> WhoRow {
     WhoRow {
         kind: row.who.kind().to_owned(),
         name: row.who.name().to_owned(),
-        access: level(row.access),
+        access: row.access.into(),
         via: row.via.to_string(),
         until: row.until.map(Stamp),
     }
@@ -107,7 +106,7 @@ fn who_row(row: Reach) -> WhoRow {
 pub fn row_of(row: Reachable) -> AccessRow {
     AccessRow {
         path: row.scope.to_string(),
-        access: level(row.access),
+        access: row.access.into(),
         via: row.via.to_string(),
         until: row.until.map(Stamp),
     }

@@ -180,6 +180,7 @@ impl Index {
 
     fn store(&mut self, key: &ObjectKey, entry: Option<Entry>, names: Vec<Claim>, component: &Component) {
         let warning = self.config.expiry_warning;
+        self.leaving.remove(key);
         if let Some(former) = self.entries.remove(key).filter(Entry::is_live) {
             self.refs.remove(&former.declared, warning);
         }
@@ -189,6 +190,9 @@ impl Index {
         if let Some(entry) = entry {
             if entry.is_live() {
                 self.refs.add(&entry.declared, warning);
+            }
+            if entry.is_deleting() {
+                self.leaving.insert(key.clone());
             }
             self.entries.insert(key.clone(), entry);
         }

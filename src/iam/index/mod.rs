@@ -144,6 +144,8 @@ pub struct Index {
     refs: refs::Refs,
     progress: progress::Progress,
     undecodable: BTreeMap<ObjectKey, Undecodable>,
+    /// The objects under deletion.
+    leaving: BTreeSet<ObjectKey>,
     server_policies: ServerPolicies,
     seq: u64,
     clock: Timestamp,
@@ -160,6 +162,7 @@ impl Index {
             refs: refs::Refs::default(),
             progress: progress::Progress::default(),
             undecodable: BTreeMap::new(),
+            leaving: BTreeSet::new(),
             server_policies: ServerPolicies::default(),
             seq: 0,
             clock: Timestamp::MIN,

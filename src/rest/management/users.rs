@@ -139,7 +139,7 @@ fn unfinished(user: &UserName, said: &str) -> ApiError {
 pub async fn may_delete(call: &Call, declared: &Declared) -> Result<(), String> {
     let meta = &declared.meta;
     if !meta.rest || meta.key.namespace != call.app.editor.namespace() {
-        let object = call.app.editor.describe(&meta.key).await;
+        let object = call.app.editor.describe(call, &meta.key).await;
         return Err(format!("it is declared by {object}; delete it there"));
     }
     if let Some(lock) = &meta.lock {
