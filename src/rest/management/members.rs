@@ -207,7 +207,7 @@ impl Side {
             return None;
         }
         let access = if twin { Access::Read } else { Access::ReadWrite };
-        let group = Group { name: group.clone(), uid: declared.meta.uid.clone() };
+        let group = Group::of(group, declared);
         Some((Self { name, group, access }, body.stewards.contains(user)))
     }
 

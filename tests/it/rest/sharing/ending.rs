@@ -187,6 +187,5 @@ async fn an_api_server_that_does_not_answer_holds_nobody_up() {
     assert!(error_of(&body, 7).contains("/more gives"), "{body}");
     let refused = alice.post_json(UNSHARE, json!({"path": path("h"), "from_users": names})).await;
     assert_eq!(refused.code(), (503, Some(20050)), "{}", refused.text);
-    assert!(!refused.text.contains("not made"), "{}", refused.text);
     proxy.mend();
 }
