@@ -210,7 +210,7 @@ pub fn inactive(known: &Known, key: &ObjectKey, now: Timestamp) -> Option<String
         Some(Standing::InForce) => None,
         Some(Standing::Inactive { message, .. }) => Some(message),
         Some(Standing::Stalled(invalid)) => Some(invalid.message),
-        Some(Standing::Deleting) | None => Some("another call has ended the share meanwhile".to_owned()),
+        Some(Standing::Deleting) | None => Some("somebody has ended the share meanwhile".to_owned()),
     }
 }
 

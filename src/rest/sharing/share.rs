@@ -197,9 +197,10 @@ async fn await_elsewhere(call: &Call, elsewhere: &BTreeMap<Target, Written>, cas
         (&other.key, objects::in_force(call, &edited).await)
     }));
     for (key, wait) in waits.await {
-        if let Err(problem) = wait {
+        let inactive = || call.app.view.read(|known| objects::inactive(known, key, Timestamp::now()));
+        if let Some(cause) = wait.map_or_else(|problem| Some(not_there_yet(&problem)), |()| inactive()) {
             let is_given = |target: &Target| elsewhere.get(target).is_some_and(|other| other.key == *key);
-            fail_all(cases, is_given, &not_there_yet(&problem));
+            fail_all(cases, is_given, &cause);
         }
     }
 }
