@@ -606,6 +606,15 @@ impl From<api::Access> for Access {
     }
 }
 
+impl From<Access> for api::Access {
+    fn from(access: Access) -> Self {
+        match access {
+            Access::Read => Self::Read,
+            Access::ReadWrite => Self::ReadWrite,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,4 +7,4 @@ pub mod watch;
 
 pub use client::{ConnectError, client, connect};
 pub use decode::{Decoded, Watched, decode, decode_dynamic};
-pub use object::{CALL_DEADLINE, Error, Seen, call, key_of, resource};
+pub use object::{CALL_DEADLINE, Error, Seen, call, call_until, key_of, resource};

@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::api::ApiResource;
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use crate::api;
 use crate::api::meta::FINALIZER;
@@ -35,7 +36,7 @@ pub enum Error {
         object: String,
     },
     /// No answer in time.
-    #[error("the Kubernetes API did not {action} {object} within {} s", CALL_DEADLINE.as_secs())]
+    #[error("the Kubernetes API did not {action} {object} in time")]
     Timeout {
         /// What was tried.
         action: &'static str,
@@ -55,6 +56,25 @@ impl Error {
             Error::Timeout { .. } | Error::Contended { .. } => None,
         }
     }
+
+    /// Whether it is certain that nothing was changed: the server refused, or was not reached.
+    pub fn is_without_effect(&self) -> bool {
+        match self {
+            Error::Api { source, .. } => match source.as_ref() {
+                kube::Error::Api(status) => (400..500).contains(&status.code),
+                error => never_arrived(error),
+            },
+            Error::Contended { .. } => true,
+            Error::Timeout { .. } => false,
+        }
+    }
+}
+
+/// Whether there was no connection to send a request on.
+fn never_arrived(error: &kube::Error) -> bool {
+    let mut causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    causes
+        .any(|cause| cause.downcast_ref::<hyper_util::client::legacy::Error>().is_some_and(|error| error.is_connect()))
 }
 
 /// Runs one call to the API server under the deadline.
@@ -66,7 +86,24 @@ pub async fn call<T>(
     object: impl std::fmt::Display,
     call: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, Error> {
-    match tokio::time::timeout(CALL_DEADLINE, call).await {
+    call_until(Instant::now() + CALL_DEADLINE, action, object, call).await
+}
+
+/// Runs one call to the API server that has to end at an instant, too; after it, nothing is sent.
+///
+/// # Errors
+/// The answer of the server, or that there was none in time.
+pub async fn call_until<T>(
+    end: Instant,
+    action: &'static str,
+    object: impl std::fmt::Display,
+    call: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, Error> {
+    let now = Instant::now();
+    if end <= now {
+        return Err(Error::Timeout { action, object: object.to_string() });
+    }
+    match tokio::time::timeout_at(end.min(now + CALL_DEADLINE), call).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(source)) => Err(Error::Api { action, object: object.to_string(), source: Box::new(source) }),
         Err(_) => Err(Error::Timeout { action, object: object.to_string() }),

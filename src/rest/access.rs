@@ -12,7 +12,6 @@ use super::error::{ApiError, Violation};
 use super::input::{self, Segments};
 use super::models::{AccessOfResponse, AccessRow, AccessWhoResponse, Stamp, WhoRow};
 use super::routes::{Access, Expects, QueryParameter, Route, schema_of};
-use super::sharing::level;
 use super::sharing::place::is_concerned;
 use crate::iam::access::{self, Reach, Reachable};
 
@@ -93,7 +92,7 @@ fn who_row(row: Reach) -> WhoRow {
     WhoRow {
         kind: row.who.kind().to_owned(),
         name: row.who.name().to_owned(),
-        access: level(row.access),
+        access: row.access.into(),
         via: row.via.to_string(),
         until: row.until.map(Stamp),
     }
@@ -103,7 +102,7 @@ fn who_row(row: Reach) -> WhoRow {
 pub fn row_of(row: Reachable) -> AccessRow {
     AccessRow {
         path: row.scope.to_string(),
-        access: level(row.access),
+        access: row.access.into(),
         via: row.via.to_string(),
         until: row.until.map(Stamp),
     }

@@ -137,6 +137,17 @@ impl Call {
         self.app.writes.take(caller.user.as_str(), self.app.settings.writes_per_second)
     }
 
+    /// The same call, whose writes are noted apart: it writes for others too.
+    #[must_use]
+    pub fn unrecorded(&self) -> Self {
+        Self { journal: Arc::default(), ..self.clone() }
+    }
+
+    /// What the call has written so far.
+    pub fn written(&self) -> Vec<Written> {
+        self.journal().written.clone()
+    }
+
     /// Notes that the call has written an object, for the audit trail. What is written only after the answer has a line of its
     /// own there.
     pub fn wrote(&self, written: &Written) {

@@ -291,7 +291,9 @@ pub async fn key_of_user(call: &Call, user: &UserName) -> Result<CredentialsResp
         let (key, uid, secret_name, access_key) = call.app.view.read(|known| secret_of(known, user))?;
         check_reach(call, user, &key, &secret_name)?;
         let look = look_up(&call.app.editor, &secret_name, &uid);
-        match call.app.keys.try_get_with((uid.clone(), access_key.clone()), look).await.as_deref() {
+        let found = call.app.keys.try_get_with((uid.clone(), access_key.clone()), look);
+        let found = tokio::time::timeout_at(call.deadline, found).await.map_err(|_| late(call, user))?;
+        match found.as_deref() {
             Ok(issued) => return Ok(answer(user, issued)),
             Err(missed) => missed.as_ref().clone().map_or(Ok(()), Err)?,
         }

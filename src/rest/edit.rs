@@ -1,15 +1,18 @@
 //! Changes objects: created if absent, changed under their resource version, deleted by uid. Never a status, never a Secret.
 
+mod describe;
+mod ending;
+mod list;
 mod revise;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::time::Duration;
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
-use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client, Resource};
 use serde_json::json;
 
@@ -22,10 +25,12 @@ use crate::api::meta::{field_manager, label};
 use crate::iam::names::UserName;
 use crate::iam::slug::{short_hash, user_slug};
 use crate::iam::subject::ObjectKey;
-use crate::kubernetes::{Error, Watched, call, key_of, resource};
+use crate::kubernetes::{Error, Watched, call, call_until, key_of};
 
 /// How often a change is made again on a newer version before the call gives up.
 const TRIES: u32 = 12;
+/// How many objects one call writes or reads at once.
+pub const AT_ONCE: usize = 8;
 /// What an admission policy's reason follows in the message of a refusal.
 const DENIED: &str = "denied request:";
 /// The longest pause before the next try.
@@ -90,7 +95,8 @@ impl Editor {
     /// The Kubernetes API is away or refuses.
     pub async fn create<K: Watched>(&self, by: &Call, object: &K) -> Result<Created<K>, ApiError> {
         let name = object.meta().name.clone().unwrap_or_default();
-        match call("create", format!("{:?} {name}", K::KIND), self.api::<K>().create(&params(), object)).await {
+        let api = self.api::<K>();
+        match call_until(by.deadline, "create", format!("{:?} {name}", K::KIND), api.create(&params(), object)).await {
             Ok(made) => {
                 let written = written(&made);
                 by.wrote(&written);
@@ -115,7 +121,7 @@ impl Editor {
         let edit = |object: &mut K| Ok(if edit(object)? { Revision::Replace } else { Revision::Keep });
         match self.revise(by, name, None, edit).await? {
             Revised::Done(object, written) => Ok(Changed::Done(object, written)),
-            Revised::Deleted(_) | Revised::Absent => Ok(Changed::Absent),
+            Revised::Deleted(_) | Revised::Leaving(..) | Revised::Absent => Ok(Changed::Absent),
         }
     }
 
@@ -133,7 +139,8 @@ impl Editor {
     ) -> Result<Changed<K>, ApiError> {
         let patch = json!({"metadata": {"uid": uid, "annotations": {key: value}}});
         let params = PatchParams { field_manager: Some(field_manager::REST.to_owned()), ..PatchParams::default() };
-        match call("annotate", name, self.api::<K>().patch(name, &params, &Patch::Merge(&patch))).await {
+        let api = self.api::<K>();
+        match call_until(by.deadline, "annotate", name, api.patch(name, &params, &Patch::Merge(&patch))).await {
             Ok(made) => {
                 let written = written(&made);
                 by.wrote(&written);
@@ -172,7 +179,7 @@ impl Editor {
             preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version }),
             ..DeleteParams::default()
         };
-        match call("delete", key, self.api::<K>().delete(&key.name, &params)).await {
+        match call_until(by.deadline, "delete", key, self.api::<K>().delete(&key.name, &params)).await {
             Ok(_) => {
                 by.wrote(&Written { key: key.clone(), uid: uid.to_owned(), generation: 0 });
                 Ok(true)
@@ -180,15 +187,6 @@ impl Editor {
             Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(false),
             Err(error) => Err(refused(error)),
         }
-    }
-
-    /// An object of another author as a person looks for it: kind, namespace, name, and who manages its spec.
-    pub async fn describe(&self, key: &ObjectKey) -> String {
-        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), &key.namespace, &resource(key.kind));
-        // Who manages it only helps to find the place; the name alone does too.
-        let found = call("read", key, api.get_metadata_opt(&key.name)).await.ok().flatten();
-        let managers = found.map(|object| managers_of_spec(&object.metadata)).unwrap_or_default();
-        if managers.is_empty() { key.to_string() } else { format!("{key} (managed by {})", managers.join(", ")) }
     }
 
     /// Reads a Secret.
@@ -222,18 +220,6 @@ fn refused(error: Error) -> ApiError {
         },
         _ => error.into(),
     }
-}
-
-/// The managers of what an object declares, without those that look after its metadata and status.
-fn managers_of_spec(metadata: &ObjectMeta) -> Vec<String> {
-    let owns_spec = |entry: &&ManagedFieldsEntry| {
-        let fields = entry.fields_v1.as_ref().and_then(|fields| fields.0.as_object());
-        entry.subresource.as_deref().unwrap_or_default().is_empty()
-            && fields.is_some_and(|fields| fields.contains_key("f:spec"))
-    };
-    let entries = metadata.managed_fields.iter().flatten().filter(owns_spec);
-    let names: BTreeSet<String> = entries.filter_map(|entry| entry.manager.clone()).collect();
-    names.into_iter().collect()
 }
 
 fn params() -> PostParams {

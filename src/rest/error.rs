@@ -213,11 +213,15 @@ impl From<PathError> for ApiError {
 }
 
 /// The Kubernetes API is away, or refuses what this service should be allowed to do. The caller learns that it may be tried
-/// again, the log why.
+/// again, and whether it is certain that nothing came of it, the log why.
 impl From<kubernetes::Error> for ApiError {
     fn from(error: kubernetes::Error) -> Self {
         tracing::warn!(error = %chain(&error), "the Kubernetes API did not do what was asked");
-        Self::unavailable("The Kubernetes API does not answer or refused the change; nothing was changed by this call")
+        Self::unavailable(if error.is_without_effect() {
+            "The Kubernetes API cannot be reached or refused the change, which was not made; ask again"
+        } else {
+            "The Kubernetes API did not answer in time; the change may have been made or not; ask again"
+        })
     }
 }
 
@@ -239,5 +243,42 @@ impl IntoResponse for ApiError {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+    use k8s_openapi::api::core::v1::Secret;
+    use kube::core::Status;
+    use kube::{Api, Config};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn only_what_was_refused_or_never_sent_is_said_to_be_without_effect() {
+        let answered = |code: u16| {
+            let status = Status { code, ..Status::default() };
+            kubernetes::call("change", "object", async { Err::<(), _>(kube::Error::Api(status.boxed())) })
+        };
+        for (code, is_certain) in [(403, true), (409, true), (429, true), (500, false), (503, false), (504, false)] {
+            let error = ApiError::from(answered(code).await.unwrap_err());
+            assert_eq!(error.message().contains("was not made"), is_certain, "{code}: {}", error.message());
+        }
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        // Nobody listens there any more.
+        let closed = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap().local_addr().unwrap();
+        let secrets = |address: SocketAddr| {
+            let client = kubernetes::client(Config::new(format!("http://{address}").parse().unwrap())).unwrap();
+            Api::<Secret>::namespaced(client, "lake")
+        };
+        let refused = kubernetes::call("read", "object", secrets(closed).get("x")).await.unwrap_err();
+        assert!(ApiError::from(refused).message().contains("was not made"));
+        let silent = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let soon = tokio::time::Instant::now() + std::time::Duration::from_millis(50);
+        let secrets = secrets(silent.local_addr().unwrap());
+        let late = kubernetes::call_until(soon, "change", "object", secrets.get("x")).await.unwrap_err();
+        assert!(ApiError::from(late).message().contains("may have been made or not"));
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::api::meta::{condition, reason};
 use crate::api::{MinioInstance, UnmanagedCounts};
+use crate::iam::declared::Declared;
 use crate::iam::index::{Dirty, Event, Index};
 use crate::iam::subject::{Cause, Kind, ObjectKey};
 use crate::kubernetes::watch::Sink;
@@ -62,6 +63,12 @@ pub struct Written {
 }
 
 impl Written {
+    /// An object in the version that was seen.
+    pub fn of(declared: &Declared) -> Self {
+        let meta = &declared.meta;
+        Self { key: meta.key.clone(), uid: meta.uid.clone(), generation: meta.generation }
+    }
+
     /// The version as the audit trail names it.
     pub fn cause(self) -> Cause {
         Cause { object: self.key, uid: self.uid, generation: self.generation }
@@ -120,7 +127,7 @@ impl View {
 
     /// Waits until an object is gone; false where it is still there at the deadline.
     pub async fn gone(&self, key: &ObjectKey, uid: &str, deadline: Instant) -> bool {
-        let gone = |known: &Known| known.seen.get(key).is_none_or(|seen| seen.uid() != uid).then_some(());
+        let gone = |known: &Known| (!known.shows(key, uid)).then_some(());
         self.wait_for(deadline, gone).await.is_some()
     }
 
@@ -140,6 +147,11 @@ impl View {
 }
 
 impl Known {
+    /// Whether an object is there, as far as the watches have come.
+    pub fn shows(&self, key: &ObjectKey, uid: &str) -> bool {
+        self.seen.get(key).is_some_and(|seen| seen.uid() == uid)
+    }
+
     /// What the controller says of an object.
     pub fn message(&self, key: &ObjectKey) -> String {
         let ready = self.seen.get(key).and_then(|seen| condition_of(seen, condition::READY));

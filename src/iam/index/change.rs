@@ -179,6 +179,7 @@ impl Index {
 
     fn store(&mut self, key: &ObjectKey, entry: Option<Entry>, names: Vec<Claim>, component: &Component) {
         let warning = self.config.expiry_warning;
+        self.leaving.remove(key);
         if let Some(former) = self.entries.remove(key).filter(Entry::is_live) {
             self.refs.remove(&former.declared, warning);
             self.quotas.leave(&former);
@@ -190,6 +191,9 @@ impl Index {
             if entry.is_live() {
                 self.refs.add(&entry.declared, warning);
                 self.quotas.enter(&entry, self.clock);
+            }
+            if entry.is_deleting() {
+                self.leaving.insert(key.clone());
             }
             self.entries.insert(key.clone(), entry);
         }

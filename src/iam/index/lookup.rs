@@ -80,6 +80,11 @@ impl Index {
         self.entries.values().map(|entry| &entry.declared)
     }
 
+    /// The objects under deletion. What they gave may still be in force.
+    pub fn leaving(&self) -> impl Iterator<Item = &Declared> {
+        self.leaving.iter().filter_map(|key| self.get(key))
+    }
+
     /// All objects of a kind.
     pub fn objects_of(&self, kind: Kind) -> impl Iterator<Item = &Declared> {
         let first = ObjectKey { kind, namespace: String::new(), name: String::new() };

@@ -150,6 +150,8 @@ pub struct Index {
     quotas: quota::Quotas,
     progress: progress::Progress,
     undecodable: BTreeMap<ObjectKey, Undecodable>,
+    /// The objects under deletion.
+    leaving: BTreeSet<ObjectKey>,
     server_policies: ServerPolicies,
     seq: u64,
     clock: Timestamp,
@@ -167,6 +169,7 @@ impl Index {
             refs: refs::Refs::default(),
             progress: progress::Progress::default(),
             undecodable: BTreeMap::new(),
+            leaving: BTreeSet::new(),
             server_policies: ServerPolicies::default(),
             seq: 0,
             clock: Timestamp::MIN,

@@ -3,7 +3,7 @@
 use kube::api::{DeleteParams, Preconditions};
 
 use super::{Editor, TRIES};
-use crate::kubernetes::{Watched, call};
+use crate::kubernetes::{Watched, call_until};
 use crate::rest::app::Call;
 use crate::rest::error::ApiError;
 use crate::rest::view::Written;
@@ -24,8 +24,10 @@ pub enum Revision {
 pub enum Revised<K> {
     /// It is there, changed or as it should be already.
     Done(K, Written),
-    /// It is on its way out.
+    /// This call has deleted it.
     Deleted(Written),
+    /// Somebody has deleted it before, and it is on its way out.
+    Leaving(K, Written),
     /// There is no such object.
     Absent,
 }
@@ -47,13 +49,14 @@ impl Editor {
         for attempt in 0..TRIES {
             let (mut object, is_seen) = match seen.take() {
                 Some(object) => (object, true),
-                None => match call("read", name, api.get_opt(name)).await? {
+                None => match call_until(by.deadline, "read", name, api.get_opt(name)).await? {
                     Some(object) => (object, false),
                     None => return Ok(Revised::Absent),
                 },
             };
             if object.meta().deletion_timestamp.is_some() {
-                return Ok(Revised::Absent);
+                let written = super::written(&object);
+                return Ok(Revised::Leaving(object, written));
             }
             let refused = match edit(&mut object)? {
                 // What was seen may be old; only what is written, or read just now, is certain.
@@ -62,28 +65,34 @@ impl Editor {
                     let written = super::written(&object);
                     return Ok(Revised::Done(object, written));
                 }
-                Revision::Replace => match call("change", name, api.replace(name, &super::params(), &object)).await {
-                    Ok(made) => {
-                        let written = super::written(&made);
-                        by.wrote(&written);
-                        return Ok(Revised::Done(made, written));
+                Revision::Replace => {
+                    let params = super::params();
+                    let replaced = api.replace(name, &params, &object);
+                    match call_until(by.deadline, "change", name, replaced).await {
+                        Ok(made) => {
+                            let written = super::written(&made);
+                            by.wrote(&written);
+                            return Ok(Revised::Done(made, written));
+                        }
+                        Err(error) => error,
                     }
-                    Err(error) => error,
-                },
-                Revision::Delete => match call("delete", name, api.delete(name, &unchanged(&object))).await {
-                    Ok(_) => {
-                        let written = super::written(&object);
-                        by.wrote(&written);
-                        return Ok(Revised::Deleted(written));
+                }
+                Revision::Delete => {
+                    match call_until(by.deadline, "delete", name, api.delete(name, &unchanged(&object))).await {
+                        Ok(_) => {
+                            let written = super::written(&object);
+                            by.wrote(&written);
+                            return Ok(Revised::Deleted(written));
+                        }
+                        Err(error) => error,
                     }
-                    Err(error) => error,
-                },
+                }
             };
             match refused.code() {
                 Some(409) if !is_seen => super::pause(attempt).await,
                 Some(404) => return Ok(Revised::Absent),
                 // Something else than the version may be wrong with what was seen, such as the spelling of its path.
-                _ if is_seen => {}
+                _ if is_seen && refused.is_without_effect() => {}
                 _ => return Err(super::refused(refused)),
             }
         }

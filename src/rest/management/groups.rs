@@ -4,13 +4,13 @@ use axum::Json;
 use axum::http::{Method, StatusCode};
 use axum::routing::{delete, post};
 
-use super::departure::{self, Doomed};
+use super::departure;
 use super::members::{self, answer, await_user, put, settle};
 use super::memberships::{Group, ours};
 use super::users::may_delete;
 use crate::api::meta::label;
 use crate::api::{Access as Level, DataDeletionPolicy, GroupMember, MinioGroup, MinioGroupSpec};
-use crate::iam::declared::{Body, Declared, Owner, Target};
+use crate::iam::declared::{Body, Declared, Owner};
 use crate::iam::names::{GroupName, ServerGroup, UserName};
 use crate::iam::slug::{USER_SLUG_LENGTH, safe_slug, user_slug};
 use crate::iam::subject::{Kind, ObjectKey};
@@ -118,7 +118,7 @@ async fn make(call: &Call, group: &GroupName, creator: &UserName) -> Result<(), 
 
 async fn open(call: &Call, group: &GroupName, written: &Written, creator: &UserName) -> Result<(), ApiError> {
     let with_creator = async {
-        let group = Group { name: group.clone(), uid: written.uid.clone() };
+        let group = Group { name: group.clone(), key: written.key.clone(), uid: written.uid.clone() };
         let reason = Some("creator of the group".to_owned());
         let creator = GroupMember { name: creator.to_string(), access: Level::ReadWrite, expires_at: None, reason };
         put(call, &group, creator).await
@@ -173,18 +173,26 @@ fn object_of(call: &Call, group: &GroupName, name: &str, creator: &UserName) -> 
 
 async fn remove(call: Call, Segments([text]): Segments<1>) -> Result<Json<ResourceDeleteResponse>, ApiError> {
     let (group, declared) = to_delete(&call, &text)?;
-    if declared.meta.deleting.is_none() {
-        may_delete(&call, &declared).await.map_err(|reason| failed(group.as_str(), &reason))?;
-    }
-    let work = delete_with_all(&call, &group, &declared);
-    match tokio::time::timeout_at(call.deadline, work).await {
-        Ok(done) => done?,
-        Err(_) => return Err(unfinished(&group, "what it was given is being taken back")),
+    let owner = Owner::Group(group.clone());
+    match declared {
+        Some(declared) => {
+            if declared.meta.deleting.is_none() {
+                may_delete(&call, &declared).await.map_err(|reason| failed(group.as_str(), &reason))?;
+            }
+            departure::delete_with_all(&call, &owner, &declared, data_policy).await?;
+        }
+        None if departure::finish(&call, &owner).await? => {}
+        None => return Err(failed(group.as_str(), "it does not exist")),
     }
     Ok(Json(ResourceDeleteResponse::group(&group)))
 }
 
-fn to_delete(call: &Call, text: &str) -> Result<(GroupName, Declared), ApiError> {
+fn data_policy(object: &mut MinioGroup) -> &mut DataDeletionPolicy {
+    &mut object.spec.data_deletion_policy
+}
+
+/// The group that a call names, and its object if it is there.
+fn to_delete(call: &Call, text: &str) -> Result<(GroupName, Option<Declared>), ApiError> {
     let text = text.trim();
     let named = ServerGroup::parse(text).ok().and_then(|name| {
         call.app.view.read(|known| {
@@ -193,53 +201,14 @@ fn to_delete(call: &Call, text: &str) -> Result<(GroupName, Declared), ApiError>
         })
     });
     match named {
-        Some((group, false, declared)) => Ok((group, declared)),
+        Some((group, false, declared)) => Ok((group, Some(declared))),
         Some((group, true, _)) => Err(failed(text, &format!("it is the read-only twin of {group} and goes with it"))),
-        None => {
-            let group = call.app.alphabet.group(text)?;
-            Err(failed(group.as_str(), "it does not exist"))
-        }
+        None => Ok((call.app.alphabet.group(text)?, None)),
     }
-}
-
-/// Members first: should the rest fail, the group is empty, and not a new one full.
-async fn delete_with_all(call: &Call, group: &GroupName, declared: &Declared) -> Result<(), ApiError> {
-    let sides = [ServerGroup::from(group), call.app.layout.twin(group)].map(Target::Group);
-    let mut doomed = Vec::new();
-    let meta = &declared.meta;
-    if meta.deleting.is_none() {
-        // First, because an installation may refuse it.
-        if call.app.settings.delete_data {
-            let with_data = call.app.editor.change::<MinioGroup>(call, &meta.key.name, |object| {
-                let before = std::mem::replace(&mut object.spec.data_deletion_policy, DataDeletionPolicy::Delete);
-                Ok(before != DataDeletionPolicy::Delete)
-            });
-            with_data.await?;
-        }
-        doomed = departure::give_back(call, &sides).await?;
-        doomed.extend(departure::end_shares(call, &Owner::Group(group.clone())).await?);
-        doomed.extend(departure::end_memberships(call, group).await?);
-        call.app.editor.delete::<MinioGroup>(call, &meta.key, &meta.uid).await?;
-    }
-    doomed.push((meta.key.clone(), meta.uid.clone()));
-    await_end(call, group, &doomed).await?;
-    // What other calls gave it meanwhile must not be there for a new group of the name; members of the former do not count.
-    await_end(call, group, &departure::give_back(call, &sides).await?).await
-}
-
-async fn await_end(call: &Call, group: &GroupName, doomed: &[Doomed]) -> Result<(), ApiError> {
-    departure::all_gone(call, doomed).await.map_err(|key| {
-        let said = call.app.view.read(|known| known.message(&key));
-        unfinished(group, &said)
-    })
 }
 
 fn failed(group: &str, reason: &str) -> ApiError {
     ApiError::group(format!("Failed to delete group {group}: {reason}"))
-}
-
-fn unfinished(group: &GroupName, said: &str) -> ApiError {
-    ApiError::unavailable(format!("Group {group} is being deleted, which is not finished yet; try again. {said}"))
 }
 
 #[cfg(test)]

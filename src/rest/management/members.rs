@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::memberships::ours;
 use super::memberships::{Edit, Group};
-use crate::api::{self, GroupMember, rules};
+use crate::api::{GroupMember, rules};
 use crate::iam::declared::{self, Declared, Terms};
 use crate::iam::names::{DocumentName, EVERYONE_GROUP, GroupName, ServerGroup, UserName};
 use crate::iam::path::Access;
@@ -59,7 +59,7 @@ async fn add(
     if side.access == Access::Read
         && let Some(more) = &others.write
     {
-        let object = call.app.editor.describe(&more.written.key).await;
+        let object = call.app.editor.describe(&call, &more.written.key).await;
         return Err(ApiError::group(format!(
             "User {user} reads and writes as a member of group {} through {object}, so that membership in {} changes nothing; remove it there first",
             side.group.name, side.name
@@ -72,7 +72,7 @@ async fn add(
         _ => {
             let member = GroupMember {
                 name: user.to_string(),
-                access: level(side.access),
+                access: side.access.into(),
                 expires_at: terms.expires_at.map(Into::into),
                 reason: terms.reason,
             };
@@ -104,12 +104,12 @@ async fn remove(call: Call, Segments([group, user]): Segments<2>) -> Result<Json
     if !exists && !others.entry_of_ours {
         return Err(ApiError::group(format!("Failed to remove user from group: User {user} does not exist")));
     }
-    let edit = Edit::Remove(user.clone(), Some(level(side.access)));
+    let edit = Edit::Remove(user.clone(), Some(side.access.into()));
     if let Some(written) = call.app.memberships.change(&call, &side.group, edit).await? {
         settle(&call, &side.group.name, &written).await?;
     }
     if let Some(other) = others.at(side.access) {
-        let object = call.app.editor.describe(&other.written.key).await;
+        let object = call.app.editor.describe(&call, &other.written.key).await;
         return Err(ApiError::group(format!(
             "User {user} is a member of group {} through {object}; remove it there",
             side.name
@@ -212,7 +212,7 @@ impl Side {
             return None;
         }
         let access = if twin { Access::Read } else { Access::ReadWrite };
-        let group = Group { name: group.clone(), uid: declared.meta.uid.clone() };
+        let group = Group::of(group, declared);
         let is_steward = body.stewards.contains(user) && known.index.is_on(user);
         Some((Self { name, group, access }, is_steward))
     }
@@ -248,8 +248,7 @@ struct Source {
 
 impl Source {
     fn of(declared: &Declared, ends: Option<Timestamp>) -> Self {
-        let meta = &declared.meta;
-        Self { written: Written { key: meta.key.clone(), uid: meta.uid.clone(), generation: meta.generation }, ends }
+        Self { written: Written::of(declared), ends }
     }
 
     fn lasts_as_long_as(&self, wanted: Option<Timestamp>) -> bool {
@@ -319,14 +318,6 @@ pub async fn await_user(call: &Call, user: &UserName) -> Result<(), ApiError> {
     };
     let late = || ApiError::unavailable(format!("User {user} has no account yet; it will have one, try again"));
     call.app.view.wait_for(call.deadline, has_account).await.unwrap_or_else(|| Err(late()))
-}
-
-/// The level as objects write it.
-pub fn level(access: Access) -> api::Access {
-    match access {
-        Access::Read => api::Access::Read,
-        Access::ReadWrite => api::Access::ReadWrite,
-    }
 }
 
 /// How long a membership lasts, and why.

@@ -12,7 +12,7 @@ use kube::ResourceExt;
 use tokio::sync::oneshot;
 
 use crate::api::{Access, GroupMember, GroupMembership, GroupMembershipSpec, Requests as _, rules};
-use crate::iam::declared::Body;
+use crate::iam::declared::{Body, Declared};
 use crate::iam::names::{GroupName, UserName};
 use crate::iam::slug::{USER_SLUG_LENGTH, safe_slug};
 use crate::iam::subject::{Kind, ObjectKey};
@@ -71,12 +71,21 @@ impl Edit {
 }
 
 /// A group as a call found it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
     /// Its name.
     pub name: GroupName,
+    /// Its object.
+    pub key: ObjectKey,
     /// The uid of its object.
     pub uid: String,
+}
+
+impl Group {
+    /// A group and the object that declares it.
+    pub fn of(name: &GroupName, declared: &Declared) -> Self {
+        Self { name: name.clone(), key: declared.meta.key.clone(), uid: declared.meta.uid.clone() }
+    }
 }
 
 /// What came of an edit: the version that holds it, unless there was nothing to take away from.
@@ -84,7 +93,7 @@ type Outcome = Result<Option<Written>, ApiError>;
 
 struct Waiting {
     call: Call,
-    uid: String,
+    group: Group,
     edit: Edit,
     answer: oneshot::Sender<Outcome>,
 }
@@ -108,12 +117,12 @@ impl Memberships {
     pub async fn change(&self, call: &Call, group: &Group, edit: Edit) -> Outcome {
         let (answer, answered) = oneshot::channel();
         let queue = self.queue(&group.name);
-        let waiting = Waiting { call: call.clone(), uid: group.uid.clone(), edit, answer };
+        let waiting = Waiting { call: call.clone(), group: group.clone(), edit, answer };
         queue.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(waiting);
         // A caller that goes away must not take the changes of others with it.
         let (by, name) = (call.clone(), group.name.clone());
-        tokio::spawn(async move {
-            write_all_waiting(&queue, &name).await;
+        call.app.calls.spawn(async move {
+            write_all_waiting(&queue).await;
             drop(queue);
             by.app.memberships.forget_idle(&name);
         });
@@ -136,18 +145,40 @@ impl Memberships {
     }
 }
 
-async fn write_all_waiting(queue: &Queue, group: &GroupName) {
+async fn write_all_waiting(queue: &Queue) {
     let _turn = queue.writing.lock().await;
     let batch = std::mem::take(&mut *queue.waiting.lock().unwrap_or_else(PoisonError::into_inner));
-    let Some(last) = batch.last() else { return };
-    let group = Group { name: group.clone(), uid: last.uid.clone() };
-    let call = last.call.clone();
-    let edits: Vec<Edit> = batch.iter().map(|waiting| waiting.edit.clone()).collect();
-    let outcomes = write(&call, &group, &edits).await;
-    for (waiting, outcome) in batch.into_iter().zip(outcomes) {
-        if let Ok(Some(written)) = &outcome {
-            waiting.call.wrote(written);
+    // Who was let in to a former group of the name has no say in this one.
+    for (group, part) in grouped(batch, |waiting| waiting.group.clone()) {
+        write_together(&group, part).await;
+    }
+}
+
+/// Keeps together what has the same key, in the order in which the keys and the items came.
+fn grouped<T, K: PartialEq>(items: Vec<T>, key: impl Fn(&T) -> K) -> Vec<(K, Vec<T>)> {
+    let mut groups: Vec<(K, Vec<T>)> = Vec::new();
+    for item in items {
+        let key = key(&item);
+        match groups.iter_mut().find(|(held, _)| *held == key) {
+            Some((_, group)) => group.push(item),
+            None => groups.push((key, vec![item])),
         }
+    }
+    groups
+}
+
+/// Writes the changes of one group, and tells each caller what came of its own.
+async fn write_together(group: &Group, batch: Vec<Waiting>) {
+    let Some(last) = batch.last() else { return };
+    // The last to come has the most time left. What is written is noted with those whose edit it holds.
+    let call = last.call.unrecorded();
+    let edits: Vec<Edit> = batch.iter().map(|waiting| waiting.edit.clone()).collect();
+    let outcomes = write(&call, group, &edits).await;
+    // What stood in the way of all was taken away for all.
+    let of_former: Vec<Written> = call.written().into_iter().filter(|written| written.generation == 0).collect();
+    for (waiting, outcome) in batch.into_iter().zip(outcomes) {
+        let own = outcome.as_ref().ok().and_then(Option::as_ref);
+        own.into_iter().chain(&of_former).for_each(|written| waiting.call.wrote(written));
         // Who no longer listens has gone away.
         let _ = waiting.answer.send(outcome);
     }
@@ -155,20 +186,51 @@ async fn write_all_waiting(queue: &Queue, group: &GroupName) {
 
 /// Writes edits into the objects that they belong to; what came of each.
 async fn write(call: &Call, group: &Group, edits: &[Edit]) -> Vec<Outcome> {
+    let replaced = call.app.view.read(|known| {
+        let held = known.index.group(&group.name);
+        held.is_some_and(|declared| declared.meta.uid != group.uid)
+    });
+    if replaced {
+        return edits.iter().map(|_| Err(deleted_meanwhile(group))).collect();
+    }
     let mut outcomes: Vec<Outcome> = edits.iter().map(|_| Ok(None)).collect();
     for (name, positions) in call.app.view.read(|known| places(known, group, edits)) {
-        let part: Vec<Edit> = positions.iter().map(|position| edits[*position].clone()).collect();
-        let results = match write_part(call, group, name, &part).await {
-            Ok(results) => results,
-            Err(error) => part.iter().map(|_| Err(error.clone())).collect(),
-        };
-        for (position, result) in positions.into_iter().zip(results) {
+        for (position, result) in write_by_halves(call, group, name, edits, positions).await {
             if !matches!((&outcomes[position], &result), (Err(_), _) | (Ok(Some(_)), Ok(None))) {
                 outcomes[position] = result;
             }
         }
     }
     outcomes
+}
+
+fn deleted_meanwhile(group: &Group) -> ApiError {
+    ApiError::group(format!("Group {} not found: it was deleted meanwhile", group.name))
+}
+
+/// Writes the edits of one object together. Where the API server refuses them, each half is tried by itself: what is wrong with
+/// one edit is no reason to refuse the others.
+async fn write_by_halves(
+    call: &Call,
+    group: &Group,
+    name: Option<String>,
+    edits: &[Edit],
+    positions: Vec<usize>,
+) -> Vec<(usize, Outcome)> {
+    let mut results = Vec::with_capacity(positions.len());
+    let mut parts = vec![positions];
+    while let Some(mut positions) = parts.pop() {
+        let part: Vec<Edit> = positions.iter().map(|position| edits[*position].clone()).collect();
+        match write_part(call, group, name.clone(), &part).await {
+            Ok(outcomes) => results.extend(positions.into_iter().zip(outcomes)),
+            Err(error) if positions.len() > 1 && error.status().is_client_error() => {
+                let later = positions.split_off(positions.len() / 2);
+                parts.extend([later, positions]);
+            }
+            Err(error) => results.extend(positions.into_iter().map(|position| (position, Err(error.clone())))),
+        }
+    }
+    results
 }
 
 /// Which object each edit belongs to: those that list its user, else the first one, else one that is to be found by its name.
@@ -247,6 +309,10 @@ async fn write_at(call: &Call, group: &Group, name: &str, edits: &[Edit]) -> Res
     match changed.await? {
         Changed::Done(..) if foreign => Ok(Found::Foreign),
         Changed::Done(..) if of_former_group.is_some() => {
+            // It may as well be that of a new group, and the watch behind.
+            if call.app.editor.uid_of(call, &group.key).await?.as_ref() != Some(&group.uid) {
+                return Ok(Found::Written(edits.iter().map(|_| Err(deleted_meanwhile(group))).collect()));
+            }
             // It would not count: the members of a former group are not those of a new one.
             let uid = of_former_group.unwrap_or_default();
             let key = key_of(call, name);
@@ -356,6 +422,13 @@ mod tests {
         assert!(changed && members.len() == 1_000);
         assert!(results[0].as_ref().is_err_and(|error| error.message().contains("1000 members")));
         assert!(results[1].is_ok() && results[2].is_ok());
+    }
+
+    #[test]
+    fn edits_for_groups_of_one_name_stay_apart() {
+        let items = vec![("new", 1), ("former", 2), ("new", 3)];
+        let parts = grouped(items, |(uid, _)| *uid);
+        assert_eq!(parts, [("new", vec![("new", 1), ("new", 3)]), ("former", vec![("former", 2)])]);
     }
 
     #[test]

@@ -5,9 +5,9 @@ use axum::http::{Method, StatusCode};
 use axum::routing::{delete, post};
 use jiff::Timestamp;
 
-use super::departure::{self, Doomed};
+use super::departure;
 use crate::api::{DataDeletionPolicy, DeletionPolicy, MinioUser};
-use crate::iam::declared::{Declared, Owner, Target};
+use crate::iam::declared::{Declared, Owner};
 use crate::iam::names::UserName;
 use crate::rest::app::Call;
 use crate::rest::credentials::{ensure_user, key_of_user, rotate as rotate_key};
@@ -87,57 +87,26 @@ async fn answer(call: &Call, user: &UserName, operation: &str) -> Result<UserMan
 
 async fn remove(call: Call, Segments([user]): Segments<1>) -> Result<Json<ResourceDeleteResponse>, ApiError> {
     let user = call.app.alphabet.user(&user)?;
-    let Some(declared) = call.app.view.read(|known| known.index.user(&user).cloned()) else {
-        return Err(failed(&user, "it does not exist"));
-    };
-    if declared.meta.deleting.is_none() {
-        may_delete(&call, &declared).await.map_err(|reason| failed(&user, &reason))?;
-    }
-    let work = delete_with_all(&call, &user, &declared);
-    match tokio::time::timeout_at(call.deadline, work).await {
-        Ok(done) => done?,
-        Err(_) => return Err(unfinished(&user, "what it was given is being taken back")),
+    let owner = Owner::User(user.clone());
+    match call.app.view.read(|known| known.index.user(&user).cloned()) {
+        Some(declared) => {
+            if declared.meta.deleting.is_none() {
+                may_delete(&call, &declared).await.map_err(|reason| failed(&user, &reason))?;
+            }
+            departure::delete_with_all(&call, &owner, &declared, data_policy).await?;
+        }
+        None if departure::finish(&call, &owner).await? => {}
+        None => return Err(failed(&user, "it does not exist")),
     }
     Ok(Json(ResourceDeleteResponse::user(&user)))
 }
 
-async fn delete_with_all(call: &Call, user: &UserName, declared: &Declared) -> Result<(), ApiError> {
-    let itself = [Target::User(user.clone())];
-    let mut doomed = Vec::new();
-    if declared.meta.deleting.is_none() {
-        // First, because an installation may refuse it.
-        if call.app.settings.delete_data {
-            let with_data = call.app.editor.change::<MinioUser>(call, &declared.meta.key.name, |object| {
-                let before = std::mem::replace(&mut object.spec.data_deletion_policy, DataDeletionPolicy::Delete);
-                Ok(before != DataDeletionPolicy::Delete)
-            });
-            with_data.await?;
-        }
-        departure::leave_groups(call, user).await?;
-        doomed = departure::give_back(call, &itself).await?;
-        doomed.extend(departure::end_shares(call, &Owner::User(user.clone())).await?);
-        call.app.editor.delete::<MinioUser>(call, &declared.meta.key, &declared.meta.uid).await?;
-    }
-    doomed.push((declared.meta.key.clone(), declared.meta.uid.clone()));
-    await_end(call, user, &doomed).await?;
-    // What other calls gave it meanwhile must not be there for whoever gets the name next.
-    departure::leave_groups(call, user).await?;
-    await_end(call, user, &departure::give_back(call, &itself).await?).await
-}
-
-async fn await_end(call: &Call, user: &UserName, doomed: &[Doomed]) -> Result<(), ApiError> {
-    departure::all_gone(call, doomed).await.map_err(|key| {
-        let said = call.app.view.read(|known| known.message(&key));
-        unfinished(user, &said)
-    })
+fn data_policy(object: &mut MinioUser) -> &mut DataDeletionPolicy {
+    &mut object.spec.data_deletion_policy
 }
 
 fn failed(user: &UserName, reason: &str) -> ApiError {
     ApiError::user(format!("Failed to delete user {user}: {reason}"))
-}
-
-fn unfinished(user: &UserName, said: &str) -> ApiError {
-    ApiError::unavailable(format!("User {user} is being deleted, which is not finished yet; try again. {said}"))
 }
 
 /// Whether this service may delete the object of a user or group, and its deletion would do what was asked for.
@@ -147,7 +116,7 @@ fn unfinished(user: &UserName, said: &str) -> ApiError {
 pub async fn may_delete(call: &Call, declared: &Declared) -> Result<(), String> {
     let meta = &declared.meta;
     if !meta.rest || meta.key.namespace != call.app.editor.namespace() {
-        let object = call.app.editor.describe(&meta.key).await;
+        let object = call.app.editor.describe(call, &meta.key).await;
         return Err(format!("it is declared by {object}; delete it there"));
     }
     if let Some(lock) = &meta.lock {

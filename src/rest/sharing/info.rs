@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use axum::{Extension, Json};
 use jiff::Timestamp;
 
-use super::objects::level;
 use super::place::{is_concerned, owner_of};
 use super::request;
 use crate::iam::access;
@@ -166,7 +165,7 @@ fn folder(declared: &Declared, share: &ShareDecl, owner: &str, now: Timestamp) -
             .map(|(target, terms)| SharedGrant {
                 kind: target.kind(),
                 name: target.name().to_owned(),
-                access: level(terms.access),
+                access: terms.access.into(),
                 expires_at: terms.expires_at.map(Stamp),
                 reason: terms.reason.clone(),
             })

@@ -1,7 +1,7 @@
 //! Folders, shared and unshared.
 //!
 //! ```text
-//! request (what is asked) ─> place (whose path) ─> targets (with whom) ─> objects (one write, one wait) ─> share, public
+//! request (what is asked) ─> place (whose path) ─> targets (with whom) ─> objects, within (writes and waits) ─> share, public
 //! ```
 
 mod info;
@@ -11,6 +11,7 @@ mod public;
 mod request;
 mod share;
 mod targets;
+mod within;
 
 use axum::http::Method;
 use axum::routing::{get, post};
@@ -20,7 +21,6 @@ use crate::rest::models::{
 };
 use crate::rest::routes::{Access, Expects, Route, SchemaOf, schema_of};
 
-pub use objects::level;
 pub use request::{PathRequest, ShareRequest, UnshareRequest};
 
 /// The operations of this group.

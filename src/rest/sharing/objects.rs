@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::ResourceExt;
+use tokio::time::Instant;
 
 use super::place::Place;
-use crate::api::meta::label;
-use crate::api::{self, Everyone, Grant, PathShare, PathShareSpec, Subject, SubjectKind};
-use crate::iam::declared::{Declared, Owner, ShareDecl, Target, Terms};
-use crate::iam::index::Standing;
-use crate::iam::path::{Access, S3Path};
+use crate::api::{Everyone, Grant, PathShare, PathShareSpec, Requests as _, Subject, SubjectKind};
+use crate::iam::declared::{Body, Declared, Owner, ShareDecl, Target, Terms};
+use crate::iam::index::{Given, Standing};
+use crate::iam::path::S3Path;
 use crate::iam::slug::{USER_SLUG_LENGTH, safe_slug, short_hash};
 use crate::iam::subject::ObjectKey;
 use crate::rest::app::Call;
@@ -58,6 +57,27 @@ pub fn is_ours(declared: &Declared, home: &str) -> bool {
     declared.meta.rest && declared.meta.key.namespace == home
 }
 
+/// What objects of others, and shares of ours with another owner, give on exactly the path of a place.
+pub fn elsewhere<'a>(known: &'a Known, place: &'a Place, now: Timestamp) -> impl Iterator<Item = Given<'a>> {
+    let home = known.index.config().home_namespace.as_str();
+    known.index.given_at(&place.asked.path, now).into_iter().filter(move |given| {
+        let is_of_place = is_ours(given.declared, home) && given.share.owner.as_ref() == Some(&place.owner);
+        given.share.path == place.asked.path && !is_of_place
+    })
+}
+
+/// How far an edit came.
+enum Step {
+    /// To its end.
+    Done(Edited),
+    /// The object is on its way out already.
+    Leaving(Written),
+    /// The object of this name is not the share of the place.
+    Foreign,
+    /// There is no such object.
+    Absent,
+}
+
 /// Changes the share of a place; it is made where it is absent and `create` says so, and deleted where nothing is left in it.
 /// What has expired is cleaned away on the way.
 ///
@@ -69,47 +89,101 @@ pub async fn edit(
     create: bool,
     mut change: impl FnMut(&mut PathShareSpec),
 ) -> Result<Edited, ApiError> {
-    let [name, _] = names(place);
-    let _turn = call.app.shares.take(&name, call.deadline).await.ok_or_else(moving)?;
-    while tokio::time::Instant::now() < call.deadline {
-        let edited = match call.app.view.read(|known| find(known, place)) {
-            Some(found) if found.is_replaced => {
-                delete(call, &found.key, &found.uid).await?;
-                None
-            }
-            Some(found) => {
-                let revised = call
-                    .app
-                    .editor
-                    .revise(call, &found.key.name, found.version, |object| Ok(revision(object, &mut change)));
-                match revised.await? {
-                    Revised::Done(_, written) => Some(Edited::Written(written)),
-                    Revised::Deleted(written) => Some(Edited::Deleted(written)),
-                    Revised::Absent if call.app.view.gone(&found.key, &found.uid, call.deadline).await => None,
-                    Revised::Absent => return Err(moving()),
+    while Instant::now() < call.deadline {
+        match step(call, place, create, &mut change).await? {
+            Step::Done(edited) => return Ok(edited),
+            Step::Leaving(written) => {
+                if !call.app.editor.gone(call, &written).await && !create {
+                    return Ok(Edited::Deleted(written));
                 }
             }
-            None if create => make(call, place, &mut change).await?,
-            None => Some(Edited::Nothing),
-        };
-        if let Some(edited) = edited {
-            return Ok(edited);
+            Step::Foreign | Step::Absent => tokio::time::sleep(PAUSE).await,
         }
     }
     Err(moving())
+}
+
+async fn step(
+    call: &Call,
+    place: &Place,
+    create: bool,
+    change: &mut impl FnMut(&mut PathShareSpec),
+) -> Result<Step, ApiError> {
+    let [name, _] = names(place);
+    let _turn = call.app.shares.take(&name, call.deadline).await.ok_or_else(moving)?;
+    match call.app.view.read(|known| find(known, place)) {
+        Some(found) if found.is_replaced => end_former(call, found, create).await,
+        Some(found) => {
+            let step = edit_at(call, place, &found.key.name, found.version, change).await?;
+            if matches!(step, Step::Foreign | Step::Absent) {
+                call.app.view.gone(&found.key, &found.uid, call.deadline).await;
+            }
+            Ok(step)
+        }
+        None if create => make(call, place, change).await,
+        None => edit_unseen(call, place, change).await,
+    }
 }
 
 fn moving() -> ApiError {
     ApiError::unavailable("The share is being changed by other calls; try again")
 }
 
-/// Deletes one of our objects and waits until it is gone; false where that takes too long.
-///
-/// # Errors
-/// The Kubernetes API is away or refuses.
-pub async fn delete(call: &Call, key: &ObjectKey, uid: &str) -> Result<bool, ApiError> {
-    call.app.editor.delete::<PathShare>(call, key, uid).await?;
-    Ok(call.app.view.gone(key, uid, call.deadline).await)
+/// Deletes the share that a former owner of the name has left: it must not come to life again. One that a person holds on to
+/// gives nothing either, and stays.
+async fn end_former(call: &Call, found: Found, create: bool) -> Result<Step, ApiError> {
+    match found.held {
+        Some(why) if create => {
+            Err(ApiError::governance(format!("{} of a former owner {why}; it has to go first", found.key)))
+        }
+        Some(_) => Ok(Step::Done(Edited::Nothing)),
+        None => {
+            call.app.editor.delete::<PathShare>(call, &found.key, &found.uid).await?;
+            Ok(Step::Leaving(Written { key: found.key, uid: found.uid, generation: 0 }))
+        }
+    }
+}
+
+/// Edits the share of a place where none is known. That the watch shows none proves nothing: it may be behind, and what is on
+/// its way out is still in force.
+async fn edit_unseen(
+    call: &Call,
+    place: &Place,
+    change: &mut impl FnMut(&mut PathShareSpec),
+) -> Result<Step, ApiError> {
+    if let Some(written) = call.app.view.read(|known| leaving(known, place)) {
+        return Ok(Step::Leaving(written));
+    }
+    for name in names(place) {
+        match edit_at(call, place, &name, None, change).await? {
+            Step::Foreign | Step::Absent => {}
+            step => return Ok(step),
+        }
+    }
+    Ok(Step::Done(Edited::Nothing))
+}
+
+/// Edits the object of a name, if it is the share of the place.
+async fn edit_at(
+    call: &Call,
+    place: &Place,
+    name: &str,
+    version: Option<PathShare>,
+    change: &mut impl FnMut(&mut PathShareSpec),
+) -> Result<Step, ApiError> {
+    let mut is_other = false;
+    let revised = call.app.editor.revise(call, name, version, |object: &mut PathShare| {
+        is_other = !is_of(object, place);
+        Ok(if is_other { Revision::Keep } else { revision(object, change) })
+    });
+    Ok(match revised.await? {
+        Revised::Done(..) if is_other => Step::Foreign,
+        Revised::Done(_, written) => Step::Done(Edited::Written(written)),
+        Revised::Deleted(written) => Step::Done(Edited::Deleted(written)),
+        Revised::Leaving(object, written) if is_of(&object, place) => Step::Leaving(written),
+        Revised::Leaving(..) => Step::Foreign,
+        Revised::Absent => Step::Absent,
+    })
 }
 
 /// Waits until an edit is in force.
@@ -120,7 +194,7 @@ pub async fn in_force(call: &Call, edited: &Edited) -> Result<(), Problem> {
     let late = |message: String| Problem { message, is_late: true };
     match edited {
         Edited::Nothing => Ok(()),
-        Edited::Deleted(written) if call.app.view.gone(&written.key, &written.uid, call.deadline).await => Ok(()),
+        Edited::Deleted(written) if call.app.editor.gone(call, written).await => Ok(()),
         Edited::Deleted(written) => Err(late(call.app.view.read(|known| known.message(&written.key)))),
         Edited::Written(written) => match call.app.view.settled(written, call.deadline).await {
             Settled::InForce | Settled::Gone => Ok(()),
@@ -136,7 +210,7 @@ pub fn inactive(known: &Known, key: &ObjectKey, now: Timestamp) -> Option<String
         Some(Standing::InForce) => None,
         Some(Standing::Inactive { message, .. }) => Some(message),
         Some(Standing::Stalled(invalid)) => Some(invalid.message),
-        Some(Standing::Deleting) | None => Some("another call has ended the share meanwhile".to_owned()),
+        Some(Standing::Deleting) | None => Some("somebody has ended the share meanwhile".to_owned()),
     }
 }
 
@@ -147,6 +221,8 @@ struct Found {
     version: Option<PathShare>,
     /// Whether it belongs to a former owner of the name; it must not come to life again.
     is_replaced: bool,
+    /// How a person holds on to it.
+    held: Option<String>,
 }
 
 fn find(known: &Known, place: &Place) -> Option<Found> {
@@ -158,11 +234,38 @@ fn find(known: &Known, place: &Place) -> Option<Found> {
         uid: meta.uid.clone(),
         version: version(known, declared, share),
         is_replaced: meta.bound_uid.as_ref().is_some_and(|bound| *bound != place.owner_uid),
+        held: held(meta.lock.as_deref(), share.suspended),
     })
 }
 
+/// A share of ours of a place that is on its way out.
+fn leaving(known: &Known, place: &Place) -> Option<Written> {
+    let mut at = leaving_within(known, place).filter(|(_, share)| share.path == place.asked.path);
+    at.next().map(|(declared, _)| Written::of(declared))
+}
+
+/// Our shares of a place and of everything below it that are on their way out.
+pub fn leaving_within<'a>(known: &'a Known, place: &'a Place) -> impl Iterator<Item = (&'a Declared, &'a ShareDecl)> {
+    let home = known.index.config().home_namespace.as_str();
+    let shares = known.index.leaving().filter_map(|declared| match &declared.body {
+        Ok(Body::Share(share)) => Some((declared, share)),
+        _ => None,
+    });
+    shares.filter(move |(declared, share)| {
+        is_ours(declared, home) && share.owner.as_ref() == Some(&place.owner) && place.asked.path.contains(&share.path)
+    })
+}
+
+/// How a person holds on to a share, if one does: deleted and made again, it would be in force.
+pub fn held(lock: Option<&str>, suspended: bool) -> Option<String> {
+    match lock {
+        Some(lock) => Some(format!("is locked by a person ({lock})")),
+        None => suspended.then(|| "is suspended by a person".to_owned()),
+    }
+}
+
 /// The object as it was last seen, so that it need not be read before it is written.
-fn version(known: &Known, declared: &Declared, share: &ShareDecl) -> Option<PathShare> {
+pub fn version(known: &Known, declared: &Declared, share: &ShareDecl) -> Option<PathShare> {
     if known.index.undecodable().contains_key(declared.key()) {
         return None;
     }
@@ -178,34 +281,20 @@ fn version(known: &Known, declared: &Declared, share: &ShareDecl) -> Option<Path
     Some(PathShare { metadata, spec, status: None })
 }
 
-/// Makes the object; `None` where one is there that is on its way out.
-async fn make(
-    call: &Call,
-    place: &Place,
-    change: &mut impl FnMut(&mut PathShareSpec),
-) -> Result<Option<Edited>, ApiError> {
+/// Makes the object, or edits that which another call has made.
+async fn make(call: &Call, place: &Place, change: &mut impl FnMut(&mut PathShareSpec)) -> Result<Step, ApiError> {
     for name in names(place) {
         let mut object = new_object(call, place, &name);
         change(&mut object.spec);
         if is_empty(&object.spec) {
-            return Ok(Some(Edited::Nothing));
+            return Ok(Step::Done(Edited::Nothing));
         }
         if let Created::New(_, written) = call.app.editor.create(call, &object).await? {
-            return Ok(Some(Edited::Written(written)));
+            return Ok(Step::Done(Edited::Written(written)));
         }
-        let mut is_other = false;
-        let revised = call.app.editor.revise(call, &name, None, |object: &mut PathShare| {
-            is_other = !is_of(object, place);
-            Ok(if is_other { Revision::Keep } else { revision(object, change) })
-        });
-        match revised.await? {
-            Revised::Done(..) if is_other => {}
-            Revised::Done(_, written) => return Ok(Some(Edited::Written(written))),
-            Revised::Deleted(written) => return Ok(Some(Edited::Deleted(written))),
-            Revised::Absent => {
-                tokio::time::sleep(PAUSE).await;
-                return Ok(None);
-            }
+        match edit_at(call, place, &name, None, change).await? {
+            Step::Foreign => {}
+            step => return Ok(step),
         }
     }
     Err(ApiError::unavailable(format!("The names for a share of {} are taken by other objects", place.asked.text)))
@@ -219,18 +308,25 @@ fn revision(object: &mut PathShare, change: &mut impl FnMut(&mut PathShareSpec))
     }
     let now = Timestamp::now();
     object.spec.grants.retain(|grant| grant.expires_at.as_ref().is_none_or(|end| end.0 > now));
-    if is_empty(&object.spec) { Revision::Delete } else { Revision::Replace }
+    let is_held = held(object.lock(), object.spec.suspended).is_some();
+    if is_empty(&object.spec) && !is_held { Revision::Delete } else { Revision::Replace }
 }
 
-fn is_empty(spec: &PathShareSpec) -> bool {
+/// Whether a share gives nothing to anybody.
+pub fn is_empty(spec: &PathShareSpec) -> bool {
     spec.grants.is_empty() && spec.everyone == Everyone::None
 }
 
 /// Whether an object that has one of our names is our share of this place.
 fn is_of(object: &PathShare, place: &Place) -> bool {
-    object.labels().get(label::ORIGIN).is_some_and(|origin| origin == label::ORIGIN_REST)
-        && S3Path::parse(&object.spec.path).is_ok_and(|path| path == place.asked.path)
+    is_within(object, place) && S3Path::parse(&object.spec.path).is_ok_and(|path| path == place.asked.path)
+}
+
+/// Whether an object is our share of a place or of anything below it.
+pub fn is_within(object: &PathShare, place: &Place) -> bool {
+    object.is_origin_rest()
         && object.spec.owner == Some(subject(&place.owner))
+        && S3Path::parse(&object.spec.path).is_ok_and(|path| place.asked.path.contains(&path))
 }
 
 fn new_object(call: &Call, place: &Place, name: &str) -> PathShare {
@@ -265,16 +361,8 @@ pub fn grant(target: &Target, terms: &Terms) -> Grant {
     Grant {
         kind: target.kind(),
         name: target.name().to_owned(),
-        access: level(terms.access),
+        access: terms.access.into(),
         expires_at: terms.expires_at.map(Time),
         reason: terms.reason.clone(),
-    }
-}
-
-/// A level as objects have it.
-pub fn level(access: Access) -> api::Access {
-    match access {
-        Access::Read => api::Access::Read,
-        Access::ReadWrite => api::Access::ReadWrite,
     }
 }

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use futures::{StreamExt, stream};
+use futures::future::join_all;
 use jiff::Timestamp;
 
 use super::objects::{self, Edited};
@@ -11,6 +11,7 @@ use super::place::{self, Place};
 use super::request;
 use super::share::describe_terms;
 use super::targets::word;
+use super::within;
 use crate::api::Everyone;
 use crate::iam::index::Given;
 use crate::iam::subject::ObjectKey;
@@ -18,30 +19,26 @@ use crate::rest::app::Call;
 use crate::rest::error::ApiError;
 use crate::rest::input::Body;
 use crate::rest::models::PublicAccessResponse;
+use crate::rest::view::{Known, Written};
 
-/// How many objects one call deletes at once.
-const AT_ONCE: usize = 8;
 /// How many names one sentence lists.
 const NAMES_SHOWN: usize = 5;
 
 /// POST /sharing/make-public
 pub async fn make_public(call: Call, Extension(body): Extension<Body>) -> Result<Response, ApiError> {
     let place = place::owned(&call, request::only_path(&body, call.app.alphabet)?)?;
-    if !call
-        .app
-        .view
-        .read(|known| is_public_elsewhere(&known.index.given_at(&place.asked.path, Timestamp::now()), &place))
-    {
-        let edited = objects::edit(&call, &place, true, |spec| spec.everyone = Everyone::Read).await?;
-        await_public(&call, &edited).await?;
-    }
+    let edited = match call.app.view.read(|known| public_elsewhere(known, &place)) {
+        Some(other) => Edited::Written(other),
+        None => objects::edit(&call, &place, true, |spec| spec.everyone = Everyone::Read).await?,
+    };
+    await_public(&call, &edited).await?;
     Ok(answer(place, true, Vec::new()))
 }
 
-/// Whether another object makes exactly this path public.
-fn is_public_elsewhere(given: &[Given<'_>], place: &Place) -> bool {
-    let is_other = |given: &&Given<'_>| !given.declared.meta.rest && given.share.path == place.asked.path;
-    given.iter().filter(is_other).any(|given| given.share.everyone)
+/// Another object that makes exactly this path public.
+fn public_elsewhere(known: &Known, place: &Place) -> Option<Written> {
+    let mut others = objects::elsewhere(known, place, Timestamp::now());
+    others.find(|given| given.share.everyone).map(|given| Written::of(given.declared))
 }
 
 async fn await_public(call: &Call, edited: &Edited) -> Result<(), ApiError> {
@@ -66,7 +63,7 @@ async fn await_public(call: &Call, edited: &Edited) -> Result<(), ApiError> {
 /// POST /sharing/make-private
 pub async fn make_private(call: Call, Extension(body): Extension<Body>) -> Result<Response, ApiError> {
     let place = place::owned(&call, request::only_path(&body, call.app.alphabet)?)?;
-    end_ours(&call, &place).await?;
+    let held = end_ours(&call, &place).await?;
     let now = Timestamp::now();
     let (is_public, left) = call.app.view.read(|known| {
         let around = known.index.given_at(&place.asked.path, now);
@@ -75,30 +72,28 @@ pub async fn make_private(call: Call, Extension(body): Extension<Body>) -> Resul
             around.iter().chain(&known.index.given_below(&place.asked.path, now)).map(left_over).collect::<Vec<_>>();
         (is_public, all)
     });
-    let mut errors = Vec::new();
-    for (key, gives) in left {
-        let object = call.app.editor.describe(&key).await;
-        errors.push(format!("Failed to make path private: {object} still gives {gives}; end it there"));
-    }
+    let described = call.app.editor.describe_all(&call, left.iter().map(|(key, _)| key.clone()).collect()).await;
+    let left = left.into_iter().map(|(key, gives)| {
+        let object = described.get(&key).cloned().unwrap_or_else(|| key.to_string());
+        format!("{object} still gives {gives}; end it there")
+    });
+    let errors = left.chain(held).map(|what| format!("Failed to make path private: {what}")).collect();
     Ok(answer(place, is_public, errors))
 }
 
-/// Deletes our shares of the path and of everything below it, and waits until all are gone.
-async fn end_ours(call: &Call, place: &Place) -> Result<(), ApiError> {
-    let ours: Vec<(ObjectKey, String)> = call.app.view.read(|known| {
-        let shares = objects::ours(known, &place.asked.path, &place.owner);
-        shares.map(|(declared, _)| (declared.key().clone(), declared.meta.uid.clone())).collect()
-    });
-    let ends: Vec<_> = ours.iter().map(|(key, uid)| objects::delete(call, key, uid)).collect();
-    let ended: Vec<Result<bool, ApiError>> = stream::iter(ends).buffer_unordered(AT_ONCE).collect().await;
-    let late = ended.into_iter().collect::<Result<Vec<bool>, _>>()?.into_iter().filter(|gone| !gone).count();
-    if late == 0 {
-        return Ok(());
+/// Ends our shares of the path and of everything below it, and waits until none is in force; what of them stays, in words.
+async fn end_ours(call: &Call, place: &Place) -> Result<Vec<String>, ApiError> {
+    let ended = within::end_all(call, place).await?;
+    let waits = join_all(ended.iter().map(|one| objects::in_force(call, &one.edited))).await;
+    let late = waits.iter().filter(|wait| wait.as_ref().is_err_and(|problem| problem.is_late)).count();
+    if late > 0 {
+        return Err(ApiError::unavailable(format!(
+            "{late} of {} shares are still in force and will end by themselves; ask again to be sure",
+            ended.len()
+        )));
     }
-    Err(ApiError::unavailable(format!(
-        "{late} of {} shares are still in force and will end by themselves; ask again to be sure",
-        ours.len()
-    )))
+    let held = ended.into_iter().filter_map(|one| Some((one.key, one.held?)));
+    Ok(held.map(|(key, why)| format!("{key} {why} and stays; it gives nothing")).collect())
 }
 
 /// An object, and what it gives to whom.

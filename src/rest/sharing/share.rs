@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use futures::future::join_all;
 use jiff::Timestamp;
 
 use super::objects::{self, Edited, grant};
@@ -14,13 +15,14 @@ use super::targets;
 use crate::api::rules::GRANTS_MAX;
 use crate::api::{Grant, PathShareSpec, PendingReason, PendingReference};
 use crate::iam::declared::{Target, Terms};
+use crate::iam::index::Given;
 use crate::iam::path::S3Path;
 use crate::iam::subject::ObjectKey;
 use crate::rest::app::Call;
 use crate::rest::error::ApiError;
 use crate::rest::input::Body;
 use crate::rest::models::{ShareResponse, Stamp, UnshareResponse};
-use crate::rest::view::Known;
+use crate::rest::view::{Known, Written};
 
 /// Somebody who is named in a call, and what became of it so far.
 struct Case {
@@ -40,13 +42,16 @@ pub async fn share(call: Call, Extension(body): Extension<Body>) -> Result<Respo
     let request::Share { asked, named, terms } = request::share(&body, call.app.alphabet, now)?;
     let place = place::owned(&call, asked)?;
     let mut cases = call.app.view.read(|known| judge(&call, known, &place, named, &terms, now));
-    let wanted = call.app.view.read(|known| to_be_granted(known, &place, &cases, &terms, now));
+    let elsewhere = call.app.view.read(|known| given_elsewhere(known, &place, &cases, &terms, now));
+    let targets = cases.iter().filter_map(|case| case.result.as_ref().ok());
+    let wanted: Vec<Target> = targets.filter(|target| !elsewhere.contains_key(target)).cloned().collect();
     if !wanted.is_empty() {
         let grants: Vec<Grant> = wanted.iter().map(|target| grant(target, &terms)).collect();
         let edited = objects::edit(&call, &place, true, |spec| put(spec, &grants)).await?;
-        let vanished = await_grants(&call, &edited, &mut cases).await;
+        let vanished = await_grants(&call, &edited, &wanted, &mut cases).await;
         take_back(&call, &place, &vanished, &mut cases).await;
     }
+    await_elsewhere(&call, &elsewhere, &mut cases).await;
     refuse_more(&call, &place, &terms, &mut cases, now).await;
     let (users, groups, errors) = told(cases, "sharing with");
     let status = status_of(&errors);
@@ -78,7 +83,7 @@ pub async fn unshare(call: Call, Extension(body): Extension<Body>) -> Result<Res
         });
         let edited = edited.await?;
         if let Err(problem) = objects::in_force(&call, &edited).await {
-            fail_all(&mut cases, |_| still_there(&problem));
+            fail_all(&mut cases, |_| true, &still_there(&problem));
         }
     }
     refuse_unknown(&call, &place, &listed, &mut cases);
@@ -118,25 +123,31 @@ fn judge(call: &Call, known: &Known, place: &Place, named: Vec<Named>, terms: &T
     named.into_iter().map(|named| Case { result: judged(&named), named }).collect()
 }
 
-/// Those whose grant has to be written: all but those to whom another object gives exactly this already.
-fn to_be_granted(known: &Known, place: &Place, cases: &[Case], terms: &Terms, now: Timestamp) -> Vec<Target> {
-    let home = known.index.config().home_namespace.as_str();
+/// Those to whom another object gives exactly this already, and which object.
+fn given_elsewhere(
+    known: &Known,
+    place: &Place,
+    cases: &[Case],
+    terms: &Terms,
+    now: Timestamp,
+) -> BTreeMap<Target, Written> {
     let path = &place.asked.path;
     let is_listed = |target: &Target| {
         let mut shares = objects::ours(known, path, &place.owner).filter(|(_, share)| share.path == *path);
         shares.any(|(_, share)| share.grants.contains_key(target))
     };
-    let others = known.index.given_at(path, now).into_iter();
-    let others: Vec<_> =
-        others.filter(|given| given.share.path == *path && !objects::is_ours(given.declared, home)).collect();
-    let gives = |target: &Target| {
-        let mut grants = others.iter().flat_map(|given| &given.grants);
-        grants.any(|(held, held_terms)| {
+    let others: Vec<Given<'_>> = objects::elsewhere(known, place, now).collect();
+    let gives = |given: &&Given<'_>, target: &Target| {
+        given.grants.iter().any(|(held, held_terms)| {
             *held == target && held_terms.access == terms.access && held_terms.expires_at == terms.expires_at
         })
     };
-    let wanted = cases.iter().filter_map(|case| case.result.as_ref().ok());
-    wanted.filter(|target| is_listed(target) || !gives(target)).cloned().collect()
+    let targets = cases.iter().filter_map(|case| case.result.as_ref().ok()).filter(|target| !is_listed(target));
+    let given = targets.filter_map(|target| {
+        let other = others.iter().find(|given| gives(given, target))?;
+        Some((target.clone(), Written::of(other.declared)))
+    });
+    given.collect()
 }
 
 /// The last call for somebody says all: level, end and reason.
@@ -154,11 +165,11 @@ fn names(grant: &Grant, target: &Target) -> bool {
 }
 
 /// Waits for the whole call at once, and then looks at each target; answers those that do not exist any more.
-async fn await_grants(call: &Call, edited: &Edited, cases: &mut [Case]) -> Vec<Target> {
+async fn await_grants(call: &Call, edited: &Edited, wanted: &[Target], cases: &mut [Case]) -> Vec<Target> {
     let Edited::Written(written) = edited else { return Vec::new() };
+    let is_wanted = |target: &Target| wanted.contains(target);
     if let Err(problem) = objects::in_force(call, edited).await {
-        let late = if problem.is_late { "it is not in force yet and will be by itself: " } else { "" };
-        fail_all(cases, |_| format!("{late}{}", problem.message));
+        fail_all(cases, is_wanted, &not_there_yet(&problem));
         return Vec::new();
     }
     let now = Timestamp::now();
@@ -167,7 +178,7 @@ async fn await_grants(call: &Call, edited: &Edited, cases: &mut [Case]) -> Vec<T
         (objects::inactive(known, &written.key, now), pending)
     });
     if let Some(message) = inactive {
-        fail_all(cases, |_| message.clone());
+        fail_all(cases, is_wanted, &message);
         return Vec::new();
     }
     let quota = call.app.view.read(|known| known.index.config().grants_per_owner);
@@ -205,11 +216,31 @@ async fn take_back(call: &Call, place: &Place, vanished: &[Target], cases: &mut 
     }
 }
 
-fn fail_all(cases: &mut [Case], cause: impl Fn(&Named) -> String) {
-    for case in cases.iter_mut().filter(|case| case.result.is_ok()) {
-        let cause = cause(&case.named);
+/// Waits until what other objects give is in force.
+async fn await_elsewhere(call: &Call, elsewhere: &BTreeMap<Target, Written>, cases: &mut [Case]) {
+    let objects: BTreeMap<&ObjectKey, &Written> = elsewhere.values().map(|other| (&other.key, other)).collect();
+    let waits = join_all(objects.into_values().map(|other| async move {
+        let edited = Edited::Written(other.clone());
+        (&other.key, objects::in_force(call, &edited).await)
+    }));
+    for (key, wait) in waits.await {
+        let inactive = || call.app.view.read(|known| objects::inactive(known, key, Timestamp::now()));
+        if let Some(cause) = wait.map_or_else(|problem| Some(not_there_yet(&problem)), |()| inactive()) {
+            let is_given = |target: &Target| elsewhere.get(target).is_some_and(|other| other.key == *key);
+            fail_all(cases, is_given, &cause);
+        }
+    }
+}
+
+fn fail_all(cases: &mut [Case], concerned: impl Fn(&Target) -> bool, cause: &str) {
+    for case in cases.iter_mut().filter(|case| case.result.as_ref().is_ok_and(&concerned)) {
         case.fail(cause);
     }
+}
+
+fn not_there_yet(problem: &objects::Problem) -> String {
+    let late = if problem.is_late { "it is not in force yet and will be by itself: " } else { "" };
+    format!("{late}{}", problem.message)
 }
 
 fn still_there(problem: &objects::Problem) -> String {
@@ -228,24 +259,31 @@ async fn refuse_more(call: &Call, place: &Place, terms: &Terms, cases: &mut [Cas
         (Some(held), Some(asked)) => held > asked,
     };
     let has_more = |held: &Terms| held.access > terms.access || (held.access == terms.access && lasts_longer(held));
-    let path = &place.asked.path;
     let found = call.app.view.read(|known| {
-        let home = known.index.config().home_namespace.as_str();
-        let others = known.index.given_at(path, now).into_iter();
-        let others = others.filter(|given| given.share.path == *path && !objects::is_ours(given.declared, home));
         let mut found: BTreeMap<Target, (ObjectKey, Terms)> = BTreeMap::new();
-        for given in others {
+        for given in objects::elsewhere(known, place, now) {
             for (target, held) in given.grants.into_iter().filter(|(_, held)| has_more(held)) {
                 found.insert(target.clone(), (given.declared.key().clone(), held.clone()));
             }
         }
         found
     });
+    let objects = describe_for(call, cases, |target| found.get(target).map(|(key, _)| key)).await;
     for case in cases {
         let Some((key, held)) = case.result.as_ref().ok().and_then(|target| found.get(target)) else { continue };
-        let object = call.app.editor.describe(key).await;
+        let object = objects.get(key).cloned().unwrap_or_else(|| key.to_string());
         case.fail(format!("{} gives {} {}; change it there", object, describe_terms(held), place.asked.text));
     }
+}
+
+/// The objects that stand in the way of some, in words, each looked at once.
+async fn describe_for<'a>(
+    call: &Call,
+    cases: &[Case],
+    of: impl Fn(&Target) -> Option<&'a ObjectKey>,
+) -> BTreeMap<ObjectKey, String> {
+    let keys = cases.iter().filter_map(|case| of(case.result.as_ref().ok()?).cloned()).collect();
+    call.app.editor.describe_all(call, keys).await
 }
 
 /// A level and its end in words.
@@ -296,10 +334,11 @@ async fn refuse_remaining(call: &Call, place: &Place, cases: &mut [Case]) {
         }
         remaining
     });
+    let objects = describe_for(call, cases, |target| remaining.get(target).map(|rest| &rest.key)).await;
     for case in cases {
         let Some(rest) = case.result.as_ref().ok().and_then(|target| remaining.get(target)) else { continue };
-        let cause = rest.told(call, &place.asked.path).await;
-        case.fail(cause);
+        let object = objects.get(&rest.key).cloned().unwrap_or_else(|| rest.key.to_string());
+        case.fail(rest.told(&object, &place.asked.path));
     }
 }
 
@@ -311,8 +350,7 @@ struct Remaining {
 }
 
 impl Remaining {
-    async fn told(&self, call: &Call, asked: &S3Path) -> String {
-        let object = call.app.editor.describe(&self.key).await;
+    fn told(&self, object: &str, asked: &S3Path) -> String {
         let place = if self.path == *asked { "it".to_owned() } else { format!("{} around it", self.path) };
         format!("{object} still gives {} {place}; end it there", describe_terms(&self.terms))
     }

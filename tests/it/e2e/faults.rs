@@ -121,7 +121,7 @@ async fn started_before_minio_it_is_ready_and_begins_when_minio_comes() {
 
 #[tokio::test]
 async fn while_the_cluster_cannot_be_reached_time_goes_on_and_changes_are_caught_up() {
-    let (proxy, kubeconfig) = Proxy::before_kubernetes(Cluster::shared().kubeconfig());
+    let (proxy, kubeconfig) = Proxy::before_api_server(Cluster::shared().kubeconfig());
     let world = World::own(Setup { kubeconfig: Some(kubeconfig.clone()), ..Setup::default() }).await;
     // It was read at the start.
     std::fs::remove_file(kubeconfig).unwrap();
@@ -155,7 +155,7 @@ async fn while_the_cluster_cannot_be_reached_time_goes_on_and_changes_are_caught
 
 #[tokio::test]
 async fn before_the_first_lists_it_is_alive_and_not_ready() {
-    let (proxy, kubeconfig) = Proxy::before_kubernetes(Cluster::shared().kubeconfig());
+    let (proxy, kubeconfig) = Proxy::before_api_server(Cluster::shared().kubeconfig());
     proxy.cut();
     let world = World::own(Setup { kubeconfig: Some(kubeconfig.clone()), ..Setup::default() }).await;
     // It was read at the start.

@@ -1,6 +1,7 @@
 //! Users, groups and members through REST, beside those that git and people declare.
 
 mod beside_git;
+mod ending;
 mod groups;
 mod members;
 mod users;

@@ -17,7 +17,7 @@ const HOME: &str = "s3a://cdm-lake/users-general-warehouse/alice";
 /// A world, and a proxy between its service, which is not started yet, and the cluster.
 async fn apart(people: &[&str]) -> (World, Proxy, ServiceSetup) {
     let world = World::own(Setup::default().with(&["--layout", "berdl"])).await;
-    let (proxy, path) = Proxy::before_kubernetes(&rest_kubeconfig(Cluster::shared(), world.namespace()).await);
+    let (proxy, path) = Proxy::before_api_server(&rest_kubeconfig(Cluster::shared(), world.namespace()).await);
     let setup =
         people.iter().fold(ServiceSetup::default().person("boss", true), |setup, name| setup.person(name, false));
     let setup = setup.with(&["--layout", "berdl", "--rest-writes-per-second", "0"]);

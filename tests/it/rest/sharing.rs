@@ -2,6 +2,7 @@
 
 mod beside;
 mod crowd;
+mod ending;
 mod info;
 mod public;
 mod refusals;

@@ -2,16 +2,18 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use k8s_openapi::api::{
     authentication::v1::{TokenRequest, TokenRequestSpec},
+    authorization::v1::SelfSubjectAccessReview,
     core::v1::ServiceAccount,
+    rbac::v1::{PolicyRule, Role},
 };
 use kube::{
-    Api, Client,
+    Api, Client, ResourceExt,
     api::{ApiResource, DynamicObject, GroupVersionKind, PostParams},
 };
 use minio_manager::api::{MinioUser, MinioUserSpec};
@@ -77,6 +79,40 @@ impl<'a> RestIdentity<'a> {
     /// The name of its copy of an object.
     pub fn copy_of(&self, name: &str) -> String {
         format!("{name}.{}", self.pods)
+    }
+
+    /// The kubeconfig file of its holder.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// Takes the right to watch a kind from it, by its name in the API; watches that run go on until their connection ends.
+    pub async fn forbid_watching(&self, plural: &str) {
+        let roles: Api<Role> = Api::namespaced(self.cluster.client().await, &self.home);
+        let mut role = roles.get(&self.copy_of(NAME)).await.unwrap();
+        for rule in role.rules.iter_mut().flatten() {
+            let of_kind = rule.resources.iter_mut().flatten().filter(|resource| *resource == plural);
+            of_kind.for_each(|resource| *resource = "none".to_owned());
+        }
+        role.rules.get_or_insert_default().push(PolicyRule {
+            api_groups: Some(vec!["minio-manager.io".to_owned()]),
+            resources: Some(vec![plural.to_owned()]),
+            verbs: ["get", "list", "create", "update", "patch", "delete"].map(str::to_owned).to_vec(),
+            ..PolicyRule::default()
+        });
+        roles.replace(&role.name_any(), &PostParams::default(), &role).await.unwrap();
+        let reviews: Api<SelfSubjectAccessReview> = Api::all(self.client().await);
+        let review: SelfSubjectAccessReview =
+            serde_json::from_value(json!({"metadata": {}, "spec": {"resourceAttributes": {
+                "namespace": self.home, "group": "minio-manager.io", "resource": plural, "verb": "watch",
+            }}}))
+            .unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while reviews.create(&PostParams::default(), &review).await.unwrap().status.is_some_and(|status| status.allowed)
+        {
+            assert!(Instant::now() < deadline, "{plural} can still be watched");
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     /// A new client under this identity.

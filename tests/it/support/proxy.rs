@@ -1,11 +1,12 @@
-//! A TCP proxy that can be cut, for the time when a server cannot be reached.
+//! A TCP proxy that can be cut or stalled, for the time when a server cannot be reached or does not answer.
 
 use std::{
-    env, fs, io,
+    env, fs,
+    io::{self, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex,
+        Arc, Condvar, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -22,6 +23,8 @@ pub struct Proxy {
 struct Wire {
     server: SocketAddr,
     cut: AtomicBool,
+    stalled: Mutex<bool>,
+    moves: Condvar,
     open: Mutex<Vec<TcpStream>>,
 }
 
@@ -30,7 +33,13 @@ impl Proxy {
     pub fn start(server: SocketAddr) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let wire = Arc::new(Wire { server, cut: AtomicBool::new(false), open: Mutex::default() });
+        let wire = Arc::new(Wire {
+            server,
+            cut: AtomicBool::new(false),
+            stalled: Mutex::default(),
+            moves: Condvar::new(),
+            open: Mutex::default(),
+        });
         let passing = wire.clone();
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
@@ -41,9 +50,8 @@ impl Proxy {
         Self { address, wire }
     }
 
-    /// A proxy before the API server of a kubeconfig file, and a file that goes through it. Who starts a program with it removes
-    /// it once it was read.
-    pub fn before_kubernetes(kubeconfig: &Path) -> (Self, PathBuf) {
+    /// A proxy before the API server of a kubeconfig file, and a copy of that file which goes through it.
+    pub fn before_api_server(kubeconfig: &Path) -> (Self, PathBuf) {
         let text = fs::read_to_string(kubeconfig).unwrap();
         let server = text.split("https://").nth(1).unwrap().split(['\'', '"', '\n', ',']).next().unwrap().to_owned();
         let proxy = Self::start(server.parse().unwrap());
@@ -65,14 +73,21 @@ impl Proxy {
         }
     }
 
+    /// Keeps all connections open and passes nothing on.
+    pub fn stall(&self) {
+        *self.wire.stalled.lock().unwrap() = true;
+    }
+
     /// Lets connections through again.
     pub fn mend(&self) {
         self.wire.cut.store(false, Ordering::SeqCst);
+        *self.wire.stalled.lock().unwrap() = false;
+        self.wire.moves.notify_all();
     }
 }
 
 impl Wire {
-    fn connect(&self, client: TcpStream) -> io::Result<()> {
+    fn connect(self: &Arc<Self>, client: TcpStream) -> io::Result<()> {
         if self.cut.load(Ordering::SeqCst) {
             return client.shutdown(Shutdown::Both);
         }
@@ -83,15 +98,22 @@ impl Wire {
         open.push(client.try_clone()?);
         open.push(server.try_clone()?);
         drop(open);
-        pass(client.try_clone()?, server.try_clone()?);
-        pass(server, client);
+        self.pass(client.try_clone()?, server.try_clone()?);
+        self.pass(server, client);
         Ok(())
     }
-}
 
-fn pass(mut from: TcpStream, mut to: TcpStream) {
-    thread::spawn(move || {
-        let _ = io::copy(&mut from, &mut to);
-        let _ = to.shutdown(Shutdown::Write);
-    });
+    fn pass(self: &Arc<Self>, mut from: TcpStream, mut to: TcpStream) {
+        let wire = self.clone();
+        thread::spawn(move || {
+            let mut buffer = vec![0; 64 * 1024];
+            while let Ok(length @ 1..) = from.read(&mut buffer) {
+                drop(wire.moves.wait_while(wire.stalled.lock().unwrap(), |stalled| *stalled).unwrap());
+                if to.write_all(&buffer[..length]).is_err() {
+                    break;
+                }
+            }
+            let _ = to.shutdown(Shutdown::Write);
+        });
+    }
 }

@@ -458,3 +458,18 @@ fn what_ends_after_the_clock_was_set_back_ends_all_the_same() {
     assert_eq!(index.next_expiry(at(10)), Some(at(50)));
     assert!(index.tick(at(50)).subjects.contains_key(&Subject::User(name("bob"))));
 }
+
+#[test]
+fn what_is_on_its_way_out_is_known_until_it_is_gone() {
+    let leaving = |index: &Index| index.leaving().map(|declared| declared.key().clone()).collect::<Vec<_>>();
+    let mut index = index_of([user("alice"), exp1()]);
+    assert_eq!(leaving(&index), []);
+    put(&mut index, exp1().deleting());
+    assert_eq!(leaving(&index), [exp1().key().clone()]);
+    assert!(index.shares_within(&path("homes/alice")).next().is_none());
+    index.apply(Event::Delete(exp1().key().clone()));
+    assert_eq!(leaving(&index), []);
+    put(&mut index, exp1().deleting());
+    put(&mut index, exp1());
+    assert_eq!(leaving(&index), [], "another object of the name is there to stay");
+}

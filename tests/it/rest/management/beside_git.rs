@@ -21,6 +21,8 @@ async fn members_of_manifests_are_neither_lost_nor_fought_over() {
         let with = |spec: &str| manifest(&group(&name, &format!("workspace: Default, {spec}")));
         if way[0] == "replace" {
             kubectl(world.namespace(), &["create"], &with("members: []"));
+            // kubectl does not try again when the controller writes in between.
+            world.ready("MinioGroup", &name).await;
         }
         kubectl(world.namespace(), way, &with("members: [alice]"));
         world.ready("MinioGroup", &name).await;
