@@ -77,7 +77,8 @@ async fn what_others_changed_is_repaired_once_minio_is_back() {
     world.apply(&user(&late, "")).await;
     world.ready_is("MinioUser", &late, "Unknown", "MinioUnavailable").await;
     world.product().minio().start_again();
-    world.eventually("bob has what is declared", async || bob.rights(&file).await.is_empty()).await;
+    world.eventually("bob has what is declared", async || !bob.may(Try::Get, &file).await).await;
+    bob.expect(&file, "").await;
     bob.expect(&own, "GPDL").await;
     let policies = world.expect_account(&bob.name).await.policies;
     assert!(!policies.contains("readwrite") && policies.contains("group-policy-globalusers"), "{policies:?}");

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::{Stage, member, names, refused};
 use crate::support::rest::Person;
+use crate::support::s3::Try;
 use crate::support::world::{from_now, group};
 
 #[tokio::test]
@@ -90,7 +91,8 @@ async fn memberships_end_when_they_were_told_to() {
     stage.boss.post_json(&path, body).await.expect(200);
     let held = &stage.world.view("GroupMembership", "rest-kbase").await.0["spec"]["members"][1];
     assert_eq!((&held["name"], &held["reason"]), (&json!("alice"), &json!("summer project")));
-    stage.world.eventually("the membership has ended", || async { alice.rights(&file).await.is_empty() }).await;
+    stage.world.eventually("the membership has ended", async || !alice.may(Try::Get, &file).await).await;
+    alice.expect(&file, "").await;
     assert!(jiff::Timestamp::now() >= end - Duration::from_secs(1), "not before its end");
     assert_eq!(stage.take_out("kbase", "boss").await.expect(200)["members"], json!([]));
     assert_eq!(stage.entries("rest-kbase").await, Some(vec![]), "what has ended went with the next change");

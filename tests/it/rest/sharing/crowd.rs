@@ -195,6 +195,6 @@ async fn with_minio_away_the_answer_is_honest_and_the_edit_takes_effect_later() 
     stage.world.product().minio().start_again();
     stage.world.eventually("the share is in force", async || bob.rights(&shared).await == "GPDL").await;
     stage.world.eventually("the folder is public", async || bob.rights(&public).await == "GL").await;
-    stage.world.eventually("the third is unshared", async || bob.rights(&unshared).await.is_empty()).await;
-    stage.world.eventually("the other is private", async || bob.rights(&private).await.is_empty()).await;
+    stage.world.eventually("the third is unshared", async || !bob.may(Try::Get, &unshared).await).await;
+    stage.world.eventually("the other is private", async || !bob.may(Try::Get, &private).await).await;
 }
