@@ -145,6 +145,8 @@ async fn groups_twins_and_stewards_share() {
     assert_eq!(stage.post("bob", SHARE, bare).await.code(), (403, Some(20042)));
     let mine = stage.get("bob", "/sharing/mine").await;
     assert_eq!(mine["shares"][0]["owner"], "group kbase");
+    stage.post("bob", PRIVATE, json!({"path": path})).await.expect(200);
+    dave.expect(team, "").await;
 }
 
 #[tokio::test]
