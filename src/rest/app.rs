@@ -53,7 +53,7 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Whether the service is ready.
     pub readiness: Readiness,
-    /// Calls that are worked on, whether their clients still wait or not.
+    /// What is worked on, whether a client still waits for it or not.
     pub calls: TaskTracker,
 }
 

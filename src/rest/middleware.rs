@@ -123,21 +123,11 @@ fn request_id(request: &Request) -> Arc<str> {
     given.map_or_else(|| format!("{:032x}", rand::random::<u128>()).into(), Into::into)
 }
 
-/// Works on a call to its end, also when the client does not wait for it: a change must neither be left half made nor go
-/// unrecorded.
+/// Body, rights and limits of one route; what became of the call is counted and, for a change, told to the audit trail.
 async fn check(nature: Nature, request: Request, next: Next) -> Response {
+    let started = Instant::now();
     let call = request.extensions().get::<Call>().cloned();
     let Some(call) = call else { return ApiError::unavailable("the call was not prepared").into_response() };
-    let work = call.app.calls.spawn(work(nature, call.clone(), request, next));
-    work.await.unwrap_or_else(|error| {
-        tracing::error!(request = %call.request_id, %error, "a call broke off");
-        ApiError::unavailable("The call broke off; what it has changed is in force").into_response()
-    })
-}
-
-/// Body, rights and limits of one route; what became of the call is counted and, for a change, told to the audit trail.
-async fn work(nature: Nature, call: Call, request: Request, next: Next) -> Response {
-    let started = Instant::now();
     let mut response = match prepare(nature, &call, request).await {
         Ok(request) => next.run(request).await,
         Err(error) => error.into_response(),

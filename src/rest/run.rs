@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::answers::Answers;
-use super::app::{App, CALL_LIMIT, Settings};
+use super::app::{App, Settings};
 use super::auth::{AuthConfigError, Authenticator};
 use super::edit::Editor;
 use super::management::Memberships;
@@ -79,20 +79,11 @@ pub async fn run(config: ServiceConfig, stage: Stage) -> Result<(), Error> {
     });
     let router = routes::router(&app);
     let serve = async {
-        tokio::join!(serve::serve(listener, router, shutdown.clone()), check_backends(&app, &shutdown));
-        end_calls(&app).await;
+        tokio::join!(serve::serve(listener, router, &app.calls, &shutdown), check_backends(&app, &shutdown));
     };
     tokio::select! {
         () = serve => Ok(()),
         ended = tasks.join_next() => Err(Error::Ended(name_of(ended))),
-    }
-}
-
-/// Lets the calls end that nobody waits for any more.
-async fn end_calls(app: &App) {
-    app.calls.close();
-    if tokio::time::timeout(CALL_LIMIT, app.calls.wait()).await.is_err() {
-        tracing::warn!(calls = app.calls.len(), "some calls did not end in time");
     }
 }
 

@@ -1,11 +1,13 @@
 //! The port of the service: connections one by one, slow ones cut off, all of them ended in order.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -14,7 +16,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
+
+use super::error::ApiError;
 
 /// How long a client may take to send the head of a request.
 const HEAD_DEADLINE: Duration = Duration::from_secs(10);
@@ -28,7 +33,7 @@ const GRACE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `shutdown`, then lets calls that are under way end.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
+pub async fn serve(listener: TcpListener, router: Router, calls: &TaskTracker, shutdown: &CancellationToken) {
     let open = Arc::new(Semaphore::new(CONNECTIONS));
     let graceful = GracefulShutdown::new();
     loop {
@@ -48,7 +53,7 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
                 continue;
             }
         };
-        let connection = graceful.watch(connection(stream, router.clone()));
+        let connection = graceful.watch(connection(stream, router.clone(), calls.clone()));
         tokio::spawn(async move {
             // A connection that breaks is the client's matter.
             if let Err(error) = connection.await {
@@ -57,7 +62,12 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
             drop(permit);
         });
     }
-    if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
+    let end = async {
+        graceful.shutdown().await;
+        calls.close();
+        calls.wait().await;
+    };
+    if tokio::time::timeout(GRACE, end).await.is_err() {
         tracing::warn!("some calls did not end in time");
     }
 }
@@ -65,17 +75,33 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
 fn connection(
     stream: TcpStream,
     router: Router,
+    calls: TaskTracker,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> {
     // Without it an answer of two segments waits for the client's delayed acknowledgement.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection without TCP_NODELAY");
     }
-    let service =
-        hyper::service::service_fn(move |request: Request<Incoming>| router.clone().oneshot(request.map(Body::new)));
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        work(&calls, router.clone().oneshot(request.map(Body::new)))
+    });
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(STUCK));
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_DEADLINE)
         .serve_connection(TokioIo::new(Box::pin(stream)), service)
+}
+
+/// Works on a call to its end, also when its client goes away: a change must neither be left half made nor go unrecorded.
+fn work<F>(calls: &TaskTracker, call: F) -> impl Future<Output = Result<Response, Infallible>> + use<F>
+where
+    F: Future<Output = Result<Response, Infallible>> + Send + 'static,
+{
+    let task = calls.spawn(call);
+    async move {
+        task.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a call broke off");
+            Ok(ApiError::unavailable("The call broke off; what it has changed is in force").into_response())
+        })
+    }
 }
