@@ -1,5 +1,7 @@
 //! What the API server has, where the watch may be behind.
 
+use std::collections::BTreeSet;
+
 use kube::Api;
 use kube::api::ListParams;
 use kube::core::DeserializeGuard;
@@ -17,8 +19,8 @@ impl Editor {
     ///
     /// # Errors
     /// The Kubernetes API is away or refuses.
-    pub async fn made_by<K: Watched>(&self, by: &Call, makers: &[&UserName]) -> Result<Vec<K>, ApiError> {
-        let slugs: Vec<String> = makers.iter().map(|maker| user_slug(maker)).collect();
+    pub async fn made_by<K: Watched>(&self, by: &Call, makers: &BTreeSet<UserName>) -> Result<Vec<K>, ApiError> {
+        let slugs: Vec<String> = makers.iter().map(user_slug).collect();
         let ours = format!("{}={}", label::ORIGIN, label::ORIGIN_REST);
         let params = ListParams::default().labels(&format!("{ours},{} in ({})", label::OWNER, slugs.join(",")));
         let api = Api::<DeserializeGuard<K>>::namespaced(self.client.clone(), &self.namespace);

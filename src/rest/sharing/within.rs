@@ -1,13 +1,13 @@
 //! The end of all shares of a path and of everything below it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, stream};
 
 use super::objects::{self, Edited};
 use super::place::Place;
 use crate::api::{Everyone, PathShare, Requests as _};
-use crate::iam::declared::{Body, Declared, Owner};
+use crate::iam::declared::{Body, Owner};
 use crate::iam::names::UserName;
 use crate::iam::subject::ObjectKey;
 use crate::kubernetes::{Watched as _, key_of};
@@ -42,7 +42,6 @@ struct Share {
 /// The Kubernetes API is away or refuses.
 pub async fn end_all(call: &Call, place: &Place) -> Result<Vec<Ended>, ApiError> {
     let (mut shares, makers) = call.app.view.read(|known| (seen(known, place), makers(known, place)));
-    let makers: Vec<&UserName> = makers.iter().collect();
     for object in call.app.editor.made_by::<PathShare>(call, &makers).await? {
         if objects::is_within(&object, place) {
             let share = Share::of(object);
@@ -52,6 +51,12 @@ pub async fn end_all(call: &Call, place: &Place) -> Result<Vec<Ended>, ApiError>
     let ends: Vec<_> = shares.into_values().map(|share| end(call, place, share)).collect();
     let ended: Vec<Result<Ended, ApiError>> = stream::iter(ends).buffer_unordered(AT_ONCE).collect().await;
     ended.into_iter().collect()
+}
+
+impl Ended {
+    fn deleted(written: Written) -> Self {
+        Self { key: written.key.clone(), edited: Edited::Deleted(written), held: None }
+    }
 }
 
 impl Share {
@@ -83,50 +88,53 @@ fn seen(known: &Known, place: &Place) -> BTreeMap<String, Share> {
 }
 
 /// Who makes the shares of an owner: a user itself, for a group its stewards.
-fn makers(known: &Known, place: &Place) -> Vec<UserName> {
-    match &place.owner {
-        Owner::User(user) => vec![user.clone()],
-        Owner::Group(group) => match known.index.group(group).map(|declared: &Declared| &declared.body) {
-            Some(Ok(Body::Group(group))) => group.stewards.iter().cloned().collect(),
-            _ => vec![place.caller.clone()],
-        },
-    }
+fn makers(known: &Known, place: &Place) -> BTreeSet<UserName> {
+    let group = match &place.owner {
+        Owner::User(_) => None,
+        Owner::Group(group) => known.index.group(group),
+    };
+    let stewards = match group.map(|declared| &declared.body) {
+        Some(Ok(Body::Group(group))) => Some(&group.stewards),
+        _ => None,
+    };
+    stewards.into_iter().flatten().chain([&place.caller]).cloned().collect()
 }
 
 async fn end(call: &Call, place: &Place, share: Share) -> Result<Ended, ApiError> {
     let Share { written, version, held, is_leaving } = share;
     let key = written.key.clone();
     if is_leaving {
-        return Ok(Ended { key, edited: Edited::Deleted(written), held: None });
+        return Ok(Ended::deleted(written));
     }
     if version.is_none() {
         // It cannot be emptied, so a person who holds on to it has to end it.
-        if held.is_none() {
-            call.app.editor.delete::<PathShare>(call, &key, &written.uid).await?;
+        if held.is_some() {
+            return Ok(Ended { key, edited: Edited::Nothing, held });
         }
-        let edited = if held.is_none() { Edited::Deleted(written) } else { Edited::Nothing };
-        return Ok(Ended { key, edited, held });
+        call.app.editor.delete::<PathShare>(call, &key, &written.uid).await?;
+        return Ok(Ended::deleted(written));
     }
-    let mut held = None;
-    let revised = call.app.editor.revise(call, &key.name, version, |object: &mut PathShare| {
-        held = objects::held(object.lock(), object.spec.suspended).filter(|_| objects::is_within(object, place));
-        Ok(revision(object, place, held.is_some()))
-    });
-    let edited = match revised.await? {
-        Revised::Done(object, written) if objects::is_within(&object, place) => Edited::Written(written),
-        Revised::Deleted(written) => Edited::Deleted(written),
-        Revised::Leaving(object, written) if objects::is_within(&object, place) => Edited::Deleted(written),
-        Revised::Done(..) | Revised::Leaving(..) | Revised::Absent => Edited::Nothing,
-    };
-    Ok(Ended { key, edited, held })
+    let seen = written;
+    let revised =
+        call.app.editor.revise(call, &key.name, version, |object: &mut PathShare| Ok(revision(object, place)));
+    Ok(match revised.await? {
+        Revised::Done(object, written) if objects::is_within(&object, place) => {
+            let held = objects::held(object.lock(), object.spec.suspended);
+            Ended { key, edited: Edited::Written(written), held }
+        }
+        Revised::Leaving(object, written) if objects::is_within(&object, place) => Ended::deleted(written),
+        Revised::Deleted(written) => Ended::deleted(written),
+        // The watch may still show it.
+        Revised::Done(..) | Revised::Leaving(..) | Revised::Absent => Ended::deleted(seen),
+    })
 }
 
 /// A share that a person holds on to is emptied instead of deleted: made again, it would be in force.
-fn revision(object: &mut PathShare, place: &Place, is_held: bool) -> Revision {
+fn revision(object: &mut PathShare, place: &Place) -> Revision {
     if !objects::is_within(object, place) {
         return Revision::Keep;
     }
-    if !is_held {
+    if objects::held(object.lock(), object.spec.suspended).is_none() {
         return Revision::Delete;
     }
     if objects::is_empty(&object.spec) {

@@ -219,6 +219,8 @@ async fn groups_twins_and_stewards_share() {
     assert!(who["rows"].as_array().unwrap().iter().any(|row| row["name"] == "dave"), "{who}");
     let refused = stage.service.person("carol").get(&format!("/access/who?path={path}")).await;
     assert_eq!(refused.code(), (403, Some(20042)));
+    stage.post("bob", PRIVATE, json!({"path": path})).await.expect(200);
+    dave.expect(team, "").await;
 }
 
 #[tokio::test]
