@@ -193,8 +193,10 @@ async fn with_minio_away_the_answer_is_honest_and_the_edit_takes_effect_later() 
     // What is read comes from objects, so that it goes on.
     stage.get("alice", "/sharing/mine").await;
     stage.world.product().minio().start_again();
-    stage.world.eventually("the share is in force", async || bob.rights(&shared).await == "GPDL").await;
-    stage.world.eventually("the folder is public", async || bob.rights(&public).await == "GL").await;
+    stage.world.eventually("the share is in force", async || bob.may(Try::Get, &shared).await).await;
+    stage.world.eventually("the folder is public", async || bob.may(Try::Get, &public).await).await;
+    bob.expect(&shared, "GPDL").await;
+    bob.expect(&public, "GL").await;
     stage.world.eventually("the third is unshared", async || !bob.may(Try::Get, &unshared).await).await;
     stage.world.eventually("the other is private", async || !bob.may(Try::Get, &private).await).await;
 }
