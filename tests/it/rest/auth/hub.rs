@@ -4,7 +4,6 @@
 
 use std::{
     env, fs,
-    fs::File,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::OnceLock,
@@ -14,12 +13,8 @@ use std::{
 use http::{Method, StatusCode};
 use minio_manager::minio::generate_secret;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
-use crate::support::{
-    kube::{free_port, tools_cache},
-    world::PATIENCE,
-};
+use crate::support::{kube::free_port, python::programs, world::PATIENCE};
 
 const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/rest/jupyterhub/requirements.txt");
 const CONFIGURATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/rest/jupyterhub/jupyterhub_config.py");
@@ -57,7 +52,7 @@ impl Hub {
     }
 
     fn start() -> Self {
-        let python = install();
+        let python = programs("jupyterhub", Path::new(REQUIREMENTS)).join("python");
         let data = env::temp_dir().join(format!("minio-manager-hub-{}", std::process::id()));
         fs::create_dir_all(&data).unwrap();
         let (port, public_port) = (free_port(), free_port());
@@ -138,37 +133,4 @@ impl Hub {
         let status = response.status();
         (status, serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or_default())
     }
-}
-
-/// The Python of an environment with the pinned versions, which all checkouts share.
-fn install() -> PathBuf {
-    let requirements = fs::read(REQUIREMENTS).unwrap();
-    let digest = hex::encode(Sha256::digest(&requirements));
-    let home = tools_cache().join(format!("jupyterhub-{}", &digest[..12]));
-    let (python, done) = (home.join("bin/python"), home.join("installed"));
-    fs::create_dir_all(home.parent().unwrap()).unwrap();
-    let lock = File::create(home.with_extension("lock")).unwrap();
-    lock.lock().unwrap();
-    if !done.exists() {
-        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&home));
-        run(Command::new(&python).args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-deps",
-            "-r",
-            REQUIREMENTS,
-        ]));
-        File::create(done).unwrap();
-    }
-    python
-}
-
-fn run(command: &mut Command) {
-    let output = command.output().unwrap_or_else(|error| {
-        panic!("JupyterHub cannot be installed: {command:?}: {error} (apt-get install python3-venv)")
-    });
-    assert!(output.status.success(), "{command:?}:\n{}", String::from_utf8_lossy(&output.stderr));
 }
