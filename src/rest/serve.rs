@@ -101,7 +101,8 @@ where
     async move {
         task.await.unwrap_or_else(|error| {
             tracing::error!(%error, "a call broke off");
-            Ok(ApiError::unavailable("The call broke off; what it has changed is in force").into_response())
+            Ok(ApiError::unavailable("The call broke off; what it had changed by then stays, and takes effect")
+                .into_response())
         })
     }
 }
