@@ -189,6 +189,8 @@ pub enum UnconvergedKind {
     Everyone,
     /// A canned policy.
     Policy,
+    /// The key of a MinioAccessKey, by namespace/name.
+    Key,
 }
 
 /// How much of the server no object describes.

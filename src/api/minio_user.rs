@@ -29,9 +29,9 @@ use super::{
     printcolumn(name = "User", type_ = "string", json_path = ".status.username", description = "The name of the MinIO user"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status", description = "Whether the spec is in force"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", description = "Why it is ready or not"),
+    printcolumn(name = "Key expires", type_ = "string", json_path = ".status.credentials.expiresAt", description = "When the access key stops working, unless it is replaced before"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp", description = "Since when the object exists"),
     printcolumn(name = "Secret", type_ = "string", json_path = ".status.credentials.secretName", description = "The Secret with the access key", priority = 1),
-    printcolumn(name = "Key expires", type_ = "string", json_path = ".status.credentials.expiresAt", description = "When the access key stops working, unless it is replaced before", priority = 1),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", description = "The state in words", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]

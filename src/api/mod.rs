@@ -7,6 +7,7 @@
 
 mod common;
 mod group_membership;
+mod minio_access_key;
 mod minio_group;
 mod minio_instance;
 mod minio_policy;
@@ -22,6 +23,7 @@ pub use common::{
     PendingReason, PendingReference, ReferenceKind, Requests, Subject, SubjectKind, Workspace, condition,
 };
 pub use group_membership::{GroupMember, GroupMembership, GroupMembershipSpec, GroupMembershipStatus};
+pub use minio_access_key::{MinioAccessKey, MinioAccessKeySpec, MinioAccessKeyStatus, ScopePath};
 pub use minio_group::{MemberCounts, MinioGroup, MinioGroupSpec, MinioGroupStatus, Twin};
 pub use minio_instance::{
     Claim, ClaimState, HeldChange, MINIO_INSTANCE_NAME, MinioInstance, MinioInstanceFields, MinioInstanceStatus,

@@ -79,6 +79,11 @@ pub const SECRET_NAME_MAX: usize = 245;
 /// The suffix of the Secret in which a key waits until it is proven.
 pub const PENDING_SECRET_SUFFIX: &str = ".pending";
 
+/// The longest `metadata.name` of a `MinioAccessKey`, in characters: its Secret is named after it.
+pub const ACCESS_KEY_OBJECT_NAME_MAX: usize = 200;
+/// The most paths that a key can be confined to.
+pub const SCOPE_MAX: usize = 15;
+
 /// The most members in one `MinioGroup`.
 pub const MEMBERS_MAX: usize = 10_000;
 /// The most read-only members in one `MinioGroup`.
@@ -269,6 +274,24 @@ pub fn policy_name_built_in() -> Rule {
             "policyName (absent, it is metadata.name) must not be a built-in policy of MinIO ({}): choose another name",
             BUILT_IN_POLICIES.join(", ")
         ),
+    )
+}
+
+/// A `MinioAccessKey` leaves room for the name of its Secret.
+pub fn access_key_object_name() -> Rule {
+    rule(
+        format!("size(self.metadata.name) <= {ACCESS_KEY_OBJECT_NAME_MAX}"),
+        format!(
+            "metadata.name must have at most {ACCESS_KEY_OBJECT_NAME_MAX} characters: the Secret is named after it"
+        ),
+    )
+}
+
+/// `MinioAccessKey.spec.user` never changes.
+pub fn access_key_user_immutable() -> Rule {
+    rule(
+        "self == oldSelf",
+        "user is immutable: keep the old value, or create another MinioAccessKey and delete this one",
     )
 }
 

@@ -7,7 +7,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::{CustomResourceExt, ResourceExt};
 use schemars::{Schema, SchemaGenerator, json_schema};
 
-use super::{GroupMembership, MinioGroup, MinioInstance, MinioPolicy, MinioUser, PathShare, rules};
+use super::{GroupMembership, MinioAccessKey, MinioGroup, MinioInstance, MinioPolicy, MinioUser, PathShare, rules};
 
 /// The CRDs of every kind, in the order of the manual.
 ///
@@ -20,6 +20,7 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         GroupMembership::crd(),
         PathShare::crd(),
         MinioPolicy::crd(),
+        MinioAccessKey::crd(),
         MinioInstance::crd(),
     ]
     .into_iter()
@@ -231,6 +232,6 @@ mod tests {
             assert_eq!(crd.spec.names.categories.as_deref(), Some(&["minio-manager".to_owned()][..]));
         }
         let short: Vec<_> = crds.iter().flat_map(|crd| crd.spec.names.short_names.clone().unwrap()).collect();
-        assert_eq!(short, ["mu", "mg", "gm", "ps", "mp", "mi"]);
+        assert_eq!(short, ["mu", "mg", "gm", "ps", "mp", "mk", "mi"]);
     }
 }

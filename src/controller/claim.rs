@@ -36,17 +36,18 @@ pub async fn claim(engine: &Engine, subject: &Subject, desired: &Desired, owner:
     // An object that was made anew under the same name says for itself what it may take.
     let seen = engine.state().seen.get(key).filter(|seen| seen.uid() == owner.meta.uid).cloned().ok_or_else(gone)?;
     engine.objects.add_finalizer(key, &seen).await?.ok_or_else(gone)?;
-    let recorded = engine.objects.write_origin(key, &seen, subject_name(subject), origin, handled).await?;
+    let recorded = engine.objects.write_origin(key, &seen, &subject_name(subject), origin, handled).await?;
     engine.answer(decode_dynamic(key.kind, recorded.ok_or_else(gone)?));
     Ok(())
 }
 
-fn subject_name(subject: &Subject) -> &str {
+fn subject_name(subject: &Subject) -> String {
     match subject {
-        Subject::Everyone => "",
-        Subject::Policy(name) => name.as_str(),
-        Subject::User(name) => name.as_str(),
-        Subject::Group(name) => name.as_str(),
+        Subject::Everyone => String::new(),
+        Subject::Policy(name) => name.to_string(),
+        Subject::User(name) => name.to_string(),
+        Subject::Group(name) => name.to_string(),
+        Subject::Key(name) => name.to_string(),
     }
 }
 
@@ -62,7 +63,8 @@ enum Standing {
 fn standing(observed: &Observed, mark: &str) -> Standing {
     let marked = |documents: &Documents| documents.values().flatten().any(|document| document.carries_sid(mark));
     let (exists, ours) = match observed {
-        Observed::Everyone(_) => (false, true),
+        // They take no name that somebody else could have.
+        Observed::Everyone(_) | Observed::Key(_) => (false, true),
         Observed::Policy(policy) => {
             let content = policy.document.as_ref();
             (content.is_some(), content.and_then(Option::as_ref).is_some_and(|document| document.carries_sid(mark)))

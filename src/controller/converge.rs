@@ -117,11 +117,12 @@ impl Ground {
 
     fn next(&self, observe: bool) -> Next {
         let is_deleting = self.owner.as_ref().is_some_and(is_deleting);
-        let is_claimed = |owner: &Declared| owner.meta.finalizer && owner.meta.origin.is_some();
+        let takes_name = |owner: &Declared| owner.meta.key.kind != Kind::MinioAccessKey;
+        let is_claimed = |owner: &Declared| owner.meta.finalizer && (owner.meta.origin.is_some() || !takes_name(owner));
         if observe || self.owner.as_ref().is_some_and(|owner| owner.meta.paused) {
             return Next::Foresee;
         }
-        match fate_of(&self.desired) {
+        match self.desired.fate() {
             Fate::Untouched if !is_deleting => Next::Nothing,
             Fate::Present if !self.owner.as_ref().is_none_or(is_claimed) => Next::Claim,
             _ => Next::Plan,
@@ -179,31 +180,17 @@ fn is_deleting(owner: &Declared) -> bool {
     owner.meta.deleting.is_some()
 }
 
-fn fate_of(desired: &Desired) -> Fate {
-    match desired {
-        Desired::Everyone(_) => Fate::Present,
-        Desired::Policy(policy) => policy.fate,
-        Desired::User(user) => user.fate,
-        Desired::Group(group) => group.fate,
-    }
-}
-
 /// What would be done for a subject that is only watched: planned, reported, not applied.
 async fn foresee(engine: &Engine, subject: &Subject, ground: Ground) -> Result<Report, Failure> {
     let Ground { owner, mut desired, .. } = ground;
     learn_policies(engine, subject).await?;
-    if let Some(owner) = owner.as_ref().filter(|_| fate_of(&desired) == Fate::Untouched) {
+    if let Some(owner) = owner.as_ref().filter(|_| desired.fate() == Fate::Untouched) {
         let fate = match (is_deleting(owner), owner.deletion_policy()) {
             (false, _) => Fate::Present,
             (true, crate::api::DeletionPolicy::Delete) if owner.meta.origin.is_some() => Fate::Deleted,
             (true, _) => Fate::Untouched,
         };
-        match &mut desired {
-            Desired::Everyone(_) => {}
-            Desired::Policy(policy) => policy.fate = fate,
-            Desired::User(user) => user.fate = fate,
-            Desired::Group(group) => group.fate = fate,
-        }
+        desired.set_fate(fate);
     }
     let plan = plan_for(engine, subject, &desired, BTreeSet::new()).await?;
     let planned = plan.changes.iter().map(|change| change.describe().to_string()).collect();
@@ -219,7 +206,7 @@ async fn plan_for(
     desired: &Desired,
     holders: BTreeSet<String>,
 ) -> Result<Plan, Failure> {
-    let needs = |state: &State| state.mirror.needs(desired, fate_of(desired) == Fate::Deleted);
+    let needs = |state: &State| state.mirror.needs(desired, desired.fate() == Fate::Deleted);
     read_until_known(engine, needs, |state| {
         let mut observed = state.mirror.observed(desired);
         if let Observed::Policy(policy) = &mut observed {
@@ -247,6 +234,7 @@ fn report_of(plan: &Plan) -> Report {
         missing_policies: plan.waiting.missing_policies.clone(),
         missing_users: plan.waiting.missing_users.clone(),
         holders: plan.waiting.holders.clone(),
+        awaited_user: plan.waiting.user.clone(),
         stale_members: stale.collect(),
         kept: policies.chain(members).collect(),
         held_back: plan.withheld,
@@ -328,13 +316,14 @@ fn happened(engine: &Engine, state: &mut State, subject: &Subject, change: &Chan
     state.mirror.apply(change);
 }
 
-/// Queues the managed users that are chosen by name.
+/// Queues the managed users that are chosen by name, and their keys.
 fn queue_users(engine: &Engine, state: &State, chosen: impl Fn(&str) -> bool) {
     for declared in state.index.objects_of(Kind::MinioUser) {
         if let Ok(Body::User(user)) = &declared.body
             && chosen(user.name.as_str())
         {
             engine.subjects.push(Subject::User(user.name.clone()), Urgency::Normal, Duration::ZERO);
+            engine.queue_keys(state, &user.name);
         }
     }
 }
@@ -354,6 +343,7 @@ fn measure(engine: &Engine, desired: &Desired) -> (usize, usize) {
             let (main, twin) = (sizes(&group.main.documents), sizes(&group.twin.documents));
             (main.0 + twin.0, main.1 + twin.1)
         }
+        Observed::Key(_) => (0, 0),
     }
 }
 
@@ -370,12 +360,16 @@ async fn settle(
         if report.is_stuck() {
             return Ok(());
         }
-        if !workspace::remove(engine, owner, fate_of(desired)).await? {
+        if !workspace::remove(engine, owner, desired.fate()).await? {
             report.held_back = true;
             engine.subjects.push(subject.clone(), Urgency::Normal, Duration::ZERO);
             return Ok(());
         }
         return keys::retire(engine, owner).await;
+    }
+    // What is waited for comes first: a user without the guard could mint keys with its key.
+    if report.awaited_user.is_some() {
+        return Ok(());
     }
     let (folders, keys) = tokio::join!(workspace::lay_out(engine, subject, owner), issue(engine, desired, owner));
     if let Err(failure) = folders {
@@ -393,10 +387,15 @@ async fn settle(
     Ok(())
 }
 
-/// The key of a user; groups and policies have none.
+/// The key of a user or a workload; groups and policies have none.
 async fn issue(engine: &Engine, desired: &Desired, owner: &Declared) -> Result<Option<Keys>, Failure> {
     match desired {
-        Desired::User(user) => keys::ensure(engine, owner, user).await,
+        Desired::User(user) => keys::ensure(engine, owner, &user.name, None).await,
+        Desired::Key(key) => match (key.fate, &key.user) {
+            (Fate::Present, Some(user)) => keys::ensure(engine, owner, user, key.scope.as_ref()).await,
+            (Fate::Deleted, _) => keys::withdraw(engine, owner).await,
+            (Fate::Present | Fate::Untouched, _) => Ok(None),
+        },
         Desired::Everyone(_) | Desired::Policy(_) | Desired::Group(_) => Ok(None),
     }
 }

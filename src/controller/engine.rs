@@ -14,9 +14,9 @@ use crate::controller::credentials::{Issuer, SecretCache};
 use crate::iam::declared::{Body, Target};
 use crate::iam::desired::{Desired, Fate};
 use crate::iam::index::{self, Dirty, Event, Index, ServerPolicies};
-use crate::iam::names::{DocumentName, PolicyName, ServerGroup};
+use crate::iam::names::{DocumentName, PolicyName, ServerGroup, UserName};
 use crate::iam::observed::Surroundings;
-use crate::iam::subject::{Kind, ObjectKey, Subject};
+use crate::iam::subject::{KeyName, Kind, ObjectKey, Subject};
 use crate::kubernetes::watch::Sink;
 use crate::kubernetes::{Decoded, Seen};
 use crate::telemetry::Metrics;
@@ -108,7 +108,7 @@ impl State {
     /// appear, or for somebody to give up what a deletion takes away.
     fn falls_short(&self, subject: &Subject, report: &Report) -> bool {
         let is_deleting = || self.index.object_of(subject).is_some_and(|owner| owner.meta.deleting.is_some());
-        report.held_back || self.awaits(report) || (report.is_stuck() && is_deleting())
+        report.held_back || report.awaited_user.is_some() || self.awaits(report) || (report.is_stuck() && is_deleting())
     }
 
     /// Forgets what was known of the server; the declarations stay.
@@ -207,10 +207,10 @@ impl Engine {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Shares and memberships act through other subjects; without our finalizer their deletion could go unseen, so they
-    /// count only once they carry it.
+    /// Shares and memberships act through other subjects, and keys under names of their own; without our finalizer their
+    /// deletion could go unseen, so they count only once they carry it.
     fn needs_admission(&self, object: &Decoded) -> bool {
-        matches!(object.key.kind, Kind::PathShare | Kind::GroupMembership)
+        matches!(object.key.kind, Kind::PathShare | Kind::GroupMembership | Kind::MinioAccessKey)
             && !self.settings.observe
             && !object.seen.has_finalizer()
             && !object.seen.is_deleting()
@@ -365,6 +365,11 @@ impl Engine {
         };
         if let Ok(report) = &outcome.result {
             self.wait_for(&mut state, subject, report);
+            if let Subject::User(user) = subject
+                && report.changes > 0
+            {
+                self.queue_keys(&state, user);
+            }
         }
         state.settling.remove(subject);
         // What was left undone may be what an object gave before this process started.
@@ -396,7 +401,7 @@ impl Engine {
         if missing.iter().any(|(_, is_there)| *is_there) {
             self.subjects.push(subject.clone(), Urgency::Normal, Duration::ZERO);
         }
-        if !missing.is_empty() || report.is_stuck() {
+        if !missing.is_empty() || report.is_stuck() || report.awaited_user.is_some() {
             self.subjects.push(subject.clone(), Urgency::Normal, self.settings.recheck);
         }
         for name in &report.missing_policies {
@@ -426,6 +431,13 @@ impl Engine {
     pub fn appeared(&self, state: &mut State, name: &str) {
         for subject in state.waiting.remove(name).into_iter().flatten() {
             self.subjects.push(subject, Urgency::Normal, Duration::ZERO);
+        }
+    }
+
+    /// Queues the access key objects of a user: they may have waited for it, or its keys are confined in another way now.
+    pub fn queue_keys(&self, state: &State, user: &UserName) {
+        for declared in state.index.keys_of(user) {
+            self.subjects.push(Subject::Key(KeyName::from(declared.key())), Urgency::Normal, Duration::ZERO);
         }
     }
 

@@ -114,6 +114,7 @@ fn oldest(engine: &Engine) -> Option<Unconverged> {
         Subject::Group(name) => (UnconvergedKind::Group, name.to_string()),
         Subject::Everyone => (UnconvergedKind::Everyone, String::new()),
         Subject::Policy(name) => (UnconvergedKind::Policy, name.to_string()),
+        Subject::Key(name) => (UnconvergedKind::Key, name.to_string()),
     };
     Some(Unconverged { kind, name, since: Time(wall_clock(pending.since)) })
 }

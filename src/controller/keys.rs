@@ -1,4 +1,4 @@
-//! Which key a user's object wants, handed to the issuer.
+//! Which key an object wants, handed to the issuer.
 
 use std::collections::BTreeSet;
 
@@ -6,11 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::CredentialsSpec;
 use crate::iam::check::carries_admin_actions;
-use crate::iam::declared::{Body, Declared, KeyRequests, UserDecl};
-use crate::iam::desired::Desired;
-use crate::iam::desired::DesiredUser;
+use crate::iam::declared::{Body, Declared, KeyRequests};
 use crate::iam::document::{Document, Effect, Statement};
-use crate::iam::observed::{Observed, Surroundings};
+use crate::iam::names::UserName;
+use crate::iam::observed::Surroundings;
+use crate::iam::subject::Kind;
 use crate::minio::Urgency;
 
 use crate::config::duration as parse_duration;
@@ -20,10 +20,11 @@ use super::engine::{Engine, Settings, State};
 use super::observe::read_until_known;
 use super::outcome::Failure;
 
-/// How it stands with the keys of a user.
+/// How it stands with the keys of an object.
 #[derive(Clone, Debug)]
 pub struct Keys {
-    /// The published key; none while the user is disabled and has no key, or none that was not revoked.
+    /// The published key; none while the user is disabled and has no key or none that was not revoked, and none where the
+    /// object gives nothing.
     pub issued: Option<Issued>,
     /// Which requests have been handled.
     pub handled: KeyRequests,
@@ -31,10 +32,17 @@ pub struct Keys {
     pub next_visit_at: Option<Timestamp>,
 }
 
-/// Sees to it that the user's Secret holds a working key, and that what was asked of it is done.
-pub async fn ensure(engine: &Engine, owner: &Declared, user: &DesiredUser) -> Result<Option<Keys>, Failure> {
+/// Sees to it that the object's Secret holds a working key of the user, confined to `scope`, and that what was asked of it is
+/// done.
+pub async fn ensure(
+    engine: &Engine,
+    owner: &Declared,
+    user: &UserName,
+    scope: Option<&Document>,
+) -> Result<Option<Keys>, Failure> {
     learn_attachments(engine, user).await?;
-    let Some(key_owner) = key_owner(engine, owner, Some(user))? else { return Ok(None) };
+    let Some(mut key_owner) = key_owner(engine, owner)? else { return Ok(None) };
+    (key_owner.enabled, key_owner.session_policy) = standing(engine, user, scope);
     // A restart trusts no memory: the first look at every key is a real one.
     let check = if engine.state().proven.contains(&owner.meta.uid) { Check::Watched } else { Check::Proven };
     // Behind a user of the REST service somebody waits for the first login.
@@ -44,48 +52,70 @@ pub async fn ensure(engine: &Engine, owner: &Declared, user: &DesiredUser) -> Re
     if issued.is_some() {
         engine.state().proven.insert(owner.meta.uid.clone());
     }
+    if key_owner.ends_all_keys && key_owner.owes_revocation() {
+        look_at_other_keys(engine, user);
+    }
     if let Some(issued) = issued.as_ref().filter(|issued| issued.changed) {
-        tracing::info!(user = %user.name, secret = issued.secret_name, expires = %issued.expires_at, "key published");
+        tracing::info!(%user, secret = issued.secret_name, expires = %issued.expires_at, "key published");
     }
     let next_visit_at = issued.as_ref().filter(|_| key_owner.enabled).map(Issued::next_visit_at);
     Ok(Some(Keys { issued, handled: key_owner.handled_by_a_run(), next_visit_at }))
 }
 
+/// The user's keys were all ended but one: those of workloads are to be proven, and replaced, now.
+fn look_at_other_keys(engine: &Engine, user: &UserName) {
+    let mut state = engine.state();
+    let uids: Vec<String> = state.index.keys_of(user).map(|declared| declared.meta.uid.clone()).collect();
+    for uid in uids {
+        state.proven.remove(&uid);
+    }
+    engine.queue_keys(&state, user);
+}
+
+/// Takes away what an object has that gives nothing for now: locked, ended, or without its user.
+pub async fn withdraw(engine: &Engine, owner: &Declared) -> Result<Option<Keys>, Failure> {
+    let Some(key_owner) = key_owner(engine, owner)? else { return Ok(None) };
+    if engine.issuer.may_have_issued(&key_owner) {
+        retire(engine, owner).await?;
+        tracing::info!(object = %owner.meta.key, user = %key_owner.user, "key withdrawn");
+    }
+    Ok(Some(Keys { issued: None, handled: key_owner.requests, next_visit_at: None }))
+}
+
 /// Takes away the Secrets of an object that goes, and the keys that were issued for it.
 pub async fn retire(engine: &Engine, owner: &Declared) -> Result<(), Failure> {
-    let Some(key_owner) = key_owner(engine, owner, None)? else { return Ok(()) };
+    let Some(key_owner) = key_owner(engine, owner)? else { return Ok(()) };
     let exists = engine.state().mirror.has_user(key_owner.user.as_str());
     engine.issuer.retire(&key_owner, exists, Urgency::Urgent).await?;
     engine.state().proven.remove(&owner.meta.uid);
     Ok(())
 }
 
-fn key_owner(engine: &Engine, owner: &Declared, user: Option<&DesiredUser>) -> Result<Option<KeyOwner>, Failure> {
-    let Ok(Body::User(declared)) = &owner.body else { return Ok(None) };
-    let (interval, overlap) = intervals(&declared.credentials, &engine.settings)?;
-    let (enabled, session_policy) = match user {
-        Some(user) => standing(engine, user),
-        None => (false, None),
+/// The object as the issuer knows it, with a user that is not known to be enabled.
+fn key_owner(engine: &Engine, owner: &Declared) -> Result<Option<KeyOwner>, Failure> {
+    let (user, credentials, ends_at) = match &owner.body {
+        Ok(Body::User(user)) => (&user.name, &user.credentials, None),
+        Ok(Body::Key(key)) => (&key.user, &key.credentials, key.expires_at),
+        _ => return Ok(None),
     };
+    let (interval, overlap) = intervals(credentials, &engine.settings)?;
     Ok(Some(KeyOwner {
-        kind: "MinioUser",
+        kind: owner.meta.key.kind.as_str(),
         namespace: owner.meta.key.namespace.clone(),
         object_name: owner.meta.key.name.clone(),
         uid: owner.meta.uid.clone(),
-        user: declared.name.clone(),
-        secret_name: secret_name(declared),
+        user: user.clone(),
+        secret_name: credentials.secret_name.clone().unwrap_or_else(|| default_secret_name(user)),
         interval,
         overlap,
-        session_policy,
-        enabled,
+        ends_at,
+        session_policy: None,
+        enabled: false,
+        ends_all_keys: owner.meta.key.kind == Kind::MinioUser,
         last: recorded(engine, owner),
         requests: owner.meta.requests.clone(),
         handled: handled(engine, owner),
     }))
-}
-
-fn secret_name(declared: &UserDecl) -> String {
-    declared.credentials.secret_name.clone().unwrap_or_else(|| default_secret_name(&declared.name))
 }
 
 /// What the status says of the key.
@@ -104,24 +134,24 @@ fn handled(engine: &Engine, owner: &Declared) -> KeyRequests {
     KeyRequests { rotate: text("lastHandledRotate"), revoke: text("lastHandledRevoke") }
 }
 
-/// Whether the account may sign in, and what its keys must be confined to.
-fn standing(engine: &Engine, user: &DesiredUser) -> (bool, Option<Document>) {
+/// Whether the account may sign in, and what its keys must be confined to. A scope names S3 actions only, so it keeps a key
+/// from admin rights by itself.
+fn standing(engine: &Engine, user: &UserName, scope: Option<&Document>) -> (bool, Option<Document>) {
     let state = engine.state();
-    let Observed::User(observed) = state.mirror.observed(&Desired::User(user.clone())) else { return (false, None) };
-    let Some(account) = observed.account else { return (false, None) };
+    let Some(account) = state.mirror.account(user.as_str()) else { return (false, None) };
     let groups = groups_of(&state, user);
-    let mut attachments = state.mirror.attachments(user.name.as_str(), &groups);
+    let mut attachments = state.mirror.attachments(user.as_str(), &groups);
     let confined = attachments.any(|name| state.mirror.may_carry(name, carries_admin_actions));
-    (account.enabled, confined.then(s3_only))
+    (account.enabled, scope.cloned().or_else(|| confined.then(s3_only)))
 }
 
-fn groups_of(state: &State, user: &DesiredUser) -> BTreeSet<String> {
-    state.index.groups_of(&user.name, Timestamp::now()).keys().map(ToString::to_string).collect()
+fn groups_of(state: &State, user: &UserName) -> BTreeSet<String> {
+    state.index.groups_of(user, Timestamp::now()).keys().map(ToString::to_string).collect()
 }
 
 /// Whether some attachment carries admin actions must be known before a key is issued.
-async fn learn_attachments(engine: &Engine, user: &DesiredUser) -> Result<(), Failure> {
-    let needs = |state: &State| state.mirror.needs_of_attachments(user.name.as_str(), &groups_of(state, user));
+async fn learn_attachments(engine: &Engine, user: &UserName) -> Result<(), Failure> {
+    let needs = |state: &State| state.mirror.needs_of_attachments(user.as_str(), &groups_of(state, user));
     read_until_known(engine, needs, |_| ()).await
 }
 

@@ -85,6 +85,11 @@ impl Mirror {
             // Nobody may be attached to a further document that was left over, so it is always looked for.
             Desired::Everyone(family) => self.need_family(&mut needs, &family.base, None, true),
             Desired::Policy(policy) => self.need_document(&mut needs, &DocumentName::from(&policy.name)),
+            Desired::Key(key) => {
+                if let Some(user) = key.user.as_ref().filter(|user| !self.accounts.contains_key(user.as_str())) {
+                    needs.insert(Need::Account(user.to_string()));
+                }
+            }
             Desired::User(user) => {
                 let account = self.accounts.get(user.name.as_str());
                 if account.is_none() {
@@ -179,6 +184,7 @@ impl Mirror {
                 document: self.documents.get(&DocumentName::from(&policy.name)).cloned().flatten(),
                 holders: BTreeSet::new(),
             }),
+            Desired::Key(key) => Observed::Key(key.user.as_ref().and_then(|user| self.account(user.as_str())).cloned()),
             Desired::User(user) => Observed::User(ObservedUser {
                 account: self.accounts.get(user.name.as_str()).cloned().flatten(),
                 documents: self.family_documents(&[&user.home.base, &user.system.base]),
@@ -191,6 +197,11 @@ impl Mirror {
                 Observed::Group(ObservedGroup { main: side(&group.main), twin: side(&group.twin) })
             }
         }
+    }
+
+    /// An account, as far as it is known to exist.
+    pub fn account(&self, name: &str) -> Option<&Account> {
+        self.accounts.get(name).and_then(Option::as_ref)
     }
 
     /// Whether a policy may carry admin actions, as `carries` tells of a document. One that is not understood may.
@@ -318,6 +329,12 @@ impl Mirror {
         let bases: Vec<DocumentName> = match desired {
             Desired::Everyone(family) => vec![family.base.clone()],
             Desired::Policy(policy) => vec![DocumentName::from(&policy.name)],
+            Desired::Key(key) => {
+                if let Some(user) = &key.user {
+                    self.accounts.remove(user.as_str());
+                }
+                Vec::new()
+            }
             Desired::User(user) => {
                 self.accounts.remove(user.name.as_str());
                 // One that somebody deleted fails the whole call.

@@ -135,7 +135,7 @@ impl Objects {
             Kind::MinioUser => "username",
             Kind::MinioGroup => "groupName",
             Kind::MinioPolicy => "policyName",
-            Kind::GroupMembership | Kind::PathShare => return Ok(None),
+            Kind::GroupMembership | Kind::PathShare | Kind::MinioAccessKey => return Ok(None),
         };
         let mut status = json!({field: name, "origin": origin});
         for (field, value) in [("lastHandledRotate", handled.rotate), ("lastHandledRevoke", handled.revoke)] {

@@ -92,6 +92,8 @@ pub struct Report {
     pub missing_policies: BTreeSet<DocumentName>,
     /// Members whose account does not exist yet.
     pub missing_users: BTreeSet<UserName>,
+    /// The user whose key is to be issued, while its account is not ready for that.
+    pub awaited_user: Option<UserName>,
     /// Who still holds a policy that shall go.
     pub holders: BTreeSet<String>,
     /// Names in groups that are no users any more, in words; the server refuses to take them out.

@@ -10,7 +10,7 @@ use crate::api::meta::reason;
 use crate::iam::declared::{Body, Declared};
 use crate::iam::index::Verdict;
 use crate::iam::path::{Access, S3Path};
-use crate::iam::subject::{Kind, ObjectKey, Subject};
+use crate::iam::subject::{KeyName, Kind, ObjectKey, Subject};
 use crate::kubernetes::Seen;
 use crate::kubernetes::watch::FirstLists;
 use crate::telemetry::metrics::Ready;
@@ -146,7 +146,8 @@ fn own_subject(declared: &Declared) -> Option<Subject> {
         Ok(Body::User(user)) => Some(Subject::User(user.name.clone())),
         Ok(Body::Group(group)) => Some(Subject::Group(group.name.clone())),
         Ok(Body::Policy(policy)) => Some(Subject::Policy(policy.name.clone())),
-        _ => None,
+        Ok(Body::Key(_)) => Some(Subject::Key(KeyName::from(declared.key()))),
+        Ok(Body::Membership(_) | Body::Share(_)) | Err(_) => None,
     }
 }
 

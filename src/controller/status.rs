@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 use crate::api::meta::{condition, reason};
 use crate::api::{
-    CredentialsStatus, DocumentSummary, GroupMembershipStatus, MemberCounts, MinioGroupStatus, MinioPolicyStatus,
-    MinioUserStatus, Origin, PathShareStatus, PendingReason, PendingReference, ReferenceKind,
+    CredentialsStatus, DocumentSummary, GroupMembershipStatus, MemberCounts, MinioAccessKeyStatus, MinioGroupStatus,
+    MinioPolicyStatus, MinioUserStatus, Origin, PathShareStatus, PendingReason, PendingReference, ReferenceKind,
 };
 use crate::iam::check::Warning;
 use crate::iam::declared::{Body, Declared};
@@ -109,6 +109,12 @@ pub fn status(inputs: &Inputs<'_>) -> Map<String, Value> {
             conditions,
             policy_name: holds_name(inputs).then(|| own_name(inputs)).flatten(),
             origin: inputs.declared.meta.origin,
+        }),
+        Kind::MinioAccessKey => serde_json::to_value(MinioAccessKeyStatus {
+            observed_generation,
+            conditions,
+            user_uid: verdict.bound_uid.clone(),
+            credentials: credentials(inputs),
         }),
     };
     match value {
@@ -243,7 +249,11 @@ fn facts(inputs: &Inputs<'_>) -> Facts {
     }
     let unfinished = report(inputs).and_then(|report| report.unfinished.as_ref());
     if unfinished.is_some() || inputs.settling {
-        facts.outstanding.push("its folders and its key".to_owned());
+        let what = match inputs.declared.meta.key.kind {
+            Kind::MinioAccessKey => "its key",
+            _ => "its folders and its key",
+        };
+        facts.outstanding.push(what.to_owned());
     }
     if let Some(failure) = unfinished {
         facts.failure.get_or_insert_with(|| failure.clone());
@@ -268,6 +278,9 @@ fn outstanding(inputs: &Inputs<'_>) -> Vec<String> {
     }
     if verdict.former_unknown {
         waits.push("the first comparison with the server".to_owned());
+    }
+    if let Some(user) = report(inputs).and_then(|report| report.awaited_user.as_ref()) {
+        waits.push(format!("user {user} to be in force"));
     }
     if let Some(report) = report(inputs).filter(|report| !report.holders.is_empty()) {
         let holders: Vec<String> = report.holders.iter().cloned().collect();
@@ -344,7 +357,7 @@ fn remarks(inputs: &Inputs<'_>) -> Vec<Remark> {
 
 /// Whether the Secret holds a proven key; what was said last holds until there is news.
 fn credentials_remark(inputs: &Inputs<'_>) -> Option<Remark> {
-    if inputs.declared.meta.key.kind != Kind::MinioUser {
+    if !matches!(inputs.declared.meta.key.kind, Kind::MinioUser | Kind::MinioAccessKey) {
         return None;
     }
     let remark = |said, holds| Some(Remark { type_: condition::CREDENTIALS_READY, said, holds });
@@ -358,7 +371,10 @@ fn credentials_remark(inputs: &Inputs<'_>) -> Option<Remark> {
                 return remark(Said::new(reason::CONVERGED, message), true);
             }
             Some(None) => {
-                let message = "there is no key, and a disabled user gets none";
+                let message = match inputs.declared.meta.key.kind {
+                    Kind::MinioAccessKey => "there is no key, because nothing of the object is in force",
+                    _ => "there is no key, and a disabled user gets none",
+                };
                 return remark(Said::new(reason::DISABLED, message), false);
             }
             None => {}
@@ -417,7 +433,7 @@ pub fn ready_message(status: &Map<String, Value>) -> String {
 
 /// Publishes how many objects of each kind are ready; zeros included, so that a count never goes stale.
 pub fn publish_counts(metrics: &Metrics, counts: &BTreeMap<(Kind, Ready), u64>) {
-    for kind in [Kind::MinioUser, Kind::MinioGroup, Kind::GroupMembership, Kind::PathShare, Kind::MinioPolicy] {
+    for kind in Kind::ALL {
         for ready in Ready::ALL {
             metrics.set_objects(kind, *ready, counts.get(&(kind, *ready)).copied().unwrap_or(0));
         }

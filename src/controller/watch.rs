@@ -13,8 +13,7 @@ use tokio::task::JoinSet;
 use crate::api::meta::label;
 use crate::iam::declared::Body;
 use crate::iam::index::Index;
-use crate::iam::names::UserName;
-use crate::iam::subject::{ObjectKey, Subject};
+use crate::iam::subject::{KeyName, Kind, ObjectKey, Subject};
 use crate::kubernetes::watch::{FirstLists, Sink, log_failure, watch_kinds};
 use crate::kubernetes::{Seen, decode_dynamic};
 
@@ -26,11 +25,11 @@ const SECRET: &str = "Secret";
 
 /// The lists of a namespace that must have arrived before anything is planned.
 pub fn expect_lists(lists: &FirstLists, namespace: &str) {
-    lists.expect_all(namespace);
+    lists.expect_kinds(&Kind::ALL, namespace);
     lists.expect(SECRET, namespace);
 }
 
-/// Watches our Secrets in one namespace for ever; a Secret that changes makes its user dirty.
+/// Watches our Secrets in one namespace for ever; a Secret that changes makes its user or access key dirty.
 pub async fn watch_secrets(engine: Arc<Engine>, client: Client, namespace: String, lists: FirstLists) {
     let config = watcher::Config::default().labels(label::USERNAME_SLUG);
     let scope = Scope::Namespace(namespace.clone());
@@ -40,7 +39,7 @@ pub async fn watch_secrets(engine: Arc<Engine>, client: Client, namespace: Strin
             Ok(event) => {
                 let listed = matches!(event, watcher::Event::InitDone);
                 let affected = engine.secrets.handle(&scope, event);
-                mark_users(&engine, &namespace, affected.into_iter().flat_map(|affected| affected.owners));
+                mark_owners(&engine, &namespace, affected.into_iter().flat_map(|affected| affected.owners));
                 if listed {
                     lists.arrived(SECRET, &namespace);
                 }
@@ -50,23 +49,24 @@ pub async fn watch_secrets(engine: Arc<Engine>, client: Client, namespace: Strin
     }
 }
 
-/// Queues the users whose `MinioUser` (by uid) owns a Secret that changed.
-fn mark_users(engine: &Engine, namespace: &str, owners: impl IntoIterator<Item = String>) {
+/// Queues the users and access keys whose object (by uid) owns a Secret that changed.
+fn mark_owners(engine: &Engine, namespace: &str, owners: impl IntoIterator<Item = String>) {
     let owners: BTreeSet<String> = owners.into_iter().collect();
     if owners.is_empty() {
         return;
     }
     let state = engine.state();
     let owned = |(key, seen): &(&ObjectKey, &Seen)| key.namespace == namespace && owners.contains(seen.uid());
-    let users = state.seen.iter().filter(owned).filter_map(|(key, _)| user_of(&state.index, key));
-    for user in users {
-        engine.subjects.push(Subject::User(user), Urgency::Normal, Duration::ZERO);
+    let subjects = state.seen.iter().filter(owned).filter_map(|(key, _)| subject_with_key(&state.index, key));
+    for subject in subjects {
+        engine.subjects.push(subject, Urgency::Normal, Duration::ZERO);
     }
 }
 
-fn user_of(index: &Index, key: &ObjectKey) -> Option<UserName> {
+fn subject_with_key(index: &Index, key: &ObjectKey) -> Option<Subject> {
     match &index.get(key)?.body {
-        Ok(Body::User(user)) => Some(user.name.clone()),
+        Ok(Body::User(user)) => Some(Subject::User(user.name.clone())),
+        Ok(Body::Key(_)) => Some(Subject::Key(KeyName::from(key))),
         _ => None,
     }
 }
@@ -79,7 +79,7 @@ pub fn watch_namespace(
     namespace: &str,
     lists: &FirstLists,
 ) {
-    watch_kinds(tasks, engine, client, namespace, lists);
+    watch_kinds(&Kind::ALL, tasks, engine, client, namespace, lists);
     let task = watch_secrets(engine.clone(), client.clone(), namespace.to_owned(), lists.clone());
     tasks.spawn(async move {
         task.await;

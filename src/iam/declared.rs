@@ -8,8 +8,11 @@ use kube::ResourceExt;
 use kube::core::{DynamicObject, PartialObjectMeta, PartialObjectMetaExt};
 
 use super::check::{CheckOptions, Checked, check};
+use super::compile::uncovered;
+use super::document::{Document, MAX_SESSION_POLICY_BYTES};
+use super::family;
 use super::names::{GroupName, NameError, PolicyName, ServerGroup, UserName};
-use super::path::{Access, S3Path};
+use super::path::{Access, Rights, S3Path};
 use super::subject::{Cause, Kind, ObjectKey};
 use crate::api::{
     self, AdoptedSecret, AdoptionPolicy, CredentialsSpec, DataDeletionPolicy, DeletionPolicy, Origin, Requests,
@@ -34,6 +37,8 @@ pub enum StallReason {
     InvalidDocument,
     /// The path is not below a folder of the owner.
     OwnerMismatch,
+    /// A key cannot be confined to these paths.
+    InvalidScope,
 }
 
 impl StallReason {
@@ -47,6 +52,7 @@ impl StallReason {
             Self::InvalidPath => reason::INVALID_PATH,
             Self::InvalidDocument => reason::INVALID_DOCUMENT,
             Self::OwnerMismatch => reason::OWNER_MISMATCH,
+            Self::InvalidScope => reason::INVALID_SCOPE,
         }
     }
 }
@@ -217,6 +223,8 @@ pub enum Body {
     Share(ShareDecl),
     /// `MinioPolicy`
     Policy(PolicyDecl),
+    /// `MinioAccessKey`
+    Key(KeyDecl),
 }
 
 /// What a `MinioUser` declares.
@@ -386,6 +394,26 @@ pub struct PolicyDecl {
     pub deletion: Option<DeletionPolicy>,
 }
 
+/// What a `MinioAccessKey` declares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyDecl {
+    /// The user that the key acts as.
+    pub user: UserName,
+    /// What the key is confined to, or why that cannot be; `None` for a key that may do what its user may.
+    pub scope: Result<Option<Document>, Invalid>,
+    /// Where the key goes and how long it lives.
+    pub credentials: CredentialsSpec,
+    /// When the key ends for good.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl KeyDecl {
+    /// Whether the key has ended at `now`.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
+}
+
 impl Declared {
     /// Reads a `MinioUser`.
     pub fn user(object: &api::MinioUser) -> Self {
@@ -489,6 +517,22 @@ impl Declared {
         Self { meta, body }
     }
 
+    /// Reads a `MinioAccessKey`.
+    pub fn access_key(object: &api::MinioAccessKey) -> Self {
+        let status = object.status.as_ref();
+        let mut meta = meta_of(object, Kind::MinioAccessKey);
+        meta.bound_uid = status.and_then(|status| status.user_uid.clone());
+        let body = UserName::parse(&object.spec.user).map_err(Invalid::from).map(|user| {
+            Body::Key(KeyDecl {
+                user,
+                scope: object.spec.scope.as_deref().map(scope).transpose(),
+                credentials: object.credentials(),
+                expires_at: object.spec.expires_at.as_ref().map(|time| time.0),
+            })
+        });
+        Self { meta, body }
+    }
+
     /// The key of the object.
     pub fn key(&self) -> &ObjectKey {
         &self.meta.key
@@ -505,7 +549,7 @@ impl Declared {
             Ok(Body::User(user)) => user.deletion,
             Ok(Body::Group(group)) => group.deletion,
             Ok(Body::Policy(policy)) => policy.deletion,
-            Ok(Body::Membership(_) | Body::Share(_)) | Err(_) => Some(DeletionPolicy::Retain),
+            Ok(Body::Membership(_) | Body::Share(_) | Body::Key(_)) | Err(_) => Some(DeletionPolicy::Retain),
         };
         DeletionPolicy::effective(declared, self.meta.origin)
     }
@@ -591,6 +635,32 @@ fn share_body(spec: &api::PathShareSpec) -> Result<ShareDecl, Invalid> {
         everyone: spec.everyone == api::Everyone::Read,
         suspended: spec.suspended,
     })
+}
+
+/// The session policy that confines a key to paths.
+fn scope(paths: &[api::ScopePath]) -> Result<Document, Invalid> {
+    let invalid = |message: String| Invalid::new(StallReason::InvalidScope, message);
+    if paths.is_empty() {
+        return Err(invalid("scope names no path; leave it out for a key that may do what its user may".to_owned()));
+    }
+    let parsed: Result<Vec<(S3Path, Access)>, Invalid> = paths
+        .iter()
+        .map(|entry| {
+            let path = S3Path::parse(&entry.path).map_err(|error| invalid(format!("scope: {error}")))?;
+            Ok((path, entry.access.into()))
+        })
+        .collect();
+    let parsed = parsed?;
+    let rights = uncovered(&Rights::default(), parsed.iter().map(|(path, access)| (path, *access)));
+    let policy = family::session_policy(&rights);
+    let size = policy.size();
+    if size > MAX_SESSION_POLICY_BYTES {
+        return Err(invalid(format!(
+            "scope makes a session policy of {size} bytes, and the server takes {MAX_SESSION_POLICY_BYTES}: name fewer \
+             or shorter paths, or folders further up"
+        )));
+    }
+    Ok(policy)
 }
 
 fn terms(access: api::Access, expires_at: Option<&Time>, reason: Option<&String>) -> Terms {

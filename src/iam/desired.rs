@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::document::Document;
 use super::names::{DocumentName, GroupName, PolicyName, ServerGroup, UserName};
 use super::path::Rights;
+use super::subject::KeyName;
 
 /// What a family of documents shall give; how it is cut into documents is the planner's matter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +107,21 @@ pub struct DesiredPolicy {
     pub document: Option<Document>,
 }
 
+/// The keys of a `MinioAccessKey`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredKey {
+    /// The object.
+    pub name: KeyName,
+    /// Present, deleted or untouched.
+    pub fate: Fate,
+    /// The user that the key acts as; `None` where there is no object.
+    pub user: Option<UserName>,
+    /// Of a key that shall exist: whether the account of that name is that of the user's object, so that it may be issued.
+    pub is_user_managed: bool,
+    /// What the key is confined to, beside what confines every key of the user.
+    pub scope: Option<Document>,
+}
+
 /// What the server should hold for one subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Desired {
@@ -117,4 +133,30 @@ pub enum Desired {
     User(DesiredUser),
     /// A group with its twin.
     Group(DesiredGroup),
+    /// The keys of a `MinioAccessKey`.
+    Key(DesiredKey),
+}
+
+impl Desired {
+    /// What becomes of the subject.
+    pub fn fate(&self) -> Fate {
+        match self {
+            Self::Everyone(_) => Fate::Present,
+            Self::Policy(policy) => policy.fate,
+            Self::User(user) => user.fate,
+            Self::Group(group) => group.fate,
+            Self::Key(key) => key.fate,
+        }
+    }
+
+    /// The same, with another fate; everyone's document always stays.
+    pub fn set_fate(&mut self, fate: Fate) {
+        match self {
+            Self::Everyone(_) => {}
+            Self::Policy(policy) => policy.fate = fate,
+            Self::User(user) => user.fate = fate,
+            Self::Group(group) => group.fate = fate,
+            Self::Key(key) => key.fate = fate,
+        }
+    }
 }

@@ -12,6 +12,9 @@ use sha2::{Digest, Sha256};
 /// The greatest size of a document that MinIO accepts, in bytes.
 pub const MAX_BYTES: usize = 20_480;
 
+/// The greatest size of a session policy in a key that MinIO accepts, in bytes.
+pub const MAX_SESSION_POLICY_BYTES: usize = 4_096;
+
 /// The version that every document carries.
 pub const VERSION: &str = "2012-10-17";
 

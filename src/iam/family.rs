@@ -46,6 +46,35 @@ pub fn label(instance: &str) -> String {
 
 /// The rights and the guard as one document, labelled as ours.
 pub fn render(rights: &Rights, guard: bool, instance: &str) -> Document {
+    let mut statements = statements(rights);
+    if guard {
+        statements.push(Statement::new(Effect::Deny, GUARDED_ACTIONS, [""; 0]));
+    }
+    if let Some(first) = statements.first_mut() {
+        first.sid = Some(label(instance));
+    }
+    Document::new(statements)
+}
+
+/// What confines a key to these rights. It has no label: nobody sees it but the server, and every byte counts.
+pub fn session_policy(rights: &Rights) -> Document {
+    Document::new(statements(rights))
+}
+
+/// Whether a key under the session policy `new` may do all that one under `old` may; `None` confines nothing. Only what has
+/// the shape of [`session_policy`] can be told to be wider than something else.
+pub fn is_no_narrower(new: Option<&Document>, old: Option<&Document>) -> bool {
+    let (new, old) = match (new, old) {
+        (None, _) => return true,
+        (Some(_), None) => return false,
+        (Some(new), Some(old)) => (new, old),
+    };
+    let (after, before) = (rights_in(new), rights_in(old));
+    let is_understood = session_policy(&before).same_meaning(old);
+    new.same_meaning(old) || (is_understood && before.iter().all(|(scope, access)| after.cover(scope, access)))
+}
+
+fn statements(rights: &Rights) -> Vec<Statement> {
     let mut buckets = BTreeSet::new();
     let mut prefixes: BTreeMap<&Bucket, Vec<String>> = BTreeMap::new();
     let mut objects: BTreeMap<Access, Vec<String>> = BTreeMap::new();
@@ -65,13 +94,7 @@ pub fn render(rights: &Rights, guard: bool, instance: &str) -> Document {
     for (access, resources) in objects {
         statements.push(Statement::new(Effect::Allow, object_actions(access), resources));
     }
-    if guard {
-        statements.push(Statement::new(Effect::Deny, GUARDED_ACTIONS, [""; 0]));
-    }
-    if let Some(first) = statements.first_mut() {
-        first.sid = Some(label(instance));
-    }
-    Document::new(statements)
+    statements
 }
 
 /// The actions on objects that a level of access allows.

@@ -175,6 +175,7 @@ impl Model {
                 let account = account.map(|state| Account { enabled: state.enabled, attached: state.attached.clone() });
                 Observed::User(ObservedUser { account, documents })
             }
+            Desired::Key(_) => Observed::Key(None),
             Desired::Group(group) => {
                 Observed::Group(ObservedGroup { main: self.side(&group.main), twin: self.side(&group.twin) })
             }

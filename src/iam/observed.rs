@@ -75,6 +75,8 @@ pub enum Observed {
     User(ObservedUser),
     /// A group with its twin.
     Group(ObservedGroup),
+    /// The account that a key acts as, if it exists.
+    Key(Option<Account>),
 }
 
 /// What else on the server planning depends on.

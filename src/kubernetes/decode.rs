@@ -63,7 +63,8 @@ macro_rules! watched {
 }
 
 watched!(
-    MinioUser => user, MinioGroup => group, GroupMembership => membership, PathShare => share, MinioPolicy => policy
+    MinioUser => user, MinioGroup => group, GroupMembership => membership, PathShare => share, MinioPolicy => policy,
+    MinioAccessKey => access_key
 );
 
 /// Decodes an object from a watch; one that cannot be decoded keeps its identity and the reason.
@@ -88,6 +89,7 @@ pub fn decode_dynamic(kind: Kind, object: DynamicObject) -> Decoded {
         Kind::GroupMembership => decode_as::<api::GroupMembership>(object),
         Kind::PathShare => decode_as::<api::PathShare>(object),
         Kind::MinioPolicy => decode_as::<api::MinioPolicy>(object),
+        Kind::MinioAccessKey => decode_as::<api::MinioAccessKey>(object),
     }
 }
 

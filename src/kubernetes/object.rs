@@ -151,6 +151,7 @@ pub fn resource(kind: Kind) -> ApiResource {
         Kind::GroupMembership => ApiResource::erase::<api::GroupMembership>(&()),
         Kind::PathShare => ApiResource::erase::<api::PathShare>(&()),
         Kind::MinioPolicy => ApiResource::erase::<api::MinioPolicy>(&()),
+        Kind::MinioAccessKey => ApiResource::erase::<api::MinioAccessKey>(&()),
     }
 }
 

@@ -42,11 +42,11 @@ impl FirstLists {
         Self { missing: Arc::default(), complete: watch::Sender::new(false) }
     }
 
-    /// The lists of all kinds in a namespace belong to the first ones. To be said of every namespace before the first watch
+    /// The lists of these kinds in a namespace belong to the first ones. To be said of every namespace before the first watch
     /// starts.
-    pub fn expect_all(&self, namespace: &str) {
-        for kind in [Kind::MinioUser, Kind::MinioGroup, Kind::GroupMembership, Kind::PathShare, Kind::MinioPolicy] {
-            self.expect(kind_name(kind), namespace);
+    pub fn expect_kinds(&self, kinds: &[Kind], namespace: &str) {
+        for kind in kinds {
+            self.expect(kind.as_str(), namespace);
         }
     }
 
@@ -90,22 +90,12 @@ pub async fn watch_kind<K: Watched>(sink: Arc<impl Sink>, client: Client, namesp
             Ok(watcher::Event::InitApply(object)) => listed.push(decode(object)),
             Ok(watcher::Event::InitDone) => {
                 sink.relist(K::KIND, &namespace, std::mem::take(&mut listed));
-                lists.arrived(kind_name(K::KIND), &namespace);
+                lists.arrived(K::KIND.as_str(), &namespace);
             }
             Ok(watcher::Event::Apply(object)) => sink.upsert(decode(object)),
             Ok(watcher::Event::Delete(object)) => sink.delete(&decode(object).key),
-            Err(error) => log_failure(kind_name(K::KIND), &namespace, &error),
+            Err(error) => log_failure(K::KIND.as_str(), &namespace, &error),
         }
-    }
-}
-
-fn kind_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::MinioUser => "MinioUser",
-        Kind::MinioGroup => "MinioGroup",
-        Kind::GroupMembership => "GroupMembership",
-        Kind::PathShare => "PathShare",
-        Kind::MinioPolicy => "MinioPolicy",
     }
 }
 
@@ -114,8 +104,9 @@ pub fn log_failure(what: &str, namespace: &str, error: &watcher::Error) {
     tracing::warn!(what, namespace, error = %crate::telemetry::chain(error), "watch interrupted; it is taken up again");
 }
 
-/// Starts the watches of all kinds in a namespace.
+/// Starts the watches of some kinds in a namespace.
 pub fn watch_kinds(
+    kinds: &[Kind],
     tasks: &mut JoinSet<&'static str>,
     sink: &Arc<impl Sink>,
     client: &Client,
@@ -123,7 +114,7 @@ pub fn watch_kinds(
     lists: &FirstLists,
 ) {
     macro_rules! watch {
-        ($($kind:ident),*) => {$({
+        ($($kind:ident),*) => {$(if kinds.contains(&Kind::$kind) {
             let task = watch_kind::<crate::api::$kind>(sink.clone(), client.clone(), namespace.to_owned(), lists.clone());
             tasks.spawn(async move {
                 task.await;
@@ -131,5 +122,5 @@ pub fn watch_kinds(
             });
         })*};
     }
-    watch!(MinioUser, MinioGroup, GroupMembership, PathShare, MinioPolicy);
+    watch!(MinioUser, MinioGroup, GroupMembership, PathShare, MinioPolicy, MinioAccessKey);
 }

@@ -24,9 +24,14 @@ use super::{credentials, routes, serve};
 use crate::api::MinioInstance;
 use crate::config::ServiceConfig;
 use crate::iam::index::Index;
+use crate::iam::subject::Kind;
 use crate::kubernetes;
 use crate::kubernetes::watch::{FirstLists, log_failure, watch_kinds};
 use crate::telemetry::{Metrics, Readiness};
+
+/// What the service answers from. Access keys of workloads are no part of it.
+const WATCHED: [Kind; 5] =
+    [Kind::MinioUser, Kind::MinioGroup, Kind::GroupMembership, Kind::PathShare, Kind::MinioPolicy];
 
 /// Why the service ended.
 #[derive(Debug, thiserror::Error)]
@@ -67,10 +72,10 @@ pub async fn run(config: ServiceConfig, stage: Stage) -> Result<(), Error> {
     let lists = FirstLists::new();
     let mut tasks = JoinSet::new();
     for namespace in &namespaces {
-        lists.expect_all(namespace);
+        lists.expect_kinds(&WATCHED, namespace);
     }
     for namespace in &namespaces {
-        watch_kinds(&mut tasks, &app.view, &client, namespace, &lists);
+        watch_kinds(&WATCHED, &mut tasks, &app.view, &client, namespace, &lists);
     }
     let view = app.view.clone();
     tasks.spawn(async move {

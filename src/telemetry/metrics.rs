@@ -66,6 +66,8 @@ labels! {
         User => "user",
         /// A group with its twin.
         Group => "group",
+        /// An access key of a workload.
+        Key => "key",
     }
 }
 
@@ -140,6 +142,7 @@ impl From<&Subject> for SubjectKind {
             Subject::Policy(_) => Self::Policy,
             Subject::User(_) => Self::User,
             Subject::Group(_) => Self::Group,
+            Subject::Key(_) => Self::Key,
         }
     }
 }
@@ -152,6 +155,7 @@ impl From<Kind> for ObjectKind {
             Kind::GroupMembership => Self::GroupMembership,
             Kind::PathShare => Self::PathShare,
             Kind::MinioPolicy => Self::MinioPolicy,
+            Kind::MinioAccessKey => Self::MinioAccessKey,
         }
     }
 }

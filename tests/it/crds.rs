@@ -11,7 +11,9 @@ use kube::{
     core::{ApiResource, GroupVersionKind},
 };
 use minio_manager::{
-    api::{Declared, GroupMembership, MinioGroup, MinioInstance, MinioPolicy, MinioUser, PathShare, schema},
+    api::{
+        Declared, GroupMembership, MinioAccessKey, MinioGroup, MinioInstance, MinioPolicy, MinioUser, PathShare, schema,
+    },
     iam::{
         names::{GroupName, PolicyName, UserName},
         path::S3Path,
@@ -248,6 +250,9 @@ fn items(like: &Value, count: usize) -> Value {
             let name = named(number).trim_end_matches('-').to_owned();
             let mut item = like.clone();
             match &mut item {
+                Value::Object(fields) if fields.contains_key("path") => {
+                    fields["path"] = json!(format!("s3a://lake/{name}"));
+                }
                 Value::Object(fields) => fields["name"] = json!(name),
                 other => *other = json!(name),
             }
@@ -406,6 +411,7 @@ kinds! {
     group_membership: GroupMembership, "crds/groupmemberships.yaml";
     path_share: PathShare, "crds/pathshares.yaml";
     minio_policy: MinioPolicy, "crds/miniopolicies.yaml";
+    minio_access_key: MinioAccessKey, "crds/minioaccesskeys.yaml";
     minio_instance: MinioInstance, "crds/minioinstances.yaml";
 }
 
@@ -416,6 +422,7 @@ async fn null_takes_the_default() {
     check_nulls_and_defaults::<GroupMembership>(include_str!("crds/groupmemberships.yaml")).await;
     check_nulls_and_defaults::<PathShare>(include_str!("crds/pathshares.yaml")).await;
     check_nulls_and_defaults::<MinioPolicy>(include_str!("crds/miniopolicies.yaml")).await;
+    check_nulls_and_defaults::<MinioAccessKey>(include_str!("crds/minioaccesskeys.yaml")).await;
 }
 
 /// What people see without the manual.

@@ -9,6 +9,7 @@ mod examples;
 mod faults;
 mod groups;
 mod invalid;
+mod keys;
 mod matrix;
 mod modes;
 mod policies;

@@ -147,7 +147,7 @@ impl Planner<'_> {
                 continue;
             };
             let desired = self.index.desired(&subject, self.now);
-            if fate(&desired) != Fate::Present {
+            if desired.fate() != Fate::Present {
                 continue;
             }
             let observed = self.mirror.observed(&desired);
@@ -246,15 +246,6 @@ impl Planner<'_> {
     }
 }
 
-fn fate(desired: &Desired) -> Fate {
-    match desired {
-        Desired::Everyone(_) => Fate::Present,
-        Desired::Policy(policy) => policy.fate,
-        Desired::User(user) => user.fate,
-        Desired::Group(group) => group.fate,
-    }
-}
-
 /// The first documents of everything that belongs to a subject.
 fn documents_of(desired: &Desired) -> Vec<DocumentName> {
     let side = |side: &DesiredSide| side.family.base.clone();
@@ -263,6 +254,7 @@ fn documents_of(desired: &Desired) -> Vec<DocumentName> {
         Desired::Policy(policy) => vec![DocumentName::from(&policy.name)],
         Desired::User(user) => vec![user.home.base.clone(), user.system.base.clone()],
         Desired::Group(group) => vec![side(&group.main), side(&group.twin)],
+        Desired::Key(_) => Vec::new(),
     }
 }
 

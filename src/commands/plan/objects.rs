@@ -19,7 +19,6 @@ const LARGEST_FILE: u64 = 64 << 20;
 const PAGE: u32 = 500;
 /// How long one page may take.
 const DEADLINE: Duration = Duration::from_secs(30);
-const KINDS: [Kind; 5] = [Kind::MinioUser, Kind::MinioGroup, Kind::GroupMembership, Kind::PathShare, Kind::MinioPolicy];
 
 /// Objects by key, so that two of one name cannot both count.
 pub(super) type Objects = BTreeMap<ObjectKey, DynamicObject>;
@@ -82,7 +81,7 @@ pub(super) async fn of_cluster<'a>(
 ) -> Result<Objects, ObjectsError> {
     let mut objects = Objects::new();
     for namespace in namespaces {
-        for kind in KINDS {
+        for kind in Kind::ALL {
             let api = Api::namespaced_with(client.clone(), namespace, &resource(kind));
             list(&api, kind, namespace, &mut objects).await?;
         }
@@ -170,7 +169,7 @@ fn kind_of(api_version: &str, kind: &str) -> Result<Option<Kind>, String> {
     }
     match kind {
         "MinioAccessKey" | "MinioInstance" => Ok(None),
-        _ => match KINDS.iter().find(|known| known.to_string() == kind) {
+        _ => match Kind::ALL.iter().find(|known| known.to_string() == kind) {
             Some(known) => Ok(Some(*known)),
             None => Err(format!("kind {kind:?} does not exist in {}", api::GROUP)),
         },

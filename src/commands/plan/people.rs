@@ -164,7 +164,7 @@ fn views<'a>(desired: &'a Desired, observed: &'a Observed) -> Vec<View<'a>> {
 fn bases(desired: &Desired) -> Vec<DocumentName> {
     let mut bases = vec![DocumentName::everyone()];
     match desired {
-        Desired::Everyone(_) | Desired::Policy(_) => {}
+        Desired::Everyone(_) | Desired::Policy(_) | Desired::Key(_) => {}
         Desired::User(user) => bases.extend([user.home.base.clone(), user.system.base.clone()]),
         Desired::Group(group) => bases.extend([group.main.family.base.clone(), group.twin.family.base.clone()]),
     }

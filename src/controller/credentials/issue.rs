@@ -110,6 +110,11 @@ impl Issuer {
         }
     }
 
+    /// Whether there may be keys or Secrets of the owner.
+    pub fn may_have_issued(&self, owner: &KeyOwner) -> bool {
+        !self.situation(owner, Check::Watched).first
+    }
+
     /// Takes the owner's Secrets away, and with `delete_keys` the keys that were issued for it. Secrets of others stay.
     ///
     /// Without `delete_keys` the keys live until their user goes, or to their own end.
@@ -266,15 +271,20 @@ impl Run<'_> {
 
     /// Sessions first: none of them may outlive the keys.
     async fn revoke_keys(&mut self) -> Result<(), Error> {
-        self.calls.revoke_sessions().await?;
+        let owner = self.calls.owner;
+        if owner.ends_all_keys {
+            self.calls.revoke_sessions().await?;
+        }
+        let mark = mark::name(&owner.uid);
         let in_secret = self.situation.secret.ours().and_then(|secret| secret.key.as_ref());
-        let kept = in_secret.filter(|key| !self.calls.owner.is_revoked(key)).map(|key| &key.access_key);
+        let kept = in_secret.filter(|key| !owner.is_revoked(key)).map(|key| &key.access_key);
+        let is_meant = |key: &AccessKey| owner.ends_all_keys || key.name == mark;
         let mut ended = 0;
-        for key in self.calls.keys().await?.iter().filter(|key| Some(&key.access_key) != kept) {
+        for key in self.calls.keys().await?.iter().filter(|key| is_meant(key) && Some(&key.access_key) != kept) {
             self.calls.delete_key(&key.access_key).await?;
             ended += 1;
         }
-        tracing::info!(user = %self.calls.owner.user, keys = ended, "all other keys and all sessions have been ended");
+        tracing::info!(user = %owner.user, object = owner.object_name, keys = ended, "other keys and sessions have been ended");
         self.situation.revoked = true;
         self.situation.trimmed = true;
         Ok(())
@@ -288,7 +298,7 @@ impl Run<'_> {
             issued_at: steps::whole_seconds(self.now),
             expires_at: steps::expiration(owner, self.now),
             previous_expires_at: self.previous_expires_at,
-            session_policy: owner.session_policy_fingerprint(),
+            session_policy: owner.session_policy_text(),
             made_for: owner.wanted(),
         };
         match self.calls.create(secret::pending(owner, &key)).await? {

@@ -56,10 +56,14 @@ pub struct KeyOwner {
     pub interval: SignedDuration,
     /// How long the former key lives on after a replacement.
     pub overlap: SignedDuration,
+    /// When the last key ends.
+    pub ends_at: Option<Timestamp>,
     /// What the key is confined to, within the rights of its user.
     pub session_policy: Option<Document>,
     /// Whether the user is enabled. A disabled one gets no new key, and what it has stays.
     pub enabled: bool,
+    /// Whether a revocation ends every key and session of the user, not only the keys of the object.
+    pub ends_all_keys: bool,
     /// What the status of the object says of the key; none for an object that never had one.
     pub last: Option<Recorded>,
     /// What is asked of the key.
@@ -69,8 +73,9 @@ pub struct KeyOwner {
 }
 
 impl KeyOwner {
-    fn session_policy_fingerprint(&self) -> Option<String> {
-        self.session_policy.as_ref().map(Document::fingerprint)
+    /// The session policy as Secrets and statuses remember it.
+    fn session_policy_text(&self) -> Option<String> {
+        self.session_policy.as_ref().map(Document::to_json)
     }
 
     /// What a key must have been made for: requests hold until there are others.
@@ -85,7 +90,7 @@ impl KeyOwner {
     }
 
     /// Whether other keys and sessions are still to be ended.
-    fn owes_revocation(&self) -> bool {
+    pub fn owes_revocation(&self) -> bool {
         self.requests.revoke.is_some() && self.requests.revoke != self.handled.revoke
     }
 

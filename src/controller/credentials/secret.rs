@@ -29,7 +29,7 @@ const PREVIOUS_EXPIRES_AT: &str = "minio-manager.io/previous-expires-at";
 const ROTATED_FOR: &str = "minio-manager.io/rotated-for";
 /// The value of the user's revoke annotation that the key answers.
 const REVOKED_FOR: &str = "minio-manager.io/revoked-for";
-/// Fingerprint of the key's session policy; absent where it has none.
+/// The key's session policy as JSON; absent where it has none.
 const SESSION_POLICY: &str = "minio-manager.io/session-policy";
 /// Hash of the data as we wrote it: another hash means that somebody else wrote.
 const CONTENT_HASH: &str = "minio-manager.io/content-hash";
@@ -135,7 +135,7 @@ pub struct IssuedKey {
     pub expires_at: Timestamp,
     /// When the key before this one ends, if there is one: on the server in a pending Secret, for people otherwise.
     pub previous_expires_at: Option<Timestamp>,
-    /// The fingerprint of its session policy, if it has one.
+    /// Its session policy as JSON, if it has one.
     pub session_policy: Option<String>,
     /// The requests that it answers.
     pub made_for: KeyRequests,
@@ -360,7 +360,7 @@ pub struct KeyFacts {
     pub expires_at: Timestamp,
     /// When the key before this one ends, if there is one: on the server in a pending Secret, for people otherwise.
     pub previous_expires_at: Option<Timestamp>,
-    /// The fingerprint of its session policy, if it has one.
+    /// Its session policy as JSON, if it has one.
     pub session_policy: Option<String>,
     /// The requests that it answers.
     pub made_for: KeyRequests,

@@ -8,6 +8,8 @@ use sha2::{Digest, Sha256};
 
 use super::secret::{KeyFacts, SecretFacts, pending_name};
 use super::{Error, KeyOwner};
+use crate::iam::document::Document;
+use crate::iam::family;
 use crate::minio::KeyState;
 
 /// The shortest life of a key: the server takes 15 minutes, and clocks differ.
@@ -74,7 +76,7 @@ pub fn judge(owner: &KeyOwner, secret: Option<&SecretFacts>, server: KeyOnServer
     let rotation = owner.wanted().rotate;
     if key.user != owner.user.as_str() {
         Verdict::Issue(IssueReason::OtherUser)
-    } else if key.session_policy != owner.session_policy_fingerprint() {
+    } else if key.session_policy != owner.session_policy_text() {
         Verdict::Issue(IssueReason::OtherPolicy)
     } else if owner.is_revoked(key) {
         Verdict::Issue(IssueReason::Revoked)
@@ -92,12 +94,15 @@ pub fn judge(owner: &KeyOwner, secret: Option<&SecretFacts>, server: KeyOnServer
 }
 
 /// When a key is to be replaced: after the interval less some jitter, but not while the key before it still lives, and early
-/// enough before its end if the interval was made longer since.
+/// enough before its end if the interval was made longer since. The last key of all is only replaced for its age.
 pub fn next_rotation(owner: &KeyOwner, key: &KeyFacts) -> Timestamp {
-    let life = key.expires_at.duration_since(key.issued_at);
-    let reserve = owner.overlap.min(life / 2).max(SignedDuration::ZERO);
     let wanted = saturating_add(key.issued_at, owner.interval - jitter(owner, key));
     let after_previous = key.previous_expires_at.map_or(wanted, |end| wanted.max(end));
+    if owner.ends_at.is_some_and(|end| end <= key.expires_at) {
+        return after_previous;
+    }
+    let life = key.expires_at.duration_since(key.issued_at);
+    let reserve = owner.overlap.min(life / 2).max(SignedDuration::ZERO);
     after_previous.min(saturating_add(key.expires_at, -reserve))
 }
 
@@ -109,24 +114,33 @@ fn jitter(owner: &KeyOwner, key: &KeyFacts) -> SignedDuration {
     SignedDuration::from_secs(tenth.saturating_mul(fraction) >> 32)
 }
 
-/// When a key made now ends on the server, which knows whole seconds.
+/// When a key made now ends on the server, which knows whole seconds: with its owner at the latest, or as soon after that as
+/// the server can.
 pub(super) fn expiration(owner: &KeyOwner, now: Timestamp) -> Timestamp {
-    let life = owner.interval.saturating_add(owner.overlap).clamp(SHORTEST_LIFE, LONGEST_LIFE);
-    whole_seconds(saturating_add(now, life))
+    let life = owner.interval.saturating_add(owner.overlap);
+    let left = owner.ends_at.map_or(SignedDuration::MAX, |end| end.duration_since(now));
+    whole_seconds(saturating_add(now, life.min(left).clamp(SHORTEST_LIFE, LONGEST_LIFE)))
 }
 
-/// When a key that is replaced now ends: with the overlap, or on the server before that. One that is not confined as keys of
-/// its user must be ends at once.
+/// When a key that is replaced now ends: with the overlap, or on the server before that. One that may do what keys of its
+/// owner must not do any more ends at once.
 pub(super) fn end_of_previous(
     owner: &KeyOwner,
     former: Option<&KeyFacts>,
     on_server: Timestamp,
     now: Timestamp,
 ) -> Timestamp {
-    if owner.session_policy.is_some() && former.is_some_and(|key| key.session_policy.is_none()) {
+    if former.is_some_and(|key| may_do_more(key, owner)) {
         return now;
     }
     on_server.min(whole_seconds(saturating_add(now, owner.overlap)))
+}
+
+fn may_do_more(key: &KeyFacts, owner: &KeyOwner) -> bool {
+    let wanted = owner.session_policy.as_ref();
+    let Some(text) = &key.session_policy else { return wanted.is_some() };
+    let held = serde_json::from_str(text).ok().and_then(|value| Document::from_value(&value).ok());
+    held.is_none_or(|held| !family::is_no_narrower(wanted, Some(&held)))
 }
 
 /// A time as the server keeps it.
@@ -274,7 +288,7 @@ fn resume(
 ) -> Step {
     let useful = |key: &&KeyFacts| {
         key.user == owner.user.as_str()
-            && key.session_policy == owner.session_policy_fingerprint()
+            && key.session_policy == owner.session_policy_text()
             && !owner.is_revoked(key)
             && now < next_rotation(owner, key)
     };

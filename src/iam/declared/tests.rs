@@ -174,3 +174,51 @@ fn policies_are_checked_strictly() {
     assert_eq!(refused.reason, StallReason::InvalidDocument);
     assert!(refused.message.contains("s3:GetObject"), "{}", refused.message);
 }
+
+fn access_key(spec: &str) -> KeyDecl {
+    let text = "apiVersion: minio-manager.io/v1alpha1\nkind: MinioAccessKey\nmetadata: {name: etl, namespace: lake}\n";
+    match Declared::access_key(&yaml(&format!("{text}{spec}"))).body {
+        Ok(Body::Key(key)) => key,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_key_is_named_after_its_object_and_goes_on_without_end() {
+    let key = access_key("spec: {user: alice}");
+    assert_eq!((key.user.as_str(), key.credentials.secret_name.as_deref()), ("alice", Some("miniokey-etl")));
+    assert_eq!((key.scope, key.expires_at), (Ok(None), None));
+    let key = access_key("spec: {user: alice, secretName: s3, overlap: 2h, expiresAt: 2027-01-31T00:00:00Z}");
+    assert_eq!(key.credentials.secret_name.as_deref(), Some("s3"));
+    assert_eq!(key.credentials.overlap.as_deref(), Some("2h"));
+    let end: Timestamp = "2027-01-31T00:00:00Z".parse().unwrap();
+    assert!(key.is_expired(end) && !key.is_expired(end - jiff::SignedDuration::from_nanos(1)));
+}
+
+#[test]
+fn a_scope_becomes_the_smallest_session_policy() {
+    let scope = "[{path: s3a://lake/a, access: ReadWrite}, {path: s3a://lake/a/b, access: Read}, {path: s3://lake/c/, access: Read}]";
+    let policy = access_key(&format!("spec: {{user: alice, scope: {scope}}}")).scope.unwrap().unwrap();
+    let rights: Vec<String> =
+        crate::iam::family::rights_in(&policy).iter().map(|(scope, access)| format!("{scope} {access:?}")).collect();
+    assert_eq!(rights, ["s3a://lake/a/ ReadWrite", "s3a://lake/c/ Read"]);
+    assert!(policy.statement.iter().all(|statement| statement.sid.is_none()));
+}
+
+#[test]
+fn a_scope_that_the_server_cannot_take_is_refused() {
+    let path = |length: usize| format!("{{path: 's3a://lake/{}', access: Read}}", "x".repeat(length));
+    let scope = |lengths: &[usize]| {
+        let paths: Vec<String> = lengths.iter().map(|length| path(*length)).collect();
+        access_key(&format!("spec: {{user: alice, scope: [{}]}}", paths.join(", "))).scope
+    };
+    // Each path is in the policy three times.
+    let refused = scope(&[250, 251, 252, 253, 254]).unwrap_err();
+    assert_eq!(refused.reason, StallReason::InvalidScope);
+    assert!(refused.message.contains("the server takes 4096"), "{}", refused.message);
+    let taken = scope(&[250, 251, 252, 253]).unwrap().unwrap();
+    assert!((3_072..=MAX_SESSION_POLICY_BYTES).contains(&taken.size()), "{}", taken.size());
+    let refused = access_key("spec: {user: alice, scope: [{path: s3a://lake/a//b, access: Read}]}").scope.unwrap_err();
+    assert!(refused.message.starts_with("scope: "), "{}", refused.message);
+    assert!(access_key("spec: {user: alice, scope: []}").scope.unwrap_err().message.contains("leave it out"));
+}

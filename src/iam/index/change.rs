@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::claims::{Claim, Component, Rank};
-use super::effects::{Effects, Fact, differences, group_of, subject_of};
+use super::effects::{Effects, Fact, differences, subject_of};
 use super::entry::Entry;
 use super::quota::{Crossing, Seat};
 use super::refs::Timer;
@@ -81,6 +81,13 @@ impl Index {
         }
         let held_back = self.holds_back(&key);
         self.undecodable.insert(key.clone(), found);
+        // Keys of a user that nobody declares may be those of this one.
+        if !held_back && self.holds_back(&key) {
+            let touchable = self.touchable(key.kind);
+            for subject in touchable.iter().filter(|subject| matches!(subject, Subject::Key(_))) {
+                self.mark(subject, Urgency::Normal, dirty);
+            }
+        }
         if held_back && !self.holds_back(&key) {
             for subject in self.touchable(key.kind) {
                 self.progress.wait(&key, &subject, dirty.seq);
@@ -235,6 +242,10 @@ impl Index {
                 if owner_changed {
                     self.mark_shares_of(&Owner::User(name.clone()), urgency, dirty);
                 }
+                let keys: Vec<ObjectKey> = self.refs.keys_of(name).cloned().collect();
+                for key in keys {
+                    self.mark_own(&key, Some(urgency), dirty);
+                }
             }
             Claim::Group(name) => {
                 self.wait_for_arrival(&Target::Group(name.clone()), dirty);
@@ -373,6 +384,9 @@ impl Index {
                 first_beyond.entry(owner.clone()).or_insert_with(|| self.quotas.first_beyond(owner));
                 self.quotas.enter(entry, now);
             }
+            if entry.access_key().is_some() {
+                self.mark_own(&key, Some(Urgency::Normal), dirty);
+            }
         }
         self.clock = now;
         self.mark_crossed_since(&first_beyond, dirty);
@@ -394,7 +408,7 @@ impl Index {
                 .map(|a| a.subject)
                 .collect();
         }
-        group_of(&entry.declared).map(|group| Subject::Group(group.clone())).into_iter().collect()
+        subject_of(&entry.declared).into_iter().collect()
     }
 
     /// The users one of whose grants now counts as expiring.

@@ -9,11 +9,13 @@ use super::claims::Claim;
 use super::entry::{Entry, wanted_document};
 use crate::iam::compile::uncovered;
 use crate::iam::declared::{GroupDecl, Target, UserDecl};
-use crate::iam::desired::{Desired, DesiredGroup, DesiredPolicy, DesiredSide, DesiredUser, Extras, Family, Fate};
+use crate::iam::desired::{
+    Desired, DesiredGroup, DesiredKey, DesiredPolicy, DesiredSide, DesiredUser, Extras, Family, Fate,
+};
 use crate::iam::layout::Layout;
 use crate::iam::names::{DocumentName, GroupName, PolicyName, ServerGroup, UserName};
 use crate::iam::path::Rights;
-use crate::iam::subject::Subject;
+use crate::iam::subject::{KeyName, Subject};
 
 impl Index {
     /// What the server should hold for a subject at an instant. For a name that no object holds nothing is to be changed.
@@ -23,6 +25,7 @@ impl Index {
             Subject::Policy(name) => Desired::Policy(self.desired_policy(name)),
             Subject::User(name) => Desired::User(self.desired_user(name, now)),
             Subject::Group(name) => Desired::Group(self.desired_group(name, now)),
+            Subject::Key(name) => Desired::Key(self.desired_key(name, now)),
         }
     }
 
@@ -92,6 +95,19 @@ impl Index {
             self.fill_group(&mut desired, entry, group, now);
         }
         desired
+    }
+
+    fn desired_key(&self, name: &KeyName, now: Timestamp) -> DesiredKey {
+        let held = self.entry(&name.object()).and_then(|entry| Some((entry, entry.access_key()?)));
+        let user = held.map(|(_, key)| key.user.clone());
+        let fate = held.map_or(Fate::Untouched, |(entry, key)| self.key_fate(entry, key, now));
+        DesiredKey {
+            name: name.clone(),
+            fate,
+            is_user_managed: fate == Fate::Present && user.as_ref().is_some_and(|user| self.may_be_member(user)),
+            user,
+            scope: held.and_then(|(_, key)| key.scope.clone().ok().flatten()),
+        }
     }
 
     fn fill_group(&self, desired: &mut DesiredGroup, entry: &Entry, group: &GroupDecl, now: Timestamp) {

@@ -8,11 +8,11 @@ use super::Index;
 use super::claims::Claim;
 use super::entry::{Entry, wanted_document};
 use super::standing::Arrival;
-use crate::iam::declared::{Body, Declared, MembershipDecl, ShareDecl};
+use crate::iam::declared::{Body, Declared, KeyDecl, MembershipDecl, ShareDecl};
 use crate::iam::desired::{Extras, Fate};
 use crate::iam::names::{GroupName, PolicyName, UserName};
 use crate::iam::path::{Access, S3Path};
-use crate::iam::subject::{ObjectKey, Subject};
+use crate::iam::subject::{KeyName, ObjectKey, Subject};
 
 /// A part of a subject to which an object contributes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,6 +97,8 @@ pub(super) struct Fact {
     pub(super) present: bool,
     /// Of a user that is present: whether it may be in groups.
     pub(super) member: bool,
+    /// Of a user: whether its object leaves it enabled.
+    pub(super) enabled: bool,
     pub(super) workspace: bool,
     pub(super) twin_side: bool,
     twin_enabled: bool,
@@ -115,6 +117,7 @@ impl Index {
             uid: meta.uid.clone(),
             present: !entry.is_deleting(),
             member: entry.user().is_some() && !entry.is_deleting() && self.is_managed(entry),
+            enabled: entry.user().is_some_and(|user| entry.account_enabled(user) != Some(false)),
             workspace: entry.has_workspace(),
             twin_side: group.is_some() && !own_name(claim),
             twin_enabled: group.is_some_and(|group| group.twin),
@@ -135,6 +138,7 @@ impl Index {
             Ok(Body::Policy(policy)) => policy_effects(entry, &Subject::Policy(policy.name.clone())),
             Ok(Body::Membership(membership)) => self.membership_effects(entry, membership),
             Ok(Body::Share(share)) => self.share_effects(entry, share),
+            Ok(Body::Key(key)) => self.key_effects(entry, key),
             Err(_) => Effects::new(),
         }
     }
@@ -156,13 +160,19 @@ impl Index {
         for policy in &user.policies.names {
             add(Part::Policy(policy.clone()), 1);
         }
-        let requests = &entry.declared.meta.requests;
-        if let Some(value) = &requests.rotate {
-            add(Part::Rotation(value.clone()), 1);
-        }
-        if let Some(value) = &requests.revoke {
-            add(Part::Revocation(value.clone()), 1);
-        }
+        effects.extend(request_effects(entry, &Subject::User(user.name.clone())));
+        effects
+    }
+
+    fn key_effects(&self, entry: &Entry, key: &KeyDecl) -> Effects {
+        let subject = Subject::Key(KeyName::from(entry.declared.key()));
+        let mut effects = Effects::new();
+        let mut add = |part, level| effects.insert((subject.clone(), part), level);
+        add(Part::Fate, Level::new(fate_rank(self.key_fate(entry, key, self.clock))));
+        let settings = format!("{:?} {:?}", key.credentials, key.expires_at);
+        add(Part::Credentials(settings), Level::new(1));
+        add(Part::Document(format!("{} {:?}", key.user, key.scope)), Level::new(1));
+        effects.extend(request_effects(entry, &subject));
         effects
     }
 
@@ -237,6 +247,13 @@ impl Index {
     }
 }
 
+fn request_effects(entry: &Entry, subject: &Subject) -> Effects {
+    let requests = &entry.declared.meta.requests;
+    let rotation = requests.rotate.clone().map(Part::Rotation);
+    let revocation = requests.revoke.clone().map(Part::Revocation);
+    rotation.into_iter().chain(revocation).map(|part| ((subject.clone(), part), Level::new(1))).collect()
+}
+
 fn policy_effects(entry: &Entry, subject: &Subject) -> Effects {
     let mut effects = Effects::new();
     effects.insert((subject.clone(), Part::Fate), Level::new(fate_rank(entry.fate())));
@@ -263,13 +280,14 @@ pub(super) fn group_of(declared: &Declared) -> Option<&GroupName> {
     }
 }
 
-/// The user or group that an object declares.
+/// The subject that an object declares.
 pub(super) fn subject_of(declared: &Declared) -> Option<Subject> {
     match &declared.body {
         Ok(Body::User(user)) => Some(Subject::User(user.name.clone())),
         Ok(Body::Group(group)) => Some(Subject::Group(group.name.clone())),
         Ok(Body::Membership(membership)) => Some(Subject::Group(membership.group.clone())),
         Ok(Body::Policy(policy)) => Some(Subject::Policy(policy.name.clone())),
+        Ok(Body::Key(_)) => Some(Subject::Key(KeyName::from(declared.key()))),
         Ok(Body::Share(_)) | Err(_) => None,
     }
 }

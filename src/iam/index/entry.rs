@@ -4,7 +4,9 @@ use super::IndexConfig;
 use super::claims::Claim;
 use crate::api::{DeletionPolicy, Origin, Workspace};
 use crate::iam::check::Checked;
-use crate::iam::declared::{Body, Declared, GroupDecl, Invalid, Owner, PolicyDecl, ShareDecl, StallReason, UserDecl};
+use crate::iam::declared::{
+    Body, Declared, GroupDecl, Invalid, KeyDecl, Owner, PolicyDecl, ShareDecl, StallReason, UserDecl,
+};
 use crate::iam::desired::{Extras, Fate};
 use crate::iam::document::Document;
 use crate::iam::names::{PolicyName, RESERVED_GROUPS, ServerGroup};
@@ -76,6 +78,13 @@ impl Entry {
         }
     }
 
+    pub(super) fn access_key(&self) -> Option<&KeyDecl> {
+        match &self.declared.body {
+            Ok(Body::Key(key)) => Some(key),
+            _ => None,
+        }
+    }
+
     /// The names that the object claims on the server.
     pub(super) fn claims(&self, config: &IndexConfig) -> Vec<Claim> {
         if self.refused.is_some() {
@@ -88,7 +97,7 @@ impl Entry {
                 vec![Claim::Group(ServerGroup::from(&group.name)), Claim::Group(twin)]
             }
             Ok(Body::Policy(policy)) => vec![Claim::Policy(policy.name.clone())],
-            Ok(Body::Membership(_) | Body::Share(_)) | Err(_) => Vec::new(),
+            Ok(Body::Membership(_) | Body::Share(_) | Body::Key(_)) | Err(_) => Vec::new(),
         }
     }
 
@@ -207,6 +216,7 @@ fn refusal(declared: &Declared, config: &IndexConfig) -> Option<Invalid> {
         }
         Ok(Body::Share(share)) if !permissions.path(&share.path) => not_permitted(format!("a share of {}", share.path)),
         Ok(Body::Share(share)) => owner_problem(share, namespace, config),
+        // Whether a key is permitted depends on where its user is declared.
         Ok(_) => None,
     }
 }

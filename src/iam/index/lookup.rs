@@ -12,7 +12,7 @@ use super::{Index, Standing, could_touch};
 use crate::iam::declared::{Body, Declared, GroupDecl, Owner, ShareDecl, Target, Terms, Undecodable, UserDecl};
 use crate::iam::names::{GroupName, PolicyName, ServerGroup, UserName};
 use crate::iam::path::{Access, Rights, S3Path};
-use crate::iam::subject::{Cause, Kind, ObjectKey, Subject};
+use crate::iam::subject::{Cause, KeyName, Kind, ObjectKey, Subject};
 
 /// What a share in force gives.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub struct Given<'a> {
 }
 
 impl Index {
-    /// Everyone, every name that some object claims, and every subject that some object waits for.
+    /// Everyone, every name that some object claims, every access key, and every subject that some object waits for.
     pub fn subjects(&self) -> BTreeSet<Subject> {
         let claimed = self.claims.names().filter_map(|claim| match claim {
             Claim::User(name) => Some(Subject::User(name.clone())),
@@ -36,7 +36,8 @@ impl Index {
                 (!side.twin).then(|| Subject::Group(side.group.clone()))
             }
         });
-        claimed.chain(self.progress.subjects().cloned()).chain([Subject::Everyone]).collect()
+        let keys = self.objects_of(Kind::MinioAccessKey).map(|declared| Subject::Key(KeyName::from(declared.key())));
+        claimed.chain(keys).chain(self.progress.subjects().cloned()).chain([Subject::Everyone]).collect()
     }
 
     /// Why a subject is converged: what made it dirty since it last converged, else the objects from which it follows.
@@ -47,7 +48,7 @@ impl Index {
         }
         let holder = self.holder_of(subject).cloned();
         let keys: BTreeSet<ObjectKey> = match subject {
-            Subject::Policy(_) => BTreeSet::new(),
+            Subject::Policy(_) | Subject::Key(_) => BTreeSet::new(),
             Subject::Everyone => self.refs.for_everyone().cloned().collect(),
             Subject::User(name) => self.refs.granting(&Target::User(name.clone())).cloned().collect(),
             Subject::Group(name) => {
@@ -283,12 +284,6 @@ impl Index {
     pub fn memberships_of(&self, group: &GroupName) -> impl Iterator<Item = &Declared> {
         let entries = self.refs.memberships(group).filter_map(|key| self.entry(key));
         entries.map(|entry| &entry.declared).filter(|declared| matches!(declared.body, Ok(Body::Membership(_))))
-    }
-
-    /// Whether a namespace may hold access keys of a user: that of its object, or one that is permitted to.
-    pub fn may_hold_key(&self, namespace: &str, user: &UserName) -> bool {
-        let own = self.user(user).is_some_and(|declared| declared.meta.key.namespace == namespace);
-        own || self.config.permissions(namespace).key_for(user)
     }
 
     /// Objects whose present version cannot be read.

@@ -16,6 +16,7 @@ mod desired;
 mod effects;
 mod entry;
 mod grants;
+mod keys;
 mod lookup;
 mod progress;
 mod quota;
@@ -28,6 +29,8 @@ mod verdict;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+
+use crate::api::meta::reason;
 
 use super::declared::{Declared, Invalid, Undecodable};
 use super::names::PolicyName;
@@ -132,6 +135,18 @@ pub enum Standing {
 impl Standing {
     fn inactive(reason: &'static str, message: impl Into<String>) -> Self {
         Self::Inactive { reason, message: message.into() }
+    }
+
+    fn paused() -> Self {
+        Self::inactive(reason::PAUSED, "the annotation minio-manager.io/reconcile says paused: nothing is written")
+    }
+
+    fn locked(reason: &str) -> Self {
+        let message = match reason.trim() {
+            "" => "locked by the annotation minio-manager.io/lock".to_owned(),
+            reason => format!("locked: {reason}"),
+        };
+        Self::inactive(reason::LOCKED, message)
     }
 
     /// Whether what the object says holds.
@@ -256,6 +271,8 @@ fn could_touch(kind: Kind, subject: &Subject) -> bool {
     match kind {
         Kind::MinioPolicy => matches!(subject, Subject::Policy(_)),
         Kind::GroupMembership => matches!(subject, Subject::Group(_)),
-        Kind::MinioUser | Kind::MinioGroup | Kind::PathShare => !matches!(subject, Subject::Policy(_)),
+        Kind::MinioUser => !matches!(subject, Subject::Policy(_)),
+        Kind::MinioGroup | Kind::PathShare => !matches!(subject, Subject::Policy(_) | Subject::Key(_)),
+        Kind::MinioAccessKey => matches!(subject, Subject::Key(_)),
     }
 }

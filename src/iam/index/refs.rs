@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::iam::declared::{Body, Declared, Owner, ShareDecl, Target, Terms};
+use crate::iam::declared::{Body, Declared, KeyDecl, Owner, ShareDecl, Target, Terms};
 use crate::iam::names::{GroupName, PolicyName, UserName};
 use crate::iam::path::{Bucket, S3Path};
 use crate::iam::subject::ObjectKey;
@@ -16,7 +16,7 @@ use crate::iam::subject::ObjectKey;
 pub(super) enum Timer {
     /// A grant begins to count as expiring.
     Warning,
-    /// A grant or membership ends.
+    /// A grant, a membership or a key ends.
     Expiry,
 }
 
@@ -28,6 +28,7 @@ pub(super) struct Refs {
     grants: BTreeMap<Target, BTreeSet<ObjectKey>>,
     policies: BTreeMap<PolicyName, BTreeSet<ObjectKey>>,
     owned: BTreeMap<Owner, BTreeSet<ObjectKey>>,
+    keys: BTreeMap<UserName, BTreeSet<ObjectKey>>,
     everyone: BTreeSet<ObjectKey>,
     /// Shares by bucket and key of their path.
     paths: BTreeMap<(Bucket, Arc<str>), BTreeSet<ObjectKey>>,
@@ -63,6 +64,11 @@ impl Refs {
     /// The shares of an owner.
     pub(super) fn owned(&self, owner: &Owner) -> impl Iterator<Item = &ObjectKey> {
         self.owned.get(owner).into_iter().flatten()
+    }
+
+    /// The access key objects of a user.
+    pub(super) fn keys_of(&self, user: &UserName) -> impl Iterator<Item = &ObjectKey> {
+        self.keys.get(user).into_iter().flatten()
     }
 
     /// Shares that everyone may read.
@@ -115,6 +121,10 @@ impl Refs {
                 }
             }
             Ok(Body::Share(share)) => self.add_share(share, key, warning),
+            Ok(Body::Key(access_key)) => {
+                put(&mut self.keys, &access_key.user, key);
+                self.start_timers(key_timers(access_key, key));
+            }
             Ok(Body::Policy(_)) | Err(_) => {}
         }
     }
@@ -138,6 +148,10 @@ impl Refs {
                 }
             }
             Ok(Body::Share(share)) => self.remove_share(share, key, warning),
+            Ok(Body::Key(access_key)) => {
+                take(&mut self.keys, &access_key.user, key);
+                self.end_timers(key_timers(access_key, key));
+            }
             Ok(Body::Policy(_)) | Err(_) => {}
         }
     }
@@ -204,6 +218,10 @@ fn place_of(path: &S3Path) -> (Bucket, Arc<str>) {
 
 fn expiry(terms: &Terms, key: &ObjectKey) -> impl Iterator<Item = (Timestamp, Timer, ObjectKey)> + use<> {
     terms.expires_at.map(|at| (at, Timer::Expiry, key.clone())).into_iter()
+}
+
+fn key_timers(access_key: &KeyDecl, key: &ObjectKey) -> impl Iterator<Item = (Timestamp, Timer, ObjectKey)> + use<> {
+    access_key.expires_at.map(|at| (at, Timer::Expiry, key.clone())).into_iter()
 }
 
 /// Only the status of a user counts what is expiring.

@@ -83,6 +83,7 @@ impl Index {
             Subject::Policy(name) => self.claims.holder(&Claim::Policy(name.clone())),
             Subject::User(name) => self.claims.holder(&Claim::User(name.clone())),
             Subject::Group(name) => self.group_holder(name).map(|entry| entry.declared.key()),
+            Subject::Key(name) => self.entry(&name.object()).map(|entry| entry.declared.key()),
         }
     }
 
@@ -100,6 +101,7 @@ impl Index {
         match &entry.declared.body {
             Ok(Body::Share(share)) => self.share_standing(entry, share),
             Ok(Body::Membership(membership)) => self.membership_standing(entry, membership),
+            Ok(Body::Key(key)) => self.key_standing(entry, key),
             Ok(Body::User(_) | Body::Group(_) | Body::Policy(_)) => self.named_standing(entry),
             Err(invalid) => Standing::Stalled(invalid.clone()),
         }
@@ -124,10 +126,7 @@ impl Index {
 
     fn named_standing(&self, entry: &Entry) -> Standing {
         if entry.declared.meta.paused {
-            return Standing::inactive(
-                reason::PAUSED,
-                "the annotation minio-manager.io/reconcile says paused: nothing is written",
-            );
+            return Standing::paused();
         }
         let refused = match &entry.declared.body {
             Ok(Body::User(user)) => self.refused_policy(entry, &user.policies),
@@ -138,7 +137,7 @@ impl Index {
             return Standing::Stalled(invalid);
         }
         if let Some(lock) = entry.declared.meta.lock.as_ref().filter(|_| entry.policy().is_none()) {
-            return Standing::inactive(reason::LOCKED, locked(lock));
+            return Standing::locked(lock);
         }
         let disabled = entry.user().is_some_and(|user| user.enabled == Some(false))
             || entry.group().is_some_and(|group| !group.enabled);
@@ -157,7 +156,7 @@ impl Index {
             return owner;
         }
         if let Some(lock) = &entry.declared.meta.lock {
-            return Standing::inactive(reason::LOCKED, locked(lock));
+            return Standing::locked(lock);
         }
         if share.suspended {
             return Standing::inactive(reason::SUSPENDED, "spec.suspended is true");
@@ -256,12 +255,5 @@ impl Index {
             )
         };
         Some(Invalid::new(StallReason::NotPermitted, message))
-    }
-}
-
-fn locked(reason: &str) -> String {
-    match reason.trim() {
-        "" => "locked by the annotation minio-manager.io/lock".to_owned(),
-        reason => format!("locked: {reason}"),
     }
 }

@@ -10,7 +10,7 @@ use super::grants::GrantState;
 use super::{Index, Standing};
 use crate::api::{GrantCounts, PendingReason, PendingReference, ReferenceKind, SubjectKind, UserGrants};
 use crate::iam::check::Warning;
-use crate::iam::declared::{Body, GroupDecl, MembershipDecl, ShareDecl, Target, UserDecl};
+use crate::iam::declared::{Body, GroupDecl, KeyDecl, MembershipDecl, ShareDecl, Target, UserDecl};
 use crate::iam::names::BUILT_IN_POLICIES;
 use crate::iam::subject::{ObjectKey, Subject};
 
@@ -35,7 +35,7 @@ pub struct Verdict {
     pub notes: Vec<String>,
     /// What the author of a policy should know of the document in force.
     pub warnings: Vec<Warning>,
-    /// The uid that the status binds the object to: of a share's owner, of a membership's group.
+    /// The uid that the status binds the object to: of a share's owner, of a membership's group, of a key's user.
     pub bound_uid: Option<String>,
     /// The subjects that have to converge before what this generation says is in force.
     pub outstanding: BTreeSet<Subject>,
@@ -93,6 +93,7 @@ impl Index {
             Ok(Body::User(user)) if self.holds_names(entry) => self.judge_user(entry, user, now, &mut verdict),
             Ok(Body::Group(group)) if self.holds_names(entry) => self.judge_group(entry, group, now, &mut verdict),
             Ok(Body::Policy(_)) => verdict.warnings = policy_warnings(entry),
+            Ok(Body::Key(key)) => self.judge_key(entry, key, &mut verdict),
             Ok(Body::User(_) | Body::Group(_)) | Err(_) => {}
         }
         verdict.pending.sort();
@@ -198,6 +199,11 @@ impl Index {
                 .push(format!("listed as members and as read-only members, and may write: {}{more}", names.join(", ")));
         }
         self.judge_policies(entry, &group.policies.names, verdict);
+    }
+
+    fn judge_key(&self, entry: &Entry, key: &KeyDecl, verdict: &mut Verdict) {
+        let user = self.present_user(&key.user).filter(|_| entry.is_live());
+        verdict.bound_uid = entry.declared.meta.bound_uid.clone().or(user.map(|user| user.declared.meta.uid.clone()));
     }
 
     /// Policies that are going, or neither declared nor on the server as far as that has been read.

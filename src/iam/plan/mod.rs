@@ -23,11 +23,11 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use loss::Loss;
 
 use super::change::{Change, Impact};
-use super::desired::{Desired, DesiredPolicy, Family, Fate};
+use super::desired::{Desired, DesiredKey, DesiredPolicy, Family, Fate};
 use super::document::{Document, MAX_BYTES};
 use super::family::label;
 use super::names::{DocumentName, ServerGroup, UserName};
-use super::observed::{Documents, Observed, ObservedPolicy, Surroundings};
+use super::observed::{Account, Documents, Observed, ObservedPolicy, Surroundings};
 use documents::Desk;
 
 /// What is to be done for one subject.
@@ -58,6 +58,8 @@ pub struct Waiting {
     pub stale_members: BTreeMap<ServerGroup, BTreeSet<String>>,
     /// Users and groups that hold a policy that is to be deleted.
     pub holders: BTreeSet<String>,
+    /// The user whose key is to be issued, and whose account is not ready for that.
+    pub user: Option<UserName>,
 }
 
 impl Waiting {
@@ -111,6 +113,7 @@ fn plan_for(
         (Desired::Group(desired), Observed::Group(observed)) => {
             group::plan(desired, observed, around, instance, widen_only)
         }
+        (Desired::Key(desired), Observed::Key(account)) => plan_key(desired, account.as_ref()),
         _ => Plan::default(),
     }
 }
@@ -159,6 +162,18 @@ fn plan_policy(desired: &DesiredPolicy, observed: &ObservedPolicy, instance: &st
             }
         }
         _ => {}
+    }
+    plan
+}
+
+/// Keys are issued by themselves; what a plan can say is whether they may be. Below an account without the guard a key could
+/// mint others.
+fn plan_key(desired: &DesiredKey, account: Option<&Account>) -> Plan {
+    let mut plan = Plan::default();
+    let Some(user) = desired.user.as_ref().filter(|_| desired.fate == Fate::Present) else { return plan };
+    let is_guarded = account.is_some_and(|account| account.attached.contains(&DocumentName::user_home(user)));
+    if !(desired.is_user_managed && is_guarded) {
+        plan.waiting.user = Some(user.clone());
     }
     plan
 }

@@ -217,7 +217,7 @@ fn meant(desired: &Desired, from: &Model) -> Model {
                 }
             }
         }
-        Desired::Everyone(_) | Desired::Policy(_) => unreachable!("not generated"),
+        Desired::Everyone(_) | Desired::Policy(_) | Desired::Key(_) => unreachable!("not generated"),
     }
     model
 }

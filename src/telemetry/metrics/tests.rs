@@ -73,7 +73,7 @@ fn closed_labels_have_all_their_series() {
     let metrics = fresh();
     let samples = samples(&metrics);
     let count = |name: &str| samples.iter().filter(|(series, _)| series.starts_with(&format!("{name}{{"))).count();
-    assert_eq!(count("minio_manager_converge_total"), 4 * 6);
+    assert_eq!(count("minio_manager_converge_total"), 5 * 6);
     assert_eq!(count("minio_manager_objects"), 6 * 3);
     assert_eq!(count("minio_manager_unmanaged"), 4);
     assert_eq!(count("minio_manager_drift_repairs_total"), 7);

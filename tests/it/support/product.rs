@@ -29,6 +29,8 @@ pub struct Setup {
     pub arguments: Vec<String>,
     /// Who the product is on MinIO; root where nobody is given.
     pub credentials: Option<Credentials>,
+    /// Namespaces that it watches beside its own.
+    pub beside: Vec<String>,
     /// The kubeconfig; the cluster's own where none is given.
     pub kubeconfig: Option<PathBuf>,
 }
@@ -115,10 +117,13 @@ impl Product {
     fn command(&self) -> Command {
         let root = self.setup.credentials.clone().unwrap_or_else(|| self.minio.root());
         let kubeconfig = self.setup.kubeconfig.clone().unwrap_or_else(|| Cluster::shared().kubeconfig().to_owned());
+        let mut watched = vec![self.namespace.clone()];
+        watched.extend(self.setup.beside.iter().cloned());
         let mut command = Command::new(env!("CARGO_BIN_EXE_minio-manager"));
         command
             .arg("controller")
             .args(["--home-namespace", &self.namespace])
+            .args(["--watch-namespaces", &watched.join(",")])
             .args(["--instance-id", &self.namespace])
             .args(["--minio-endpoint", &self.minio.endpoint().to_string()])
             .args(["--lease", "none", "--log-format", "json"])

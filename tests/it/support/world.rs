@@ -15,7 +15,7 @@ use kube::{
     runtime::wait::await_condition,
 };
 use minio_manager::{
-    api::{GroupMembership, MinioGroup, MinioInstance, MinioPolicy, MinioUser, PathShare},
+    api::{GroupMembership, MinioAccessKey, MinioGroup, MinioInstance, MinioPolicy, MinioUser, PathShare},
     minio::{self, AccessKey, Credentials, UserEntry},
 };
 use serde_json::{Value, json};
@@ -524,6 +524,7 @@ fn resource(kind: &str) -> ApiResource {
         "GroupMembership" => ApiResource::erase::<GroupMembership>(&()),
         "PathShare" => ApiResource::erase::<PathShare>(&()),
         "MinioPolicy" => ApiResource::erase::<MinioPolicy>(&()),
+        "MinioAccessKey" => ApiResource::erase::<MinioAccessKey>(&()),
         "MinioInstance" => ApiResource::erase::<MinioInstance>(&()),
         "Secret" => ApiResource::erase::<Secret>(&()),
         other => panic!("tests know nothing of kind {other}"),

@@ -1,7 +1,7 @@
 use super::super::fixtures::{at, facts, key, owner, pending_facts};
 use super::*;
 use crate::iam::declared::KeyRequests;
-use crate::iam::document::Document;
+use crate::iam::document::{Document, Effect, Statement};
 
 /// An hour after the key of the fixtures was made.
 fn now() -> Timestamp {
@@ -366,6 +366,46 @@ fn a_former_key_that_is_not_confined_as_keys_must_be_now_ends_at_once() {
     let end = |owner: &KeyOwner| end_of_previous(owner, former.as_ref(), at("2026-01-03T00:00:00Z"), now);
     assert_eq!(end(&confined), now);
     assert!(end(&owner()) > now);
+}
+
+#[test]
+fn a_former_key_with_a_wider_scope_ends_at_once_and_one_with_a_narrower_scope_lives_on() {
+    use crate::iam::path::{Access, Rights, S3Path};
+    let scope = |places: &[(&str, Access)]| {
+        let rights: Rights =
+            places.iter().map(|(place, access)| (S3Path::parse(place).unwrap().scope(), *access)).collect();
+        Some(family::session_policy(&rights))
+    };
+    let narrow = scope(&[("s3a://lake/a/b", Access::Read)]);
+    let wide = scope(&[("s3a://lake/a", Access::ReadWrite), ("s3a://lake/c", Access::Read)]);
+    let now = at("2026-01-01T01:00:00Z");
+    let ends_at_once = |from: &Option<Document>, to: &Option<Document>| {
+        let former = KeyFacts { session_policy: from.as_ref().map(Document::to_json), ..KeyFacts::from(&key()) };
+        let owner = KeyOwner { session_policy: to.clone(), ..owner() };
+        end_of_previous(&owner, Some(&former), at("2026-01-03T00:00:00Z"), now) == now
+    };
+    assert!(ends_at_once(&wide, &narrow) && ends_at_once(&None, &narrow));
+    assert!(ends_at_once(&scope(&[("s3a://lake/d", Access::Read)]), &narrow));
+    assert!(!ends_at_once(&narrow, &wide) && !ends_at_once(&narrow, &None) && !ends_at_once(&narrow, &narrow));
+    // What is not understood may be anything.
+    let all = Document::new(vec![Statement::new(Effect::Allow, ["s3:*"], ["arn:aws:s3:::*"])]);
+    assert!(ends_at_once(&Some(all.clone()), &wide) && !ends_at_once(&Some(all), &None));
+}
+
+#[test]
+fn a_key_ends_with_its_owner() {
+    let until = |end: &str| KeyOwner { ends_at: Some(at(end)), ..owner() };
+    let now = at("2026-01-01T01:00:00Z");
+    assert_eq!(expiration(&until("2026-02-01T00:00:00Z"), now), at("2026-01-03T01:00:00Z"), "later than any key");
+    assert_eq!(expiration(&until("2026-01-01T20:00:00Z"), now), at("2026-01-01T20:00:00Z"));
+    assert_eq!(expiration(&until("2026-01-01T01:05:00Z"), now), at("2026-01-01T01:16:00Z"), "the server takes no less");
+
+    // The key of the fixtures lives for 48 hours, and is due after 24.
+    let key = KeyFacts::from(&key());
+    let due = |end: &str| next_rotation(&KeyOwner { interval: SignedDuration::from_hours(720), ..until(end) }, &key);
+    assert_eq!(due("2026-03-01T00:00:00Z"), at("2026-01-02T00:00:00Z"), "others will follow");
+    assert!(due("2026-01-03T00:00:00Z") > at("2026-01-20T00:00:00Z"), "it is the last one");
+    assert!(next_rotation(&until("2026-01-03T00:00:00Z"), &key) < at("2026-01-02T00:00:00Z"), "its age still counts");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod access;
 mod groups;
+mod keys;
 mod model;
 mod quota;
 mod shares;
@@ -17,10 +18,12 @@ use super::*;
 use crate::api::{AdoptedSecret, AdoptionPolicy, CredentialsSpec, DataDeletionPolicy, Origin, Workspace};
 use crate::iam::check::{CheckOptions, check};
 use crate::iam::declared::{
-    Body, GroupDecl, Invalid, KeyRequests, MembershipDecl, Meta, Owner, PolicyDecl, PolicyRefs, ShareDecl, StallReason,
-    Target, Terms, Undecodable, UserDecl,
+    Body, GroupDecl, Invalid, KeyDecl, KeyRequests, MembershipDecl, Meta, Owner, PolicyDecl, PolicyRefs, ShareDecl,
+    StallReason, Target, Terms, Undecodable, UserDecl,
 };
 use crate::iam::desired::{Desired, DesiredGroup, DesiredUser, Family};
+use crate::iam::document::Document;
+use crate::iam::family::session_policy;
 use crate::iam::layout::{BerdlParameters, Layout, LayoutSpec};
 use crate::iam::names::{GroupName, PolicyName, ServerGroup, UserName};
 use crate::iam::path::{Access, S3Path};
@@ -113,6 +116,20 @@ fn user(object: &str) -> Declared {
     Declared { meta: meta(Kind::MinioUser, object), body: Ok(Body::User(body)) }
 }
 
+fn access_key(object: &str, user: &str) -> Declared {
+    let credentials = CredentialsSpec::default();
+    let body = KeyDecl { user: name(user), scope: Ok(None), credentials, expires_at: None };
+    Declared { meta: Meta { origin: None, ..meta(Kind::MinioAccessKey, object) }, body: Ok(Body::Key(body)) }
+}
+
+fn confined_to(place: &str) -> Document {
+    session_policy(&[(path(place).scope(), WRITE)].into_iter().collect())
+}
+
+fn refused_scope() -> Invalid {
+    Invalid::new(StallReason::InvalidScope, "too long")
+}
+
 fn group(object: &str, members: &[&str], readers: &[&str]) -> Declared {
     let body = GroupDecl {
         name: group_name(object),
@@ -191,6 +208,13 @@ impl Declared {
     fn with_share(mut self, change: impl FnOnce(&mut ShareDecl)) -> Self {
         if let Ok(Body::Share(share)) = &mut self.body {
             change(share);
+        }
+        self
+    }
+
+    fn with_key(mut self, change: impl FnOnce(&mut KeyDecl)) -> Self {
+        if let Ok(Body::Key(key)) = &mut self.body {
+            change(key);
         }
         self
     }

@@ -6,6 +6,7 @@ use proptest::sample::{select, subsequence};
 use super::super::{claims::Claims, entry::Entry, progress::Progress, quota::Quotas, refs::Refs};
 use super::*;
 use crate::iam::desired::Fate;
+use crate::iam::subject::KeyName;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -21,8 +22,6 @@ enum Step {
     /// The first so many dirty subjects converge.
     Converge(usize),
 }
-
-const KINDS: [Kind; 5] = [Kind::MinioUser, Kind::MinioGroup, Kind::GroupMembership, Kind::PathShare, Kind::MinioPolicy];
 
 fn keys(kind: Kind) -> impl Strategy<Value = ObjectKey> {
     (select(vec![HOME, OTHER]), select(vec!["o1", "o2", "o3"])).prop_map(move |(namespace, name)| ObjectKey {
@@ -155,6 +154,18 @@ fn any_policy() -> impl Strategy<Value = Declared> {
     (any_meta(Kind::MinioPolicy), policies).prop_map(|(meta, (name, action))| Declared { meta, ..policy(name, action) })
 }
 
+fn any_access_key() -> impl Strategy<Value = Declared> {
+    let scopes = select(vec![Ok(None), Ok(None), Ok(Some("homes/amy/x")), Ok(Some("homes/bob")), Err(())]);
+    let ends = prop::option::weighted(0.4, select(vec![10, 20, 30]));
+    (any_meta(Kind::MinioAccessKey), select(USERS.to_vec()), scopes, ends).prop_map(|(meta, user, scope, end)| {
+        let key = Declared { meta, ..access_key("x", user) };
+        key.with_key(|key| {
+            key.scope = scope.map(|scope| scope.map(confined_to)).map_err(|()| refused_scope());
+            key.expires_at = end.map(at);
+        })
+    })
+}
+
 fn any_object(kind: Kind) -> BoxedStrategy<Declared> {
     match kind {
         Kind::MinioUser => any_user().boxed(),
@@ -162,11 +173,12 @@ fn any_object(kind: Kind) -> BoxedStrategy<Declared> {
         Kind::GroupMembership => any_membership().boxed(),
         Kind::PathShare => any_share().boxed(),
         Kind::MinioPolicy => any_policy().boxed(),
+        Kind::MinioAccessKey => any_access_key().boxed(),
     }
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    steps_of(KINDS.to_vec(), 0..3, 1..40)
+    steps_of(Kind::ALL.to_vec(), 0..3, 1..40)
 }
 
 /// Mostly shares, and lists of them: owners above their quota.
@@ -207,7 +219,7 @@ fn steps_of(
 
 fn small_config() -> IndexConfig {
     let rules: NamespaceRules = serde_saphyr::from_str(
-        "{usernames: ['[ab]*', 'b*', cat], groups: ['ab*'], paths: ['s3a://lake/homes/'], policies: [p1]}",
+        "{usernames: ['[ab]*', 'b*', cat], groups: ['ab*'], paths: ['s3a://lake/homes/'], policies: [p1], keysFor: [amy]}",
     )
     .unwrap();
     IndexConfig {
@@ -224,7 +236,9 @@ fn subjects() -> Vec<Subject> {
     let users = USERS.iter().map(|user| Subject::User(name(user)));
     let groups = GROUPS.iter().map(|group| Subject::Group(group_name(group)));
     let policies = ["p1", "p2", "p3"].iter().map(|policy| Subject::Policy(policy_name(policy)));
-    users.chain(groups).chain(policies).chain([Subject::Everyone]).collect()
+    let places = [HOME, OTHER].into_iter().flat_map(|namespace| ["o1", "o2", "o3"].map(|name| (namespace, name)));
+    let keys = places.map(|(namespace, name)| KeyName { namespace: namespace.to_owned(), name: name.to_owned() });
+    users.chain(groups).chain(policies).chain(keys.map(Subject::Key)).chain([Subject::Everyone]).collect()
 }
 
 /// A history in the making: the index, the plain objects, and a controller that converges now and then.
@@ -354,6 +368,10 @@ impl World {
             world.index.apply(Event::Policies(seen.clone()));
         }
         world.index.tick(self.now);
+        for (key, found) in self.index.undecodable().iter().filter(|(key, _)| !self.objects.contains_key(*key)) {
+            world.unreadable.insert(key.clone());
+            world.index.apply(Event::Undecodable(Box::new(found.clone())));
+        }
         for object in self.objects.values().rev() {
             world.step(Step::Put(Box::new(object.clone())));
         }
@@ -386,6 +404,9 @@ fn is_narrowed(before: &Desired, after: &Desired) -> bool {
                 || !one.main.members.is_subset(&two.main.members)
                 || !one.twin.members.is_subset(&readers)
                 || (one.fate != Fate::Deleted && two.fate == Fate::Deleted)
+        }
+        (Desired::Key(one), Desired::Key(two)) => {
+            one.fate == Fate::Present && (two.fate == Fate::Deleted || (two.fate == one.fate && one.scope != two.scope))
         }
         _ => true,
     }
@@ -497,7 +518,7 @@ proptest! {
     #[test]
     fn a_relist_is_the_same_as_single_events_in_any_order(
         before in prop_oneof![steps(), crowded_steps()],
-        kind in select([&KINDS[..], &[Kind::PathShare; 4]].concat()),
+        kind in select([&Kind::ALL[..], &[Kind::PathShare; 4]].concat()),
         pick in prop::collection::vec(prop::bool::ANY, 6),
         changed in prop::collection::vec(any_share(), 3),
         order in Just((0..9).collect::<Vec<usize>>()).prop_shuffle(),
@@ -514,6 +535,9 @@ proptest! {
             kept.chain(changed).map(|object| (object.key().clone(), object)).collect();
         let mut kept: Vec<Declared> = kept.into_values().collect();
         let mut single = world.index.clone();
+        for key in world.index.undecodable().keys().filter(scope).filter(|key| !world.objects.contains_key(*key)) {
+            single.apply(Event::Delete(key.clone()));
+        }
         for key in known.iter().filter(|key| !kept.iter().any(|object| object.key() == *key)) {
             single.apply(Event::Delete(key.clone()));
         }
