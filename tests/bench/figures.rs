@@ -105,6 +105,20 @@ impl Report {
         );
     }
 
+    /// One duration beside that of the floor: at most so many times as long.
+    pub fn once(&mut self, name: &str, took: Duration, floor: Duration, limit: f64) {
+        let ratio = took.as_secs_f64() / floor.as_secs_f64();
+        let passed = ratio <= limit;
+        println!("{name:<58} {:>5} {:>8} ({:>6}) {ratio:>24.2}  {}", 1, shown(took), shown(floor), verdict(passed));
+        let figures = json!({
+            "milliseconds": milliseconds(took),
+            "floorMilliseconds": milliseconds(floor),
+            "ratio": ratio,
+            "limit": limit,
+        });
+        self.note(name, passed, figures);
+    }
+
     /// Durations none of which may exceed a limit.
     pub fn within(&mut self, name: &str, samples: &Samples, limit: Duration) {
         let longest = samples.percentile(100);

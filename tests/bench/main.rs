@@ -15,6 +15,7 @@ mod login;
 mod relist;
 mod rest;
 mod restart;
+mod rotating;
 mod sharing;
 
 use std::process::ExitCode;
@@ -33,6 +34,9 @@ fn main() -> ExitCode {
         }
         if wanted("issuing") {
             issuing::measure(&mut report).await;
+        }
+        if wanted("rotating") {
+            rotating::measure(&mut report).await;
         }
         if wanted("burst") {
             burst::measure(&mut report).await;
