@@ -3,7 +3,7 @@
 //! Everything pure lives behind one lock that is never held across a wait. Events go in, dirty subjects and objects come out
 //! into two queues; workers take from them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -480,26 +480,6 @@ impl Engine {
     /// The label that every document of this installation carries.
     pub fn mark(&self) -> String {
         format!("minio-manager:{}", self.settings.instance)
-    }
-
-    /// Counts objects and documents for the metrics.
-    pub fn measure(&self) {
-        let state = self.state();
-        let mut counts: BTreeMap<(Kind, crate::telemetry::metrics::Ready), u64> = BTreeMap::new();
-        for (key, seen) in &state.seen {
-            *counts.entry((key.kind, super::status::ready_and_reason(&seen.status).0)).or_default() += 1;
-        }
-        let bytes: usize = state
-            .outcomes
-            .values()
-            .filter_map(|outcome| outcome.result.as_ref().ok())
-            .filter_map(|report| report.documents)
-            .map(|(_, bytes)| bytes)
-            .sum();
-        drop(state);
-        super::status::publish_counts(&self.metrics, &counts);
-        self.metrics.set_documents_bytes(bytes as u64);
-        self.metrics.set_queue_depth(self.subjects.len());
     }
 }
 

@@ -12,6 +12,7 @@ use crate::iam::names::UserName;
 use crate::iam::observed::Surroundings;
 use crate::iam::subject::Kind;
 use crate::minio::Urgency;
+use crate::telemetry::metrics::IssueOutcome;
 
 use crate::config::duration as parse_duration;
 
@@ -48,14 +49,16 @@ pub async fn ensure(
     // Behind a user of the REST service somebody waits for the first login.
     let is_awaited = owner.meta.rest && key_owner.last.is_none();
     let urgency = if is_awaited { Urgency::Urgent } else { key_owner.urgency() };
-    let issued = engine.issuer.ensure(&key_owner, check, urgency, Timestamp::now()).await?;
+    let issued = engine.issuer.ensure(&key_owner, check, urgency, Timestamp::now()).await;
+    let issued = issued.inspect_err(|_| engine.metrics.credentials_issued(IssueOutcome::Failed))?;
     if issued.is_some() {
         engine.state().proven.insert(owner.meta.uid.clone());
     }
     if key_owner.ends_all_keys && key_owner.owes_revocation() {
         look_at_other_keys(engine, user);
     }
-    if let Some(issued) = issued.as_ref().filter(|issued| issued.changed) {
+    if let Some(issued) = issued.as_ref().filter(|issued| issued.is_new) {
+        engine.metrics.credentials_issued(IssueOutcome::Published);
         tracing::info!(%user, secret = issued.secret_name, expires = %issued.expires_at, "key published");
     }
     let next_visit_at = issued.as_ref().filter(|_| key_owner.enabled).map(Issued::next_visit_at);

@@ -14,6 +14,7 @@ pub mod engine;
 pub mod health;
 pub mod instance;
 pub mod keys;
+pub mod measure;
 pub mod mirror;
 pub mod objects;
 pub mod observe;

@@ -22,7 +22,7 @@ use super::outcome::{Failure, backoff};
 use super::queue::Urgency;
 use super::server::Server;
 use super::watch;
-use super::{converge, instance, report, upkeep};
+use super::{converge, instance, measure, report, upkeep};
 
 /// How many subjects are converged at once. MinIO takes one write at a time, so this only overlaps reads and Secrets.
 const WORKERS: usize = 8;
@@ -36,9 +36,6 @@ const ADMITTERS: usize = 8;
 
 /// How many objects are reported on at once.
 const REPORTERS: usize = 8;
-
-/// How often counts are measured for the metrics.
-const MEASURE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long work in progress may take when the process is told to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
@@ -87,7 +84,7 @@ async fn start(config: ControllerConfig, stage: &Stage, client: Client, instance
     spawn_many(&mut tasks, REPORTERS, "report", || report::work(engine.clone(), lists.clone()));
     spawn_many(&mut tasks, 1, "clock", || upkeep::keep_time(engine.clone()));
     spawn_many(&mut tasks, 1, "probe", || upkeep::probe(engine.clone()));
-    spawn_many(&mut tasks, 1, "measurement", || measure(engine.clone()));
+    spawn_many(&mut tasks, 1, "measurement", || measure::keep(engine.clone()));
     spawn_many(&mut tasks, 1, "instance report", || instance::keep(engine.clone(), client.clone()));
     spawn_credentials_watch(&mut tasks, &engine, config.minio.credentials);
     let begin = begin(engine.clone(), stage.clone(), lists);
@@ -244,13 +241,6 @@ fn spawn_credentials_watch(
             }
         }
     });
-}
-
-async fn measure(engine: Arc<Engine>) {
-    loop {
-        engine.measure();
-        tokio::time::sleep(MEASURE_INTERVAL).await;
-    }
 }
 
 /// Waits for the order to stop, then for work in progress; a part that ends before that ends the process.

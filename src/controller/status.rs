@@ -15,7 +15,6 @@ use crate::iam::check::Warning;
 use crate::iam::declared::{Body, Declared};
 use crate::iam::index::{Standing, Verdict};
 use crate::iam::subject::Kind;
-use crate::telemetry::Metrics;
 use crate::telemetry::metrics::Ready;
 
 use super::conditions::{Facts, Remark, Said, conditions};
@@ -429,13 +428,4 @@ pub fn is_ready_at(status: &Map<String, Value>, generation: i64) -> bool {
 pub fn ready_message(status: &Map<String, Value>) -> String {
     let message = ready_condition(status).and_then(|held| held.get("message")).and_then(Value::as_str);
     message.unwrap_or_default().to_owned()
-}
-
-/// Publishes how many objects of each kind are ready; zeros included, so that a count never goes stale.
-pub fn publish_counts(metrics: &Metrics, counts: &BTreeMap<(Kind, Ready), u64>) {
-    for kind in Kind::ALL {
-        for ready in Ready::ALL {
-            metrics.set_objects(kind, *ready, counts.get(&(kind, *ready)).copied().unwrap_or(0));
-        }
-    }
 }

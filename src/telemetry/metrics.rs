@@ -102,6 +102,16 @@ labels! {
 }
 
 labels! {
+    /// How a try to issue a key ended.
+    IssueOutcome {
+        /// The key is in its Secret.
+        Published => "published",
+        /// It is not, and is tried again.
+        Failed => "failed",
+    }
+}
+
+labels! {
     /// What somebody else changed and we changed back.
     DriftKind {
         /// An account or its status.
@@ -204,6 +214,11 @@ struct ByCallAndCode {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByOutcome {
+    outcome: Word,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByRoute {
     route: Word,
 }
@@ -243,6 +258,7 @@ pub struct Metrics {
     queue_depth: Gauge,
     documents_bytes: Gauge,
     credentials_expiring: Gauge,
+    credentials_issued: Family<ByOutcome, Counter>,
     leader: Gauge,
     objects: Family<ByKindAndReady, Gauge>,
     http_requests: Family<ByRouteMethodAndCode, Counter>,
@@ -322,6 +338,12 @@ impl Metrics {
                 "Issued keys that expire soon because they could not be replaced in time",
                 Gauge::default(),
             ),
+            credentials_issued: register(
+                &mut registry,
+                "credentials_issued",
+                "Keys that were published, first ones and successors, and tries that failed",
+                Family::default(),
+            ),
             leader: register(&mut registry, "leader", "1 while this process holds the lease", Gauge::default()),
             objects: register(&mut registry, "objects", "Objects by kind and Ready", Family::default()),
             http_requests: register(
@@ -362,6 +384,9 @@ impl Metrics {
         }
         for kind in UnmanagedKind::ALL {
             drop(self.unmanaged.get_or_create(&ByKind { kind: Word(kind.as_str()) }));
+        }
+        for outcome in IssueOutcome::ALL {
+            drop(self.credentials_issued.get_or_create(&ByOutcome { outcome: Word(outcome.as_str()) }));
         }
         self.create_minio_series();
     }
@@ -437,6 +462,11 @@ impl Metrics {
     /// So many keys expire soon without a successor.
     pub fn set_credentials_expiring(&self, keys: u64) {
         self.credentials_expiring.set(signed(keys));
+    }
+
+    /// A key was published, or could not be.
+    pub fn credentials_issued(&self, outcome: IssueOutcome) {
+        self.credentials_issued.get_or_create(&ByOutcome { outcome: Word(outcome.as_str()) }).inc();
     }
 
     /// Whether this process holds the lease.

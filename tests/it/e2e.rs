@@ -2,6 +2,7 @@
 //! keys on a real MinIO, and what that MinIO holds.
 
 mod adoption;
+mod alerts;
 mod crash;
 mod credentials;
 mod deletion;

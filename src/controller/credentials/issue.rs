@@ -75,7 +75,7 @@ impl Issuer {
             live: None,
             previous_expires_at: None,
             discarded: false,
-            changed: false,
+            published: false,
             steps: 0,
         }
     }
@@ -172,7 +172,7 @@ pub struct Run<'a> {
     live: Option<Secret>,
     previous_expires_at: Option<Timestamp>,
     discarded: bool,
-    changed: bool,
+    published: bool,
     steps: usize,
 }
 
@@ -217,7 +217,7 @@ impl Run<'_> {
             expires_at: key.expires_at,
             previous_expires_at: key.previous_expires_at.filter(|time| *time > self.now),
             next_rotation_at: steps::next_rotation(owner, key),
-            changed: self.changed,
+            is_new: self.published,
         })
     }
 
@@ -352,6 +352,7 @@ impl Run<'_> {
             ..pair
         });
         self.write_secret(key).await?;
+        self.published |= self.situation.secret.ours().is_some();
         self.situation.server = KeyOnServer::Works;
         // The key that was the current one is the one before now.
         self.situation.trimmed = false;
@@ -380,7 +381,6 @@ impl Run<'_> {
         };
         match written {
             Some(secret) => {
-                self.changed = true;
                 self.see_secret(Some(secret));
             }
             // Somebody was faster.

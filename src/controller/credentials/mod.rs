@@ -133,8 +133,8 @@ pub struct Issued {
     pub previous_expires_at: Option<Timestamp>,
     /// When the key is to be replaced.
     pub next_rotation_at: Timestamp,
-    /// Whether this run wrote the Secret.
-    pub changed: bool,
+    /// Whether this run published it.
+    pub is_new: bool,
 }
 
 impl Issued {

@@ -4,7 +4,7 @@ use super::*;
 use crate::minio::Call;
 
 /// Names and types as the manual lists them, without the common prefix.
-const MANUAL: [(&str, &str); 16] = [
+const MANUAL: [(&str, &str); 17] = [
     ("converge_total", "counter"),
     ("converge_duration_seconds", "histogram"),
     ("convergence_seconds", "histogram"),
@@ -17,6 +17,7 @@ const MANUAL: [(&str, &str); 16] = [
     ("queue_depth", "gauge"),
     ("documents_bytes", "gauge"),
     ("credentials_expiring", "gauge"),
+    ("credentials_issued_total", "counter"),
     ("leader", "gauge"),
     ("objects", "gauge"),
     ("http_requests_total", "counter"),
@@ -76,6 +77,7 @@ fn closed_labels_have_all_their_series() {
     assert_eq!(count("minio_manager_converge_total"), 5 * 6);
     assert_eq!(count("minio_manager_objects"), 6 * 3);
     assert_eq!(count("minio_manager_unmanaged"), 4);
+    assert_eq!(count("minio_manager_credentials_issued_total"), 2);
     assert_eq!(count("minio_manager_drift_repairs_total"), 7);
     assert_eq!(count("minio_manager_convergence_seconds_count"), 6);
     assert_eq!(count("minio_manager_minio_requests_total"), Call::ALL.len());

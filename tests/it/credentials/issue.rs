@@ -15,7 +15,7 @@ async fn a_new_user_gets_a_key_that_works() {
     let mut stage = Stage::set().await;
     let before = now();
     let issued = stage.settle().await;
-    assert!(issued.changed);
+    assert!(issued.is_new);
     let credentials = stage.assert_good().await;
     assert_eq!(credentials.access_key, issued.access_key);
     assert_eq!((credentials.access_key.len(), credentials.secret.expose().len()), (20, 40));
@@ -49,7 +49,7 @@ async fn a_new_user_costs_five_calls_and_a_settled_one_none() {
     assert_eq!(stage.steps(Check::Watched, now()).await, [Step::Finish]);
     assert_eq!(stage.calls(), BTreeMap::new());
     let again = stage.settle().await;
-    assert!(!again.changed);
+    assert!(!again.is_new);
 
     stage.restart().await;
     assert_eq!(stage.steps(Check::Watched, now()).await, [Step::Finish]);

@@ -7,7 +7,7 @@ use crate::support::{
 };
 
 /// Every metric with its type.
-const METRICS: [(&str, &str); 16] = [
+const METRICS: [(&str, &str); 17] = [
     ("minio_manager_converge", "counter"),
     ("minio_manager_converge_duration_seconds", "histogram"),
     ("minio_manager_convergence_seconds", "histogram"),
@@ -20,6 +20,7 @@ const METRICS: [(&str, &str); 16] = [
     ("minio_manager_queue_depth", "gauge"),
     ("minio_manager_documents_bytes", "gauge"),
     ("minio_manager_credentials_expiring", "gauge"),
+    ("minio_manager_credentials_issued", "counter"),
     ("minio_manager_leader", "gauge"),
     ("minio_manager_objects", "gauge"),
     ("minio_manager_http_requests", "counter"),

@@ -1,0 +1,96 @@
+//! What is counted again and again, for the metrics.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use crate::api::meta::reason;
+use crate::iam::subject::Kind;
+use crate::telemetry::metrics::Ready;
+
+use super::engine::{Engine, State};
+use super::status;
+
+/// How often things are counted.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Counts for ever.
+pub async fn keep(engine: Arc<Engine>) {
+    loop {
+        measure(&engine);
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+fn measure(engine: &Engine) {
+    let (objects, documents, expiring) = {
+        let state = engine.state();
+        (count_objects(&state), size_of_documents(&state), count_expiring(&state, Timestamp::now()))
+    };
+    // Zeros included, so that a count never goes stale.
+    for kind in Kind::ALL {
+        for ready in Ready::ALL {
+            engine.metrics.set_objects(kind, *ready, objects.get(&(kind, *ready)).copied().unwrap_or(0));
+        }
+    }
+    engine.metrics.set_documents_bytes(documents);
+    engine.metrics.set_credentials_expiring(expiring);
+    engine.metrics.set_queue_depth(engine.subjects.len());
+}
+
+fn count_objects(state: &State) -> BTreeMap<(Kind, Ready), u64> {
+    let mut counts = BTreeMap::new();
+    for (key, seen) in &state.seen {
+        *counts.entry((key.kind, status::ready_and_reason(&seen.status).0)).or_default() += 1;
+    }
+    counts
+}
+
+fn size_of_documents(state: &State) -> u64 {
+    let reports = state.outcomes.values().filter_map(|outcome| outcome.result.as_ref().ok());
+    let sizes = reports.filter_map(|report| report.documents).map(|(_, bytes)| bytes);
+    sizes.sum::<usize>() as u64
+}
+
+fn count_expiring(state: &State, now: Timestamp) -> u64 {
+    let objects = state.seen.values().filter(|seen| !seen.is_deleting());
+    objects.filter(|seen| is_expiring(&seen.status, now)).count() as u64
+}
+
+/// Whether half of the time between the moment at which a key should have been replaced and its end has passed. A key that
+/// is not to be replaced, as its user is disabled or its object ends, may end.
+fn is_expiring(status: &Map<String, Value>, now: Timestamp) -> bool {
+    let Some(credentials) = status.get("credentials") else { return false };
+    let time = |field: &str| credentials.get(field)?.as_str()?.parse::<Timestamp>().ok();
+    let (Some(due), Some(end)) = (time("nextRotationAt"), time("expiresAt")) else { return false };
+    let (_, reason) = status::ready_and_reason(status);
+    let may_end = [reason::DISABLED, reason::LOCKED, reason::SUSPENDED].contains(&reason.as_str());
+    due < end && now >= due + end.duration_since(due) / 2 && !may_end
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_key_counts_as_expiring_once_its_replacement_is_long_overdue() {
+        let status = |reason: &str, due: &str, end: &str| {
+            let ready = json!({"type": "Ready", "status": "True", "reason": reason, "message": ""});
+            let status = json!({"conditions": [ready], "credentials": {"nextRotationAt": due, "expiresAt": end}});
+            status.as_object().cloned().unwrap()
+        };
+        let at = |status: &Map<String, Value>, now: &str| is_expiring(status, now.parse().unwrap());
+        let (due, end) = ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z");
+        let key = status(reason::CONVERGED, due, end);
+        assert!(!at(&key, "2026-01-01T11:59:59Z"));
+        assert!(at(&key, "2026-01-01T12:00:00Z") && at(&key, "2026-02-01T00:00:00Z"));
+        assert!(!at(&status(reason::DISABLED, due, end), "2026-02-01T00:00:00Z"));
+        assert!(!at(&status(reason::CONVERGED, end, due), "2026-02-01T00:00:00Z"), "the last key of all");
+        assert!(!at(&Map::new(), "2026-02-01T00:00:00Z"));
+    }
+}
