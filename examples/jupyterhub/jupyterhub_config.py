@@ -1,6 +1,6 @@
 """A JupyterHub whose notebook servers have their user's key of MinIO in a folder.
 
-For JupyterHub 5.3 or later with KubeSpawner 7. The user must be declared (a MinioUser of the same name);
+Tried with JupyterHub 6.1 and KubeSpawner 7.1. The user must be declared (a MinioUser of the same name);
 jupyterhub_config_rest.py makes users at their first login. What to change is in README.md.
 """
 

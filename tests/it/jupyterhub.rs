@@ -28,7 +28,7 @@ const NAMES: [&str; 10] = [
     "a.person_whose-name@is.as.long.as.the.rules.allow.it.to.be.12345",
 ];
 
-/// A folder of AWS configuration in the Pod.
+/// Where the Secret is in the Pod.
 const MOUNT_PATH: &str = "/var/run/secrets/minio";
 
 fn secret_name(user: &str) -> String {

@@ -49,7 +49,7 @@ async fn notebooks_of_declared_users_survive_rotations() {
     world.apply(&NAMES.map(declared).join("---\n")).await;
     let hub = Hub::start(HubSetup::new("jupyterhub_config.py", world.namespace())).await;
     join_all(NAMES.map(|user| hub.start_server(user))).await;
-    join_all(NAMES.map(|user| world.ready("MinioUser", secret_name(user).leak()))).await;
+    join_all(NAMES.map(async |user| world.ready("MinioUser", &secret_name(user)).await)).await;
     for user in NAMES {
         survives_a_rotation(&world, &hub, user).await;
     }
