@@ -51,7 +51,7 @@ async def ensure_key(spawner):
 
 async def ask_for_key(name, token):
     """The status of an answer, 503 where there is none, and what it says to people."""
-    # The token is that of the server that is about to start: the service asks the hub whose it is. It is sent nowhere else.
+    # The token is that of the server that is about to start; the service asks the hub whose it is. No redirect gets it.
     request = HTTPRequest(
         f"{REST_URL}/credentials/",
         headers={"Authorization": f"Bearer {token}"},

@@ -106,6 +106,13 @@ impl Hub {
         self.expect(Method::POST, &format!("users/{user}/server"), json!({}), 202).await;
     }
 
+    /// Stops somebody's server, and waits until its Pod is gone.
+    pub async fn stop_server(&self, user: &str) {
+        let (status, text) = self.request(Method::DELETE, &format!("users/{user}/server"), json!({})).await;
+        assert!(matches!(status, 202 | 204), "{user}: {status}: {text}");
+        self.eventually(&format!("{user} has no Pod"), || async { self.find_pod(user).await.is_none() }).await;
+    }
+
     /// Whether somebody may have this name here.
     pub async fn accepts(&self, user: &str) -> bool {
         self.request(Method::POST, "users", json!({"usernames": [user]})).await.0 == 201

@@ -53,6 +53,7 @@ async fn notebooks_of_declared_users_survive_rotations() {
     for user in NAMES {
         survives_a_rotation(&world, &hub, user).await;
     }
+    join_all(NAMES.map(|user| hub.stop_server(user))).await;
     assert_eq!(NAMES.map(secret_name).into_iter().collect::<BTreeSet<_>>().len(), NAMES.len());
 }
 
