@@ -169,6 +169,14 @@ impl<'a> RestIdentity<'a> {
     }
 }
 
+/// Applies a manifest with other namespaces in the place of those that stand there.
+pub async fn apply_moved(client: &Client, manifest: &str, namespaces: &BTreeMap<&str, &str>) {
+    for mut document in serde_saphyr::from_multiple::<Value>(manifest).unwrap() {
+        move_to(namespaces, &mut document);
+        create(client, document).await;
+    }
+}
+
 /// A token of a ServiceAccount.
 pub async fn service_account_token(cluster: &Cluster, namespace: &str, name: &str) -> String {
     let accounts: Api<ServiceAccount> = Api::namespaced(cluster.client().await, namespace);

@@ -32,6 +32,8 @@ pub struct ServiceSetup {
     pub arguments: Vec<String>,
     /// Who may call, beside those that [`Service::person`] knows by themselves: name and whether an administrator.
     pub people: Vec<(String, bool)>,
+    /// What follows `--auth`; a file with tokens of these people where nothing is given.
+    pub auth: Option<Vec<String>>,
     /// The kubeconfig; that of the identity in `deploy/kubernetes/rest/` where none is given.
     pub kubeconfig: Option<PathBuf>,
 }
@@ -111,13 +113,14 @@ impl Service {
             Some(kubeconfig) => kubeconfig.clone(),
             None => rest_kubeconfig(Cluster::shared(), namespace).await,
         };
+        let file = || ["static".to_owned(), "--static-tokens".to_owned(), tokens.display().to_string()].to_vec();
         let mut command = Command::new(env!("CARGO_BIN_EXE_minio-manager"));
         command
             .arg("rest")
             .args(["--home-namespace", namespace])
             .args(["--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--log-format", "json"])
-            .args(["--auth", "static", "--static-tokens"])
-            .arg(&tokens)
+            .arg("--auth")
+            .args(setup.auth.clone().unwrap_or_else(file))
             .args(&setup.arguments)
             .env_clear()
             .env("KUBECONFIG", kubeconfig);

@@ -2,27 +2,7 @@
 
 import os
 
-from jupyterhub.proxy import Proxy
 from jupyterhub.spawner import Spawner
-
-
-class NoProxy(Proxy):
-    """Remembers routes and forwards nothing. Tests talk to the hub itself, so no Node.js is needed."""
-
-    should_start = False
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.routes = {}
-
-    async def add_route(self, routespec, target, data):
-        self.routes[routespec] = {"routespec": routespec, "target": target, "data": data}
-
-    async def delete_route(self, routespec):
-        self.routes.pop(routespec, None)
-
-    async def get_all_routes(self):
-        return self.routes
 
 
 class NoServer(Spawner):
@@ -42,7 +22,7 @@ class NoServer(Spawner):
 
 c = get_config()  # noqa: F821 (defined by JupyterHub)
 
-c.JupyterHub.proxy_class = NoProxy
+load_subconfig("no_proxy.py", path=os.path.dirname(__file__))  # noqa: F821
 c.JupyterHub.spawner_class = NoServer
 c.JupyterHub.authenticator_class = "dummy"
 c.Authenticator.allow_all = True
