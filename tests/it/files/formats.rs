@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Stdio;
 
+use jiff::Timestamp;
+use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 
 use super::document::examples;
@@ -59,6 +61,20 @@ async fn spark_reads_settings_that_hadoop_documents() {
         let (name, _) = word.split_once('=').expect("a setting has a value");
         assert!(S3A.contains(&name), "{name}");
     }
+}
+
+#[tokio::test]
+async fn programs_are_told_to_ask_again_before_the_former_key_ends() {
+    let work = Workplace::start().await;
+    let secret = work.secret().await;
+    let credential: Value = serde_json::from_str(&secret["credential.json"]).unwrap();
+    let time = |text: &str| text.parse::<Timestamp>().unwrap();
+    let told = time(credential["Expiration"].as_str().expect("an end"));
+    let view = work.world.view("MinioUser", "bob").await;
+    let replaced = time(view.status("/credentials/nextRotationAt").as_str().expect("a next rotation"));
+    // 24 hours is the overlap.
+    assert_eq!(told.as_second(), replaced.as_second() + 24 * 60 * 60);
+    assert!(told <= time(&secret["S3_EXPIRATION"]));
 }
 
 /// Whether DuckDB can use it with its extension is shown by the example of the document; here is what the newest DuckDB says,

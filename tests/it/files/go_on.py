@@ -36,6 +36,18 @@ def s3fs():
     return go
 
 
+def pandas():
+    import pandas
+
+    path = f"s3://{FOLDER}/go_on/pandas.parquet"
+
+    def go(number):
+        pandas.DataFrame({"number": [number]}).to_parquet(path)
+        return pandas.read_parquet(path)["number"][0]
+
+    return go
+
+
 def polars():
     import polars
 

@@ -102,7 +102,8 @@ async fn go_on_across_a_rotation(clients: &[&'static str], left: Duration, is_la
 #[tokio::test]
 async fn programs_that_look_ahead_go_on_with_the_new_key() {
     // boto3 and s3fs ask from 15 minutes before the end, pyarrow from 5; Polars also when it is refused.
-    go_on_across_a_rotation(&["boto3", "s3fs", "polars", "pyarrow"], Duration::from_secs(4 * 60), false).await;
+    go_on_across_a_rotation(&["boto3", "s3fs", "pandas", "polars", "pyarrow"], Duration::from_secs(4 * 60), false)
+        .await;
 }
 
 #[tokio::test]

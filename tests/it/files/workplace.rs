@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::{env, fs};
 
 use minio_manager::controller::credentials::SecretFile;
@@ -10,7 +11,7 @@ use tokio::process::Command;
 
 use super::volume::{Data, Volume};
 use crate::support::kube::tool;
-use crate::support::minio::unique;
+use crate::support::minio::{Server, unique};
 use crate::support::product::Setup;
 use crate::support::python::programs;
 use crate::support::world::{Person, World, grant, share, user};
@@ -61,7 +62,12 @@ impl Workplace {
         fs::create_dir(directory.join("home")).unwrap();
         let files = SecretFile::ALL.map(SecretFile::name).join(",");
         let path = volume.path().to_str().expect("a path of text");
-        let setup = Setup::default().with(&["--secret-files", &files, "--secret-mount-path", path]);
+        let minio = Arc::new(Server::start());
+        // A name, because clients take an address for a reason to put the bucket into the path.
+        let endpoint = minio.endpoint().to_string().replace("127.0.0.1", "localhost");
+        let setup = Setup { minio: Some(minio), ..Setup::default() };
+        let setup = setup.with(&["--minio-public-endpoint", &endpoint]);
+        let setup = setup.with(&["--secret-files", &files, "--secret-mount-path", path]);
         let world = World::own(setup).await;
         world.apply(&[user("alice", ""), user("bob", "workspace: None")].join("---\n")).await;
         let grants = format!("owner: {{kind: User, name: alice}}, grants: [{}]", grant("bob", "ReadWrite"));
