@@ -4,6 +4,7 @@ mod crds;
 mod credentials;
 mod documentation;
 mod e2e;
+mod files;
 mod identity;
 mod jupyterhub;
 mod minio;

@@ -42,6 +42,7 @@ pub(super) fn key() -> IssuedKey {
         credentials: Credentials::new("AKEXAMPLE00000000000", "not/a=real'secret+0000000000000000000000"),
         issued_at: at("2026-01-01T00:00:00Z"),
         expires_at: at("2026-01-03T00:00:00Z"),
+        serves_until: at("2026-01-03T00:00:00Z"),
         previous_expires_at: None,
         session_policy: None,
         made_for: KeyRequests::default(),

@@ -11,7 +11,7 @@ use kube::api::{DeleteParams, PostParams, Preconditions};
 
 use super::cache::{SecretCache, SecretView};
 use super::error::{Error, KubernetesFailure};
-use super::secret::{self, IssuedKey, SecretFacts, pending_name};
+use super::secret::{self, IssuedKey, KeyFacts, SecretFacts, pending_name};
 use super::steps::{self, Check, KeyOnServer, Progress, Seen, Situation, Step};
 use super::{Issued, KeyOwner, mark};
 use crate::api::meta::field_manager;
@@ -292,11 +292,13 @@ impl Run<'_> {
 
     async fn write_pending(&mut self) -> Result<(), Error> {
         let owner = self.calls.owner;
+        let expires_at = steps::expiration(owner, self.now);
         let key = IssuedKey {
             user: owner.user.to_string(),
             credentials: Credentials::generate(),
             issued_at: steps::whole_seconds(self.now),
-            expires_at: steps::expiration(owner, self.now),
+            expires_at,
+            serves_until: expires_at,
             previous_expires_at: self.previous_expires_at,
             session_policy: owner.session_policy_text(),
             made_for: owner.wanted(),
@@ -351,6 +353,7 @@ impl Run<'_> {
             made_for: owner.wanted(),
             ..pair
         });
+        let key = key.map(|key| IssuedKey { serves_until: steps::serves_until(owner, &KeyFacts::from(&key)), ..key });
         self.write_secret(key).await?;
         self.published |= self.situation.secret.ours().is_some();
         self.situation.server = KeyOnServer::Works;

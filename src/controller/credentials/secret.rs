@@ -25,6 +25,8 @@ pub const PENDING_SUFFIX: &str = ".pending";
 const ISSUED_AT: &str = "minio-manager.io/issued-at";
 /// When the key before this one ends, RFC 3339; while it is there, that key is still to be ended.
 const PREVIOUS_EXPIRES_AT: &str = "minio-manager.io/previous-expires-at";
+/// Until when those who read the key may count on it, RFC 3339.
+const SERVES_UNTIL: &str = "minio-manager.io/serves-until";
 /// The value of the user's rotate annotation that the key answers.
 const ROTATED_FOR: &str = "minio-manager.io/rotated-for";
 /// The value of the user's revoke annotation that the key answers.
@@ -133,6 +135,8 @@ pub struct IssuedKey {
     pub issued_at: Timestamp,
     /// When the server drops it.
     pub expires_at: Timestamp,
+    /// Until when those who read it may count on it, if it is replaced in the ordinary way: programs ask for the next one by then.
+    pub serves_until: Timestamp,
     /// When the key before this one ends, if there is one: on the server in a pending Secret, for people otherwise.
     pub previous_expires_at: Option<Timestamp>,
     /// Its session policy as JSON, if it has one.
@@ -150,11 +154,13 @@ impl IssuedKey {
         }
         let text = |key: &str| data.get(key).and_then(|value| std::str::from_utf8(&value.0).ok());
         let time = |text: &str| text.parse::<Timestamp>().ok();
+        let expires_at = text(EXPIRATION).and_then(time)?;
         Some(Self {
             user: text(USER)?.to_owned(),
             credentials: Credentials::new(text(ACCESS_KEY_ID)?, text(SECRET_ACCESS_KEY)?),
             issued_at: annotation(secret, ISSUED_AT).and_then(time)?,
-            expires_at: text(EXPIRATION).and_then(time)?,
+            expires_at,
+            serves_until: annotation(secret, SERVES_UNTIL).and_then(time).map_or(expires_at, |end| end.min(expires_at)),
             previous_expires_at: annotation(secret, PREVIOUS_EXPIRES_AT).and_then(time),
             session_policy: annotation(secret, SESSION_POLICY).map(str::to_owned),
             made_for: KeyRequests {
@@ -211,7 +217,8 @@ impl IssuedKey {
             "Version": 1,
             "AccessKeyId": self.credentials.access_key,
             "SecretAccessKey": self.credentials.secret.expose(),
-            "Expiration": self.expires_at.to_string(),
+            // Not when the server drops it: by then the overlap after its replacement is over, and it has been ended.
+            "Expiration": self.serves_until.to_string(),
         })
         .to_string()
     }
@@ -296,6 +303,7 @@ fn build(
     metadata.labels.get_or_insert_default().insert(label::USERNAME_SLUG.to_owned(), slug::user_slug(&owner.user));
     let annotations = metadata.annotations.get_or_insert_default();
     annotations.insert(ISSUED_AT.to_owned(), key.issued_at.to_string());
+    annotations.insert(SERVES_UNTIL.to_owned(), key.serves_until.to_string());
     annotations.insert(CONTENT_HASH.to_owned(), hex::encode(data_hash(&data)));
     let optional = [
         (PREVIOUS_EXPIRES_AT, key.previous_expires_at.map(|time| time.to_string())),
@@ -358,6 +366,8 @@ pub struct KeyFacts {
     pub issued_at: Timestamp,
     /// When the server drops it.
     pub expires_at: Timestamp,
+    /// Until when those who read it may count on it, if it is replaced in the ordinary way: programs ask for the next one by then.
+    pub serves_until: Timestamp,
     /// When the key before this one ends, if there is one: on the server in a pending Secret, for people otherwise.
     pub previous_expires_at: Option<Timestamp>,
     /// Its session policy as JSON, if it has one.
@@ -373,6 +383,7 @@ impl From<&IssuedKey> for KeyFacts {
             user: key.user.clone(),
             issued_at: key.issued_at,
             expires_at: key.expires_at,
+            serves_until: key.serves_until,
             previous_expires_at: key.previous_expires_at,
             session_policy: key.session_policy.clone(),
             made_for: key.made_for.clone(),

@@ -103,7 +103,15 @@ pub fn next_rotation(owner: &KeyOwner, key: &KeyFacts) -> Timestamp {
     }
     let life = key.expires_at.duration_since(key.issued_at);
     let reserve = owner.overlap.min(life / 2).max(SignedDuration::ZERO);
-    after_previous.min(saturating_add(key.expires_at, -reserve))
+    after_previous.min(saturating_add(key.serves_until, -reserve))
+}
+
+/// Until when a key that is published now serves those who read it: the overlap after it is replaced.
+///
+/// Programs ask for the next key shortly before this instant, so none may be promised longer than it lives.
+pub(super) fn serves_until(owner: &KeyOwner, key: &KeyFacts) -> Timestamp {
+    let longest = KeyFacts { serves_until: key.expires_at, ..key.clone() };
+    whole_seconds(saturating_add(next_rotation(owner, &longest), owner.overlap)).min(key.expires_at)
 }
 
 /// Up to a tenth of the interval, always the same for a key: users who came together shall not be renewed together for ever.

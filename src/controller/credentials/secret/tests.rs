@@ -110,6 +110,7 @@ fn files_are_named_as_they_are_mounted() {
 #[test]
 fn what_is_written_can_be_read_back() {
     let key = IssuedKey {
+        serves_until: at("2026-01-02T22:30:00Z"),
         previous_expires_at: Some(at("2026-01-02T00:00:00Z")),
         session_policy: Some("0123456789abcdef".into()),
         made_for: KeyRequests { rotate: Some("today".into()), revoke: Some("stolen laptop".into()) },
@@ -118,6 +119,20 @@ fn what_is_written_can_be_read_back() {
     assert_eq!(IssuedKey::read(&secret(&owner(), &template(), &key, None)), Some(key.clone()));
     assert_eq!(IssuedKey::read(&pending(&owner(), &key)), Some(key));
     assert_eq!(pending(&owner(), &super::super::fixtures::key()).metadata.name.as_deref(), Some("minio-alice.pending"));
+}
+
+#[test]
+fn programs_are_told_until_when_the_key_serves() {
+    let key = IssuedKey { serves_until: at("2026-01-02T22:30:00Z"), ..key() };
+    let mut secret = secret(&owner(), &template(), &key, None);
+    assert!(texts(&secret)["credential.json"].contains(r#""Expiration":"2026-01-02T22:30:00Z""#));
+    assert_eq!(texts(&secret)["S3_EXPIRATION"], "2026-01-03T00:00:00Z");
+    let told = |secret: &Secret| IssuedKey::read(secret).map(|key| key.serves_until);
+    let annotations = secret.metadata.annotations.get_or_insert_default();
+    annotations.insert(SERVES_UNTIL.to_owned(), "2030-01-01T00:00:00Z".to_owned());
+    assert_eq!(told(&secret), Some(key.expires_at), "never longer than the server takes it");
+    secret.metadata.annotations.get_or_insert_default().remove(SERVES_UNTIL);
+    assert_eq!(told(&secret), Some(key.expires_at), "as in a Secret of a former version");
 }
 
 #[test]

@@ -80,6 +80,50 @@ fn rotation_follows_the_interval_and_never_lets_a_key_run_out() {
     assert_eq!(next_rotation(&with(24, 24), &second), at("2026-01-01T23:30:00Z"));
 }
 
+/// A program asks for the key again when the one that it has nears the end that it was told. It must still work then, the next
+/// one must be there, and the controller may have been away for the overlap.
+#[test]
+fn whoever_reads_a_key_may_count_on_it_until_the_end_that_is_told() {
+    let hours = SignedDuration::from_hours;
+    for (interval, overlap) in [(24, 24), (24, 22), (24, 1), (24, 0), (1, 1), (720, 24), (720, 700), (4320, 4320)] {
+        for number in 0..20 {
+            let (interval, overlap) = (hours(interval), hours(overlap));
+            let owner = KeyOwner { uid: format!("uid-{number}"), interval, overlap, ..owner() };
+            let mut now = at("2026-01-01T00:00:00Z");
+            let (mut former, mut former_ends): (Option<KeyFacts>, _) = (None, now);
+            for generation in 0..6 {
+                let end = former.as_ref().map(|key| end_of_previous(&owner, Some(key), key.expires_at, now));
+                let mut key = KeyFacts {
+                    access_key: format!("AK{generation}"),
+                    issued_at: now,
+                    expires_at: expiration(&owner, now),
+                    previous_expires_at: end,
+                    ..KeyFacts::from(&key())
+                };
+                key.serves_until = serves_until(&owner, &key);
+                assert!(key.serves_until <= key.expires_at);
+                if let (Some(former), Some(end)) = (&former, end) {
+                    assert!(end >= former.serves_until, "{interval:?} {overlap:?}: it ends before its time");
+                    assert!(former.serves_until >= now + overlap, "{interval:?} {overlap:?}: the next one is late");
+                    assert!(now >= former_ends, "{interval:?} {overlap:?}: a third key ends the first");
+                    former_ends = end;
+                }
+                now = next_rotation(&owner, &key);
+                former = Some(key);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_longer_interval_replaces_a_key_before_the_end_that_was_told() {
+    let mut key = KeyFacts::from(&key());
+    key.serves_until = serves_until(&owner(), &key);
+    let hours = SignedDuration::from_hours;
+    let slower = KeyOwner { interval: hours(720), overlap: hours(1), ..owner() };
+    assert_eq!(next_rotation(&slower, &key), key.serves_until - hours(1));
+}
+
 #[test]
 fn users_who_came_together_are_renewed_apart() {
     let key = KeyFacts::from(&key());
