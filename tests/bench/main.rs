@@ -8,6 +8,10 @@
 #[path = "../it/support/mod.rs"]
 mod support;
 
+#[allow(dead_code, unused_imports, reason = "shared with the tests, which use all of it")]
+#[path = "../it/files/mod.rs"]
+mod files;
+
 mod burst;
 mod figures;
 mod issuing;

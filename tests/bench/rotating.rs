@@ -1,4 +1,4 @@
-//! From keys that are due to new ones in every Secret, for many users at once.
+//! Rotations under load, and of many users at once: from keys that are due to new ones in every Secret.
 
 use std::{
     collections::BTreeMap,
@@ -20,6 +20,7 @@ use serde_json::json;
 
 use crate::{
     figures::Report,
+    files::load::under_load,
     support::{kube::Cluster, product::Setup, world::World},
 };
 
@@ -33,6 +34,14 @@ const KEY_LIFE: Duration = Duration::from_secs(48 * 3600);
 const CALLS: u64 = 3;
 
 pub async fn measure(report: &mut Report) {
+    let outcome = under_load(20, 500).await;
+    let details = json!({"requests": outcome.requests, "failures": outcome.failures});
+    report.count("failed requests during 20 rotations in a row", outcome.failed, 0, details);
+    assert!(outcome.requests >= 10_000, "{outcome:?}");
+    many_at_once(report).await;
+}
+
+async fn many_at_once(report: &mut Report) {
     let world = World::own(Setup::default().with(&["--minio-writes-per-second", "0"])).await;
     let kube = Cluster::shared().client().await;
     let secrets: Api<Secret> = Api::namespaced(kube.clone(), world.namespace());

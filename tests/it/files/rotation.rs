@@ -61,7 +61,7 @@ async fn all_go_on(programs: &mut [Running], when: &str) {
 }
 
 /// The Secret as it reads when its key has so long to live.
-fn near_its_end(mut secret: Data, end: Timestamp) -> Data {
+pub fn near_its_end(mut secret: Data, end: Timestamp) -> Data {
     let mut credential: Value = serde_json::from_str(&secret["credential.json"]).unwrap();
     credential["Expiration"] = json!(end.to_string());
     secret.insert("credential.json".to_owned(), credential.to_string());

@@ -3,6 +3,7 @@
 mod document;
 mod examples;
 mod formats;
+pub mod load;
 mod rotation;
 mod volume;
 mod workplace;
