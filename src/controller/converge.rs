@@ -20,8 +20,10 @@ use crate::iam::subject::{Kind, Subject};
 use crate::minio;
 use crate::telemetry::{AuditLine, audit, metrics};
 
+use super::adopted_secret::{self, FormerSecret};
 use super::claim::claim;
 use super::engine::{Engine, State};
+use super::foreign_keys;
 use super::keys::{self, Keys};
 use super::observe::{learn_policies, policy_holders, read_until_known};
 use super::outcome::{Failure, Outcome, Report, Retry, backoff};
@@ -381,10 +383,26 @@ async fn settle(
                 schedule_visit(engine, subject, at);
             }
             report.keys = keys;
+            see_to_former_keys(engine, subject, owner, report).await;
         }
         Err(failure) => unfinished(engine, subject, report, failure),
     }
     Ok(())
+}
+
+/// What a user could sign in with beside the keys of ours: the secret of an adopted account, and keys of others.
+async fn see_to_former_keys(engine: &Engine, subject: &Subject, owner: &Declared, report: &mut Report) {
+    let Subject::User(user) = subject else { return };
+    match adopted_secret::see_to(engine, owner, report.keys.as_ref()).await {
+        Ok(former) => {
+            report.former_secret = former;
+            if let Some(at) = former.and_then(FormerSecret::next_visit_at) {
+                schedule_visit(engine, subject, at);
+            }
+        }
+        Err(failure) => unfinished(engine, subject, report, failure),
+    }
+    foreign_keys::look(engine, owner, user).await;
 }
 
 /// The key of a user or a workload; groups and policies have none.

@@ -116,6 +116,7 @@ fn key_owner(engine: &Engine, owner: &Declared) -> Result<Option<KeyOwner>, Fail
         enabled: false,
         ends_all_keys: owner.meta.key.kind == Kind::MinioUser,
         last: recorded(engine, owner),
+        cause: owner.cause(),
         requests: owner.meta.requests.clone(),
         handled: handled(engine, owner),
     }))
@@ -165,7 +166,7 @@ fn s3_only() -> Document {
 
 /// The renewal interval and the life of a replaced key. An absent overlap is the smaller of the configured one and the
 /// interval; an absent interval the larger of the configured one and the overlap.
-fn intervals(spec: &CredentialsSpec, settings: &Settings) -> Result<(SignedDuration, SignedDuration), Failure> {
+pub fn intervals(spec: &CredentialsSpec, settings: &Settings) -> Result<(SignedDuration, SignedDuration), Failure> {
     let parse = |field: &str, text: Option<&String>| {
         text.map(|text| parse_duration(text).map(signed)).transpose().map_err(|error| {
             Failure::stalled(crate::api::meta::reason::INVALID_NAME, format!("spec.credentials.{field}: {error}"))
