@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
 use crate::api::{AdoptedSecret, Origin};
-use crate::iam::declared::{Body, Declared};
+use crate::iam::declared::{Body, Declared, UserDecl};
 use crate::iam::names::UserName;
 use crate::iam::subject::Subject;
 use crate::telemetry::{AuditLine, audit};
@@ -39,9 +39,7 @@ impl FormerSecret {
             (Some(at), _, _) => Self::Reset(at),
             (None, AdoptedSecret::Keep, _) => Self::Kept,
             (None, AdoptedSecret::Reset, None) => Self::AwaitsKey(overlap),
-            (None, AdoptedSecret::Reset, Some(first)) => {
-                Self::Until(first.saturating_add(overlap).unwrap_or(Timestamp::MAX))
-            }
+            (None, AdoptedSecret::Reset, Some(first)) => Self::Until(end_of_overlap(first, overlap)),
         }
     }
 
@@ -65,6 +63,10 @@ impl FormerSecret {
     }
 }
 
+fn end_of_overlap(first_issued_at: Timestamp, overlap: SignedDuration) -> Timestamp {
+    first_issued_at.saturating_add(overlap).unwrap_or(Timestamp::MAX)
+}
+
 /// When the first key of an object was issued, as its status says.
 pub fn first_issued_at(status: &Map<String, Value>) -> Option<Timestamp> {
     instant(status, "firstIssuedAt")
@@ -82,26 +84,46 @@ fn instant(status: &Map<String, Value>, field: &str) -> Option<Timestamp> {
 /// Replaces the secret when its time has come, and says how it stands with it; nothing for accounts that we made. Done once
 /// more after a crash, it does no harm: nobody knows the new secret either.
 pub async fn see_to(engine: &Engine, owner: &Declared, keys: Option<&Keys>) -> Result<Option<FormerSecret>, Failure> {
-    let Ok(Body::User(user)) = &owner.body else { return Ok(None) };
-    if owner.meta.origin != Some(Origin::Adopted) {
-        return Ok(None);
-    }
-    let (_, overlap) = keys::intervals(&user.credentials, &engine.settings)?;
-    let issued_at = keys.and_then(|keys| keys.issued.as_ref()).map(|issued| issued.issued_at);
-    let (reset_at, first_issued_at) = {
-        let state = engine.state();
-        let status = state.seen.get(&owner.meta.key).map(|seen| &seen.status);
-        (status.and_then(reset_at), status.and_then(first_issued_at).or(issued_at))
-    };
+    let Some((user, overlap)) = adopted(engine, owner)? else { return Ok(None) };
+    let in_status = from_status(engine, owner, reset_at);
     // The status may not show yet what the run before this one did.
-    let reset_at = reset_at.or_else(|| last_reset(engine, &user.name));
-    let former = FormerSecret::of(user.adopted_secret, reset_at, first_issued_at, overlap);
+    let reset_at = in_status.or_else(|| last_reset(engine, &user.name));
+    let former = FormerSecret::of(user.adopted_secret, reset_at, first_key(engine, owner, keys), overlap);
     let now = Timestamp::now();
     if former.next_visit_at().is_none_or(|at| at > now) {
         return Ok(Some(former));
     }
     reset(engine, &user.name).await?;
     Ok(Some(FormerSecret::Reset(now)))
+}
+
+/// Whether people may be expected to use the key that they got. Whoever was adopted had other ways to sign in, and has the
+/// time of the overlap to change.
+pub fn has_changed_over(engine: &Engine, owner: &Declared, keys: Option<&Keys>) -> Result<bool, Failure> {
+    let Some((_, overlap)) = adopted(engine, owner)? else { return Ok(true) };
+    let first = first_key(engine, owner, keys);
+    Ok(first.is_some_and(|first| end_of_overlap(first, overlap) <= Timestamp::now()))
+}
+
+/// What an object says of a user that was adopted, and the overlap of its keys.
+fn adopted<'a>(engine: &Engine, owner: &'a Declared) -> Result<Option<(&'a UserDecl, SignedDuration)>, Failure> {
+    match &owner.body {
+        Ok(Body::User(user)) if owner.meta.origin == Some(Origin::Adopted) => {
+            let (_, overlap) = keys::intervals(&user.credentials, &engine.settings)?;
+            Ok(Some((user, overlap)))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// When the first key was issued: the present one, unless the status knows of an earlier one.
+fn first_key(engine: &Engine, owner: &Declared, keys: Option<&Keys>) -> Option<Timestamp> {
+    let issued = keys.and_then(|keys| keys.issued.as_ref()).map(|issued| issued.issued_at);
+    from_status(engine, owner, first_issued_at).or(issued)
+}
+
+fn from_status<T>(engine: &Engine, owner: &Declared, read: impl Fn(&Map<String, Value>) -> Option<T>) -> Option<T> {
+    read(&engine.state().seen.get(&owner.meta.key)?.status)
 }
 
 fn last_reset(engine: &Engine, user: &UserName) -> Option<Timestamp> {

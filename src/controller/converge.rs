@@ -402,7 +402,8 @@ async fn see_to_former_keys(engine: &Engine, subject: &Subject, owner: &Declared
         }
         Err(failure) => unfinished(engine, subject, report, failure),
     }
-    foreign_keys::look(engine, owner, user).await;
+    let may_prune = adopted_secret::has_changed_over(engine, owner, report.keys.as_ref()).unwrap_or(false);
+    foreign_keys::look(engine, owner, user, may_prune).await;
 }
 
 /// The key of a user or a workload; groups and policies have none.

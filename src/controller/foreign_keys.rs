@@ -41,9 +41,9 @@ impl Ledger {
         self.known.get(user)
     }
 
-    /// Compares the ids of the living keys of a user with those that are known; `recorded` are those of our Secrets. Says
-    /// whether the names must be looked at.
-    pub fn compare(&mut self, user: &UserName, living: &BTreeSet<String>, recorded: &BTreeSet<String>) -> bool {
+    /// Compares the ids of the living keys of a user with those that are known; `recorded` are those of our Secrets. Where
+    /// there is news, the names are looked at.
+    pub fn compare(&mut self, user: &UserName, living: &BTreeSet<String>, recorded: &BTreeSet<String>) {
         let nothing = SortedKeys::default();
         let known = self.known.get(user).unwrap_or(&nothing);
         let told: BTreeSet<&String> = known.stray.union(&known.foreign).collect();
@@ -51,10 +51,14 @@ impl Ledger {
             living.iter().filter(|id| !recorded.contains(*id) && !known.ours.contains(*id)).collect();
         if unexplained == told {
             self.known.entry(user.clone()).or_default();
-            return false;
+        } else {
+            self.ask(user);
         }
-        self.ask(user);
-        true
+    }
+
+    /// Whether a user has keys of others that were told of.
+    pub fn has_foreign(&self, user: &UserName) -> bool {
+        self.known.get(user).is_some_and(|keys| !keys.foreign.is_empty())
     }
 
     /// Has the keys of a user listed by name in its next run.
@@ -82,11 +86,14 @@ impl Ledger {
 
 /// Looks at the names of the keys of a user, where there is a reason to. What fails is looked at again with the next audit:
 /// it holds up nobody's access.
-pub async fn look(engine: &Engine, owner: &Declared, user: &UserName) {
+///
+/// Keys of others are deleted only with `may_prune`: whoever was adopted needs time to change to the key that it got.
+pub async fn look(engine: &Engine, owner: &Declared, user: &UserName, may_prune: bool) {
     if !is_due(&mut engine.state(), owner, user) {
         return;
     }
-    if let Err(failure) = sort_out(engine, owner, user).await {
+    let prunes = may_prune && engine.settings.foreign_keys == ForeignKeys::Prune;
+    if let Err(failure) = sort_out(engine, owner, user, prunes).await {
         tracing::warn!(%user, message = failure.message, "the keys of a user cannot be looked at; the next audit does");
         engine.state().foreign_keys.ask(user);
     }
@@ -103,14 +110,14 @@ fn status_text(state: &State, owner: &Declared, field: &str) -> Option<String> {
     credentials.get(field)?.as_str().map(str::to_owned)
 }
 
-async fn sort_out(engine: &Engine, owner: &Declared, user: &UserName) -> Result<(), Failure> {
+async fn sort_out(engine: &Engine, owner: &Declared, user: &UserName, prunes: bool) -> Result<(), Failure> {
     let keys = match engine.server.client.list_access_keys(user.as_str()).await {
         Err(error) if error.is_absent() => Vec::new(),
         keys => keys?,
     };
     let mut sorted = sort_now(engine, owner, user, &keys);
     let mut pruned = BTreeSet::new();
-    if engine.settings.foreign_keys == ForeignKeys::Prune {
+    if prunes {
         for id in std::mem::take(&mut sorted.foreign) {
             prune(engine, user, &id).await?;
             pruned.insert(id);
@@ -204,26 +211,32 @@ mod tests {
         UserName::parse("alice").unwrap()
     }
 
+    /// Whether a comparison has the names looked at.
+    fn is_news(ledger: &mut Ledger, living: &[&str]) -> bool {
+        ledger.compare(&alice(), &set(living), &set(&["A"]));
+        ledger.unfamiliar.remove(&alice())
+    }
+
     #[test]
     fn names_are_looked_at_only_where_an_id_is_news() {
-        let mut ledger = Ledger::default();
-        let alice = alice();
-        assert!(!ledger.compare(&alice, &set(&["A", "B"]), &set(&["A", "B"])), "all are in Secrets");
-        assert!(ledger.compare(&alice, &set(&["A", "OLD", "LAPTOP"]), &set(&["A"])));
-        let users = BTreeMap::from([(alice.clone(), ())]);
+        let (mut ledger, users) = (Ledger::default(), BTreeMap::from([(alice(), ())]));
+        assert!(!is_news(&mut ledger, &["A"]), "it is in a Secret");
+        assert!(is_news(&mut ledger, &["A", "OLD", "LAPTOP"]));
+        let sorted = SortedKeys { ours: set(&["OLD"]), foreign: set(&["LAPTOP"]), ..SortedKeys::default() };
+        ledger.known.insert(alice(), sorted);
+        assert!(!is_news(&mut ledger, &["A", "OLD", "LAPTOP"]), "that has been told");
+        assert!(!is_news(&mut ledger, &["A", "LAPTOP"]), "a key of ours has ended");
+        assert!(is_news(&mut ledger, &["A", "LAPTOP", "PHONE"]));
+        assert!(is_news(&mut ledger, &["A"]), "the foreign one is gone, which is news too");
+
+        ledger.ask(&alice());
         ledger.keep_to(&users);
-        assert_eq!(ledger.total(), None, "its names are still to be looked at");
+        assert_eq!(ledger.total(), None, "somebody is still to be looked at");
         ledger.unfamiliar.clear();
-        let sorted = SortedKeys { ours: set(&["OLD"]), stray: set(&[]), foreign: set(&["LAPTOP"]) };
-        ledger.known.insert(alice.clone(), sorted);
-        assert!(!ledger.compare(&alice, &set(&["A", "OLD", "LAPTOP"]), &set(&["A"])), "that has been told");
-        assert!(!ledger.compare(&alice, &set(&["A", "LAPTOP"]), &set(&["A"])), "a key of ours has ended");
         ledger.keep_to(&users);
         assert_eq!(ledger.total(), Some(1));
-        assert!(ledger.compare(&alice, &set(&["A", "LAPTOP", "PHONE"]), &set(&["A"])));
-        assert!(ledger.compare(&alice, &set(&["A"]), &set(&["A"])), "the foreign one is gone, which is news too");
         ledger.keep_to(&BTreeMap::<UserName, ()>::new());
-        assert_eq!((ledger.count(), ledger.of(&alice)), (0, None));
+        assert_eq!((ledger.count(), ledger.of(&alice())), (0, None));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::config::ForeignKeys;
 use crate::iam::declared::{Body, Declared};
 use crate::iam::names::UserName;
 use crate::iam::subject::{Kind, Subject};
@@ -129,6 +130,10 @@ async fn compare_ids(engine: &Engine, users: &[UserName]) {
         let living = keys.filter(|key| key.expiration.is_none_or(|end| end > now)).map(|key| key.access_key).collect();
         let recorded = recorded.remove(user.as_str()).unwrap_or_default();
         state.foreign_keys.compare(user, &living, &recorded);
+        // What could not be deleted yet is tried again.
+        if engine.settings.foreign_keys == ForeignKeys::Prune && state.foreign_keys.has_foreign(user) {
+            state.foreign_keys.ask(user);
+        }
     }
 }
 

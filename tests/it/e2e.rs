@@ -1,6 +1,7 @@
 //! The whole product from outside: objects go into a real API server, and what counts is what people can then do with their
 //! keys on a real MinIO, and what that MinIO holds.
 
+mod adopted_secret;
 mod adoption;
 mod alerts;
 mod crash;
@@ -8,8 +9,10 @@ mod credentials;
 mod deletion;
 mod examples;
 mod faults;
+mod foreign_keys;
 mod groups;
 mod invalid;
+mod key_audit;
 mod keys;
 mod matrix;
 mod modes;
