@@ -30,6 +30,9 @@ use super::outcome::{Failure, Outcome, Report, Retry, backoff};
 use super::queue::Urgency;
 use super::workspace;
 
+/// How often in a row a look at what was there before may fail before that is news.
+const HICCUPS: u32 = 2;
+
 /// How often a run starts over because its object changed while the server was asked.
 const STARTS: usize = 4;
 
@@ -38,7 +41,10 @@ pub async fn work(engine: Arc<Engine>, stop: CancellationToken) {
     loop {
         let next = async {
             engine.health.wait_up().await;
-            engine.subjects.next().await
+            let next = engine.subjects.next().await;
+            // The server may have gone while there was nothing to do.
+            engine.health.wait_up().await;
+            next
         };
         let (subject, urgency) = tokio::select! {
             biased;
@@ -424,7 +430,8 @@ fn schedule_visit(engine: &Engine, subject: &Subject, at: Timestamp) {
     engine.subjects.push(subject.clone(), Urgency::Normal, wait.max(Duration::from_secs(1)));
 }
 
-/// Folders or keys are not there yet: the subject is taken up again, and its object says why.
+/// Folders or keys are not there yet: the subject is taken up again, and its object says why. Where they were there, and only
+/// another look at them failed, that is said when it has failed some times.
 fn unfinished(engine: &Engine, subject: &Subject, report: &mut Report, failure: Failure) {
     let before = engine
         .state()
@@ -445,7 +452,15 @@ fn unfinished(engine: &Engine, subject: &Subject, report: &mut Report, failure: 
         tracing::warn!(%subject, reason = failure.reason, message = failure.message, "folders or keys are not ready");
     }
     engine.subjects.push(subject.clone(), Urgency::Normal, delay);
-    report.unfinished.get_or_insert(failure);
+    let may_be_hiccup = report.tries <= HICCUPS && failure.retry != Retry::OnChange;
+    match engine.state().keys_in_place(subject).filter(|_| may_be_hiccup) {
+        Some(keys) => {
+            report.keys.get_or_insert_with(|| keys.clone());
+        }
+        None => {
+            report.unfinished.get_or_insert(failure);
+        }
+    }
 }
 
 #[cfg(test)]

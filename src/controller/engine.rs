@@ -24,6 +24,7 @@ use crate::telemetry::Metrics;
 
 use super::foreign_keys::Ledger;
 use super::health::Health;
+use super::keys::Keys;
 use super::mirror::Mirror;
 use super::objects::Objects;
 use super::outcome::{Failure, Outcome, Report, Retry, backoff};
@@ -120,17 +121,12 @@ impl State {
         report.held_back || report.awaited_user.is_some() || self.awaits(report) || (report.is_stuck() && is_deleting())
     }
 
-    /// Whether the object of a user is in force as it is, its key included: then a further look at it is no news.
-    fn has_keys_in_place(&self, subject: &Subject) -> bool {
-        let last = self.outcomes.get(subject).and_then(|outcome| outcome.result.as_ref().ok());
-        let has_key = last.is_some_and(|report| {
-            report.unfinished.is_none() && report.keys.as_ref().is_some_and(|keys| keys.issued.is_some())
-        });
-        let owner = self.index.object_of(subject).filter(|_| has_key);
-        owner.is_some_and(|owner| {
-            let seen = self.seen.get(&owner.meta.key);
-            seen.is_some_and(|seen| status::is_ready_at(&seen.status, owner.meta.generation))
-        })
+    /// The keys of a user whose object is in force as it is, its key included: a further look at it is no news.
+    pub fn keys_in_place(&self, subject: &Subject) -> Option<&Keys> {
+        let last = self.outcomes.get(subject)?.result.as_ref().ok().filter(|report| report.unfinished.is_none())?;
+        let owner = self.index.object_of(subject)?;
+        let is_ready = status::is_ready_at(&self.seen.get(&owner.meta.key)?.status, owner.meta.generation);
+        last.keys.as_ref().filter(|keys| keys.issued.is_some() && is_ready)
     }
 
     /// Forgets what was known of the server; the declarations stay.
@@ -359,7 +355,7 @@ impl Engine {
         let own = state.index.object_of(subject).map(|object| object.meta.key.clone());
         let mut objects = state.index.converged(subject, sequence);
         objects.extend(self.compare(&mut state, subject));
-        if !state.has_keys_in_place(subject) {
+        if state.keys_in_place(subject).is_none() {
             state.settling.insert(subject.clone());
         }
         for key in objects.into_iter().filter(|key| Some(key) != own.as_ref()) {

@@ -15,6 +15,7 @@ use crate::iam::declared::Declared;
 use crate::iam::names::UserName;
 use crate::iam::subject::Subject;
 use crate::minio::AccessKey;
+use crate::telemetry::metrics::DriftKind;
 use crate::telemetry::{AuditLine, audit};
 
 use super::credentials::{SortedKeys, sort};
@@ -158,6 +159,7 @@ async fn prune(engine: &Engine, user: &UserName, access_key: &str) -> Result<(),
         let subject = Subject::User(user.clone());
         let causes = engine.state().index.causes(&subject);
         audit::record(&AuditLine::new(&subject, format!("delete access key {access_key}"), None, None, causes));
+        engine.metrics.drift_repair(DriftKind::Key);
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use kube::api::{DeleteParams, PostParams, Preconditions};
 use super::cache::{SecretCache, SecretView};
 use super::error::{Error, KubernetesFailure};
 use super::secret::{self, IssuedKey, KeyFacts, SecretFacts, pending_name};
-use super::steps::{self, Check, KeyOnServer, Progress, Seen, Situation, Step};
+use super::steps::{self, Check, IssueReason, KeyOnServer, Progress, Seen, Situation, Step, Verdict};
 use super::{Issued, KeyOwner, mark};
 use crate::api::meta::field_manager;
 use crate::iam::subject::Subject;
@@ -78,6 +78,7 @@ impl Issuer {
             previous: None,
             discarded: false,
             published: false,
+            because: None,
             steps: 0,
         }
     }
@@ -176,6 +177,7 @@ pub struct Run<'a> {
     previous: Option<AccessKey>,
     discarded: bool,
     published: bool,
+    because: Option<IssueReason>,
     steps: usize,
 }
 
@@ -221,6 +223,7 @@ impl Run<'_> {
             previous_expires_at: key.previous_expires_at.filter(|time| *time > self.now),
             next_rotation_at: steps::next_rotation(owner, key),
             is_new: self.published,
+            because: self.because,
         })
     }
 
@@ -307,6 +310,11 @@ impl Run<'_> {
             session_policy: owner.session_policy_text(),
             made_for: owner.wanted(),
         };
+        if let Verdict::Issue(reason) =
+            steps::judge(owner, self.situation.secret.ours(), self.situation.server, self.now)
+        {
+            self.because = Some(reason);
+        }
         match self.calls.create(secret::pending(owner, &key)).await? {
             Some(secret) => {
                 self.situation.pending = self.calls.seen(Some(&secret));

@@ -139,6 +139,8 @@ pub struct Issued {
     pub next_rotation_at: Timestamp,
     /// Whether this run published it.
     pub is_new: bool,
+    /// Why this run made the key; none where it found it.
+    pub because: Option<IssueReason>,
 }
 
 impl Issued {

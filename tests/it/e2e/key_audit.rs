@@ -45,6 +45,7 @@ async fn a_key_that_was_deleted_on_the_server_is_replaced() {
     with_another_key(&world, &alice).await.expect(&file, "GPDL").await;
     bob.expect(&of_bob, "GPDL").await;
     assert_eq!(world.access_keys(&alice.name).await.len(), 1);
+    assert_eq!(world.product().metrics().sum("minio_manager_drift_repairs_total", &["kind=\"key\""]), 1.0);
     let view = world.view("MinioUser", &bob.name).await;
     assert_eq!(view.status("/credentials/accessKey"), &bob.credentials().access_key, "nobody else gets another key");
 }
@@ -107,5 +108,30 @@ async fn who_is_disabled_or_paused_is_not_given_a_key_by_an_audit() {
         let again = with_another_key(&world, person).await;
         let file = again.home("file");
         assert!(again.may(Try::Put, &file).await);
+    }
+}
+
+#[tokio::test]
+async fn an_outage_is_no_news_of_who_is_well() {
+    let world = World::own(Setup::default().with(&OFTEN)).await;
+    let people = world.users(["alice", "bob", "carol"]).await;
+    audits(&world, 2).await;
+    let versions = async || {
+        let mut versions = Vec::new();
+        for person in &people {
+            versions.push(world.view("MinioUser", &person.name).await.0["metadata"]["resourceVersion"].clone());
+        }
+        versions
+    };
+    let before = versions().await;
+    world.product().minio().stop();
+    world.ready_is("MinioInstance", "default", "Unknown", "MinioUnavailable").await;
+    world.product().minio().start_again();
+    world.ready("MinioInstance", "default").await;
+    audits(&world, 4).await;
+    assert_eq!(versions().await, before);
+    for person in &people {
+        let view = world.view("MinioUser", &person.name).await;
+        assert_eq!(view.status("/credentials/accessKey"), &person.credentials().access_key, "nobody gets another key");
     }
 }
