@@ -4,7 +4,7 @@
 //! dear one for each user. So ids are compared first: only where one of them is new, or one that was told of is gone, the
 //! names are asked for, in a run of the user itself. There no key of the user is being issued meanwhile.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 
@@ -68,9 +68,9 @@ impl Ledger {
     }
 
     /// These are the managed users now: the others are forgotten.
-    pub fn keep_to<T>(&mut self, users: &BTreeMap<UserName, T>) {
-        self.known.retain(|user, _| users.contains_key(user));
-        self.unfamiliar.retain(|user| users.contains_key(user));
+    pub fn keep_to(&mut self, users: &HashSet<&UserName>) {
+        self.known.retain(|user, _| users.contains(user));
+        self.unfamiliar.retain(|user| users.contains(user));
         self.complete = self.unfamiliar.is_empty() && self.known.len() == users.len();
     }
 
@@ -151,7 +151,9 @@ fn condition_message(state: &State, owner: &Declared) -> Option<String> {
 fn sort_now(engine: &Engine, owner: &Declared, user: &UserName, keys: &[AccessKey]) -> SortedKeys {
     let mut recorded = engine.secrets.keys_of(user);
     recorded.extend(status_text(&engine.state(), owner, "accessKey"));
-    sort(keys, [owner.meta.uid.as_str()], &recorded, Timestamp::now())
+    let state = engine.state();
+    let workloads = state.index.keys_of(user).map(|declared| declared.meta.uid.as_str());
+    sort(keys, workloads.chain([owner.meta.uid.as_str()]), &recorded, Timestamp::now())
 }
 
 async fn prune(engine: &Engine, user: &UserName, access_key: &str) -> Result<(), Failure> {
@@ -221,24 +223,24 @@ mod tests {
 
     #[test]
     fn names_are_looked_at_only_where_an_id_is_news() {
-        let (mut ledger, users) = (Ledger::default(), BTreeMap::from([(alice(), ())]));
+        let (mut ledger, alice) = (Ledger::default(), alice());
         assert!(!is_news(&mut ledger, &["A"]), "it is in a Secret");
         assert!(is_news(&mut ledger, &["A", "OLD", "LAPTOP"]));
         let sorted = SortedKeys { ours: set(&["OLD"]), foreign: set(&["LAPTOP"]), ..SortedKeys::default() };
-        ledger.known.insert(alice(), sorted);
+        ledger.known.insert(alice.clone(), sorted);
         assert!(!is_news(&mut ledger, &["A", "OLD", "LAPTOP"]), "that has been told");
         assert!(!is_news(&mut ledger, &["A", "LAPTOP"]), "a key of ours has ended");
         assert!(is_news(&mut ledger, &["A", "LAPTOP", "PHONE"]));
         assert!(is_news(&mut ledger, &["A"]), "the foreign one is gone, which is news too");
 
-        ledger.ask(&alice());
-        ledger.keep_to(&users);
+        ledger.ask(&alice);
+        ledger.keep_to(&HashSet::from([&alice]));
         assert_eq!(ledger.total(), None, "somebody is still to be looked at");
         ledger.unfamiliar.clear();
-        ledger.keep_to(&users);
+        ledger.keep_to(&HashSet::from([&alice]));
         assert_eq!(ledger.total(), Some(1));
-        ledger.keep_to(&BTreeMap::<UserName, ()>::new());
-        assert_eq!((ledger.count(), ledger.of(&alice())), (0, None));
+        ledger.keep_to(&HashSet::new());
+        assert_eq!((ledger.count(), ledger.of(&alice)), (0, None));
     }
 
     #[test]

@@ -11,28 +11,28 @@ use jiff::Timestamp;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::config::ForeignKeys;
-use crate::iam::declared::{Body, Declared};
+use crate::iam::declared::{Body, Meta};
 use crate::iam::names::UserName;
-use crate::iam::subject::{Kind, Subject};
+use crate::iam::subject::{KeyName, Kind, Subject};
 
 use super::engine::{Engine, State};
 use super::outcome::{Failure, Retry};
 use super::queue::Urgency;
 use super::status;
 
-/// How many users are looked at in a second at most, unless the full interval asks for more: 1,000 in less than a minute.
+/// How many keys are looked at in a second at most, unless the full interval asks for more: 1,000 in less than a minute.
 const LOOKS_PER_SECOND: u32 = 20;
 
 /// An interval is cut into so many steps.
 const STEPS: u32 = 10;
 
-/// Of how many users the keys are asked for in one request.
-const USERS_PER_REQUEST: usize = 100;
+/// How many are taken together: the keys of so many users are asked for in one request.
+const HOLDERS_AT_ONCE: usize = 100;
 
 /// How much of an interval lies between two looks at a user; the rest is for what comes late: a step, and its spreading.
 const BETWEEN_LOOKS: f64 = 0.8;
 
-/// Looks at the keys of all managed users again and again, for ever.
+/// Looks at the keys of all objects again and again, for ever.
 pub async fn keep(engine: Arc<Engine>) {
     if engine.settings.observe {
         return std::future::pending().await;
@@ -40,14 +40,14 @@ pub async fn keep(engine: Arc<Engine>) {
     let mut schedule = Schedule::default();
     loop {
         engine.health.wait_up().await;
-        let users = take_stock(&mut engine.state());
-        let interval = interval(engine.settings.recheck, engine.settings.full_audit_interval, users.len());
+        let holders = take_stock(&mut engine.state());
+        let interval = interval(engine.settings.recheck, engine.settings.full_audit_interval, holders.len());
         let (step, now) = (interval / STEPS, Instant::now());
-        let due = schedule.due(&users, now, interval);
-        for some in due.chunks(USERS_PER_REQUEST) {
+        let due = schedule.due(&holders, now, interval);
+        for some in due.chunks(HOLDERS_AT_ONCE) {
             let share = step.mul_f64(some.len() as f64 / due.len() as f64);
             compare_ids(&engine, some).await;
-            ask_again(&engine, some, &users, share);
+            ask_again(&engine, some, &holders, share);
             schedule.looked_at(some, Instant::now(), interval);
             sleep(share).await;
         }
@@ -55,72 +55,92 @@ pub async fn keep(engine: Arc<Engine>) {
     }
 }
 
-fn take_stock(state: &mut State) -> BTreeMap<UserName, String> {
-    let users = managed(state);
-    state.foreign_keys.keep_to(&users);
-    users
+/// Who has keys, with the uids of the objects.
+type Holders = BTreeMap<Subject, String>;
+
+fn take_stock(state: &mut State) -> Holders {
+    let holders: Holders = users(state).chain(workloads(state)).collect();
+    state.foreign_keys.keep_to(&holders.keys().filter_map(user_of).collect());
+    holders
 }
 
-/// The users that are looked after, with the uids of their objects.
-fn managed(state: &State) -> BTreeMap<UserName, String> {
-    let users = state.index.objects_of(Kind::MinioUser).filter(|declared| is_looked_after(state, declared));
-    let named = users.filter_map(|declared| match &declared.body {
-        Ok(Body::User(user)) => Some((user.name.clone(), declared)),
+/// The users that are looked after.
+fn users(state: &State) -> impl Iterator<Item = (Subject, String)> {
+    let named = state.index.objects_of(Kind::MinioUser).filter_map(|declared| match &declared.body {
+        Ok(Body::User(user)) => Some((&user.name, &declared.meta)),
         _ => None,
     });
-    let holds = |(name, declared): &(UserName, &Declared)| {
-        state.index.user(name).is_some_and(|holder| holder.meta.key == declared.meta.key)
+    let holds = |(name, meta): &(&UserName, &Meta)| {
+        let holder = state.index.user(name);
+        meta.origin.is_some() && holder.is_some_and(|holder| holder.meta.key == meta.key)
     };
-    named.filter(holds).map(|(name, declared)| (name, declared.meta.uid.clone())).collect()
+    let looked_after = named.filter(holds).filter(|(_, meta)| is_looked_after(state, meta));
+    looked_after.map(|(name, meta)| (Subject::User(name.clone()), meta.uid.clone()))
+}
+
+/// The workloads with a key.
+fn workloads(state: &State) -> impl Iterator<Item = (Subject, String)> {
+    let has_key = |meta: &Meta| {
+        let credentials = state.seen.get(&meta.key).and_then(|seen| seen.status.get("credentials"));
+        credentials.is_some_and(|credentials| credentials.get("accessKey").is_some())
+    };
+    let objects = state.index.objects_of(Kind::MinioAccessKey).map(|declared| &declared.meta);
+    let looked_after = objects.filter(move |meta| is_looked_after(state, meta) && has_key(meta));
+    looked_after.map(|meta| (Subject::Key(KeyName::from(&meta.key)), meta.uid.clone()))
 }
 
 /// For whom nothing is done at present, nothing is looked at either.
-fn is_looked_after(state: &State, declared: &Declared) -> bool {
-    let meta = &declared.meta;
+fn is_looked_after(state: &State, meta: &Meta) -> bool {
     let is_stalled = || state.seen.get(&meta.key).is_some_and(|seen| status::is_stalled(&seen.status));
-    meta.origin.is_some() && meta.finalizer && meta.deleting.is_none() && !meta.paused && !is_stalled()
+    meta.finalizer && meta.deleting.is_none() && !meta.paused && !is_stalled()
+}
+
+fn user_of(holder: &Subject) -> Option<&UserName> {
+    match holder {
+        Subject::User(user) => Some(user),
+        _ => None,
+    }
 }
 
 /// Within which time everybody is looked at.
-fn interval(audit: Duration, full_audit: Duration, users: usize) -> Duration {
-    let unhurried = Duration::from_secs(1).saturating_mul(u32::try_from(users).unwrap_or(u32::MAX)) / LOOKS_PER_SECOND;
-    unhurried.clamp(audit, full_audit.max(audit))
+fn interval(audit: Duration, full_audit: Duration, holders: usize) -> Duration {
+    let unhurried = Duration::from_secs(1).saturating_mul(u32::try_from(holders).unwrap_or(u32::MAX));
+    (unhurried / LOOKS_PER_SECOND).clamp(audit, full_audit.max(audit))
 }
 
 /// Who is to be looked at when.
 #[derive(Debug, Default)]
 struct Schedule {
-    due: BTreeMap<UserName, Instant>,
+    due: BTreeMap<Subject, Instant>,
 }
 
 impl Schedule {
     /// Who is due. Whoever is new is given a moment within the interval at random, so that those who come together are looked
     /// at apart.
-    fn due(&mut self, users: &BTreeMap<UserName, String>, now: Instant, interval: Duration) -> Vec<UserName> {
-        self.due.retain(|user, _| users.contains_key(user));
-        for user in users.keys() {
-            let due = self
-                .due
-                .entry(user.clone())
-                .or_insert_with(|| now + interval.mul_f64(BETWEEN_LOOKS * rand::random_range(0.0..1.0)));
+    fn due(&mut self, holders: &Holders, now: Instant, interval: Duration) -> Vec<Subject> {
+        self.due.retain(|holder, _| holders.contains_key(holder));
+        for holder in holders.keys() {
+            let first = || now + interval.mul_f64(BETWEEN_LOOKS * rand::random_range(0.0..1.0));
+            let due = self.due.entry(holder.clone()).or_insert_with(first);
             *due = (*due).min(now + interval);
         }
-        self.due.iter().filter(|(_, due)| **due <= now).map(|(user, _)| user.clone()).collect()
+        self.due.iter().filter(|(_, due)| **due <= now).map(|(holder, _)| holder.clone()).collect()
     }
 
-    fn looked_at(&mut self, users: &[UserName], now: Instant, interval: Duration) {
-        for user in users {
-            self.due.insert(user.clone(), now + interval.mul_f64(BETWEEN_LOOKS));
+    fn looked_at(&mut self, holders: &[Subject], now: Instant, interval: Duration) {
+        for holder in holders {
+            self.due.insert(holder.clone(), now + interval.mul_f64(BETWEEN_LOOKS));
         }
     }
 }
 
 /// Notes whose keys must be listed by name, as their ids are not all known.
-async fn compare_ids(engine: &Engine, users: &[UserName]) {
+async fn compare_ids(engine: &Engine, holders: &[Subject]) {
+    let users: Vec<&UserName> = holders.iter().filter_map(user_of).collect();
     let names: BTreeSet<String> = users.iter().map(ToString::to_string).collect();
     let mut listed = match engine.server.client.list_access_keys_bulk(&names).await {
         Ok(listed) => listed,
-        Err(error) => return list_one_by_one(engine, users, Failure::from(error)),
+        Err(error) => return list_one_by_one(engine, &users, Failure::from(error)),
     };
     let mut recorded = engine.secrets.keys_by_user();
     let now = Timestamp::now();
@@ -138,7 +158,7 @@ async fn compare_ids(engine: &Engine, users: &[UserName]) {
 }
 
 /// A server that does not tell of many users at once is asked for each of them.
-fn list_one_by_one(engine: &Engine, users: &[UserName], failure: Failure) {
+fn list_one_by_one(engine: &Engine, users: &[&UserName], failure: Failure) {
     if failure.retry == Retry::WhenUp {
         engine.health.is_down(failure.message);
         return;
@@ -150,15 +170,15 @@ fn list_one_by_one(engine: &Engine, users: &[UserName], failure: Failure) {
     }
 }
 
-/// Has the keys of these users proven once more, one after the other within `time`.
-fn ask_again(engine: &Engine, some: &[UserName], users: &BTreeMap<UserName, String>, time: Duration) {
+/// Has the keys of these holders proven once more, one after the other within `time`.
+fn ask_again(engine: &Engine, some: &[Subject], holders: &Holders, time: Duration) {
     let mut state = engine.state();
-    for (place, user) in some.iter().enumerate() {
-        if let Some(uid) = users.get(user) {
+    for (place, holder) in some.iter().enumerate() {
+        if let Some(uid) = holders.get(holder) {
             state.proven.remove(uid);
         }
         let delay = time.mul_f64(place as f64 / some.len() as f64);
-        engine.subjects.push(Subject::User(user.clone()), Urgency::Normal, delay);
+        engine.subjects.push(holder.clone(), Urgency::Normal, delay);
     }
 }
 
@@ -169,8 +189,8 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
     const FULL: Duration = Duration::from_secs(600);
 
-    fn users(count: usize) -> BTreeMap<UserName, String> {
-        let name = |number| UserName::parse(&format!("user{number}")).unwrap();
+    fn holders(count: usize) -> Holders {
+        let name = |number| Subject::User(UserName::parse(&format!("user{number}")).unwrap());
         (0..count).map(|number| (name(number), number.to_string())).collect()
     }
 
@@ -182,9 +202,9 @@ mod tests {
     }
 
     /// Runs a schedule for some intervals, step by step, and says when each user was looked at.
-    fn looks(count: usize, interval: Duration, rounds: u32) -> BTreeMap<UserName, Vec<Duration>> {
-        let (mut schedule, everybody, start) = (Schedule::default(), users(count), Instant::now());
-        let mut looks: BTreeMap<UserName, Vec<Duration>> = BTreeMap::new();
+    fn looks(count: usize, interval: Duration, rounds: u32) -> BTreeMap<Subject, Vec<Duration>> {
+        let (mut schedule, everybody, start) = (Schedule::default(), holders(count), Instant::now());
+        let mut looks: BTreeMap<Subject, Vec<Duration>> = BTreeMap::new();
         for step in 0..=rounds * STEPS {
             let now = start + interval / STEPS * step;
             let due = schedule.due(&everybody, now, interval);
@@ -192,8 +212,8 @@ mod tests {
             // The last of a step is looked at when the step is nearly over.
             let end = now + interval / STEPS;
             schedule.looked_at(&due, end, interval);
-            for user in due {
-                looks.entry(user).or_default().push(end - start);
+            for holder in due {
+                looks.entry(holder).or_default().push(end - start);
             }
         }
         looks
@@ -203,10 +223,10 @@ mod tests {
     fn everybody_is_looked_at_within_every_interval_and_not_all_at_once() {
         let looks = looks(500, MINUTE, 6);
         assert_eq!(looks.len(), 500);
-        for (user, times) in looks {
+        for (holder, times) in looks {
             let gaps = times.windows(2).map(|pair| pair[1] - pair[0]).chain([times[0]]);
-            assert!(gaps.max().unwrap() <= MINUTE, "{user}: {times:?}");
-            assert!(times.len() <= 8, "{user} is looked at too often: {times:?}");
+            assert!(gaps.max().unwrap() <= MINUTE, "{holder}: {times:?}");
+            assert!(times.len() <= 8, "{holder} is looked at too often: {times:?}");
         }
     }
 
@@ -214,8 +234,8 @@ mod tests {
     fn who_goes_is_forgotten_and_a_shorter_interval_counts_at_once() {
         let mut schedule = Schedule::default();
         let now = Instant::now();
-        let _ = schedule.due(&users(10), now, FULL);
-        let _ = schedule.due(&users(1), now, MINUTE);
+        let _ = schedule.due(&holders(10), now, FULL);
+        let _ = schedule.due(&holders(1), now, MINUTE);
         assert_eq!(schedule.due.len(), 1);
         assert!(schedule.due.values().all(|due| *due <= now + MINUTE));
     }
