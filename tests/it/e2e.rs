@@ -13,7 +13,7 @@ mod foreign_keys;
 mod groups;
 mod invalid;
 mod key_audit;
-mod keys;
+pub mod keys;
 mod matrix;
 mod modes;
 mod policies;

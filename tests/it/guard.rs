@@ -6,6 +6,7 @@ use std::{collections::BTreeSet, env, fs, path::PathBuf, process::Command, sync:
 use minio_manager::minio::{Credentials, Holder};
 use serde_json::json;
 
+use crate::e2e::keys::{access_key, holder};
 use crate::support::{
     kube::tool,
     minio::{Server, unique},
@@ -170,6 +171,11 @@ async fn a_stolen_key_gives_the_data_of_its_user_and_nothing_that_lasts() {
         assert_eq!((status, element(&answer, "Code")), (403, "AccessDenied"), "a key gets no session: {answer}");
         assert_eq!(world.access_keys(&me.name).await.len(), 1);
     }
+    // The key of a workload is no better, whatever its user may.
+    let (me, etl) = (&attackers[2], unique("etl"));
+    world.apply(&access_key(&etl, &me.name, "scope: [{path: 's3a://lake/homes/', access: ReadWrite}]")).await;
+    let workload = holder(&world, &etl).await;
+    mc.refused(&signing(workload.credentials()), &ATTEMPTS, &Victims { me, other: &other });
     assert_eq!(world.minio().list_users().await.unwrap().len(), before + attackers.len());
 
     // An attempt that fails for everybody would prove nothing.

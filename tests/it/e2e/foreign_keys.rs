@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use minio_manager::minio::{Credentials, Holder, NewAccessKey};
 use serde_json::json;
 
+use super::keys::{access_key, holder};
 use crate::support::{
     minio::unique,
     product::Setup,
@@ -97,11 +98,14 @@ async fn foreign_keys_are_deleted_where_that_is_wanted_and_ours_never() {
     let [alice, bob] = world.users(["alice", "bob"]).await;
     let (file, of_bob) = (alice.home("file"), bob.home("file"));
     world.seed(&[&file, &of_bob]).await;
+    let etl = unique("etl");
+    world.apply(&access_key(&etl, &alice.name, "rotationInterval: 2h")).await;
+    let workload = holder(&world, &etl).await;
     let (stranger, strangers) = unmanaged(&world).await;
     let (laptop, stray) = (world.foreign_key(&alice.name).await, stray_key(&world, &alice.name).await);
     world.eventually("the foreign key is gone", async || !ids(&world, &alice.name).await.contains(id(&laptop))).await;
     assert_eq!(laptop.status(Try::Get, &file).await, 403);
-    let expected = BTreeSet::from([id(&alice).to_owned(), id(&stray).to_owned()]);
+    let expected = BTreeSet::from([&alice.caller, &workload, &stray].map(|caller| id(caller).to_owned()));
     assert_eq!(ids(&world, &alice.name).await, expected, "what looks like ours may be for an object not seen yet");
     assert!(world.event_reasons("MinioUser", &alice.name).await.contains("ForeignKeysPruned"));
     let line = format!("delete access key {}", id(&laptop));

@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
+use super::keys::{access_key, holder};
 use crate::support::{
+    minio::unique,
     product::Setup,
     s3::Try,
     world::{Person, World, user},
@@ -39,13 +41,18 @@ async fn a_key_that_was_deleted_on_the_server_is_replaced() {
     let [alice, bob] = world.users(["alice", "bob"]).await;
     let (file, of_bob) = (alice.home("file"), bob.home("file"));
     world.seed(&[&file, &of_bob]).await;
-    // What no policy can forbid: whoever has a key of alice may delete her keys.
-    let thief = alice.client();
-    assert!(thief.delete_access_key(&alice.credentials().access_key).await.unwrap());
+    let etl = unique("etl");
+    world.apply(&access_key(&etl, &bob.name, "rotationInterval: 2h")).await;
+    let workload = holder(&world, &etl).await;
+    lose_key(&world, &alice).await;
     with_another_key(&world, &alice).await.expect(&file, "GPDL").await;
+    assert!(world.minio().delete_access_key(&workload.credentials().access_key).await.unwrap());
+    let old = workload.credentials().access_key.as_str();
+    world.observed("MinioAccessKey", &etl, "it has another key", |v| v.status("/credentials/accessKey") != old).await;
+    holder(&world, &etl).await.expect(&of_bob, "GPDL").await;
     bob.expect(&of_bob, "GPDL").await;
     assert_eq!(world.access_keys(&alice.name).await.len(), 1);
-    assert_eq!(world.product().metrics().sum("minio_manager_drift_repairs_total", &["kind=\"key\""]), 1.0);
+    assert_eq!(world.product().metrics().sum("minio_manager_drift_repairs_total", &["kind=\"key\""]), 2.0);
     let view = world.view("MinioUser", &bob.name).await;
     assert_eq!(view.status("/credentials/accessKey"), &bob.credentials().access_key, "nobody else gets another key");
 }
