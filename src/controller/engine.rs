@@ -126,7 +126,12 @@ impl State {
         let last = self.outcomes.get(subject)?.result.as_ref().ok().filter(|report| report.unfinished.is_none())?;
         let owner = self.index.object_of(subject)?;
         let is_ready = status::is_ready_at(&self.seen.get(&owner.meta.key)?.status, owner.meta.generation);
-        last.keys.as_ref().filter(|keys| keys.issued.is_some() && is_ready)
+        // That the key of a workload has to go shows in no generation: it was locked, or its time is over.
+        let may_stay = match subject {
+            Subject::Key(_) => self.index.desired(subject, Timestamp::now()).fate() == Fate::Present,
+            _ => true,
+        };
+        last.keys.as_ref().filter(|keys| keys.issued.is_some() && is_ready && may_stay)
     }
 
     /// Forgets what was known of the server; the declarations stay.
