@@ -66,6 +66,8 @@ pub mod condition {
     pub const TOO_MANY_DOCUMENTS: &str = "TooManyDocuments";
     /// Somebody may still know the secret that the adopted user had.
     pub const ADOPTED_SECRET_KEPT: &str = "AdoptedSecretKept";
+    /// The user has access keys that were not issued here.
+    pub const FOREIGN_KEYS: &str = "ForeignKeys";
 }
 
 /// Reasons of [`condition::READY`], and of [`condition::STALLED`] where the comment says so.

@@ -174,6 +174,12 @@ pub struct CredentialsStatus {
     /// When the server stops accepting the previous key; absent when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_expires_at: Option<Time>,
+    /// For an adopted user: when the first access key was made. With adoptedSecret Reset, the secret that the account had is replaced the overlap after this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_issued_at: Option<Time>,
+    /// When the secret that the adopted account had was replaced by one that nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopted_secret_reset_at: Option<Time>,
     /// The last value of the annotation minio-manager.io/rotate that was acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = rules::HANDLED_VALUE_MAX))]

@@ -126,10 +126,10 @@ pub struct ConvergeArgs {
     /// How many removals within 10 minutes are ordinary: a number and a share of what is in force; 0 is no limit
     #[arg(long, value_name = "LIMIT", default_value = "20,10%", value_parser = LargeChangeLimit::parse)]
     pub large_change_limit: LargeChangeLimit,
-    /// What becomes of access keys of managed users that were not issued here
+    /// What becomes of access keys of managed users that were not issued here; adopted users keep theirs for one overlap
     #[arg(long, value_name = "WHAT", default_value = "Report", ignore_case = true)]
     pub foreign_keys: ForeignKeys,
-    /// How often attachments and accounts are compared with all objects
+    /// How often attachments and accounts are compared with all objects, and up to 1,000 keys are proven
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = value::audit_interval)]
     pub audit_interval: Duration,
     /// Within which time every document, group and key has been compared [default: 10m]

@@ -20,13 +20,18 @@ use crate::iam::subject::{Kind, Subject};
 use crate::minio;
 use crate::telemetry::{AuditLine, audit, metrics};
 
+use super::adopted_secret::{self, FormerSecret};
 use super::claim::claim;
 use super::engine::{Engine, State};
+use super::foreign_keys;
 use super::keys::{self, Keys};
 use super::observe::{learn_policies, policy_holders, read_until_known};
 use super::outcome::{Failure, Outcome, Report, Retry, backoff};
 use super::queue::Urgency;
 use super::workspace;
+
+/// How often in a row a look at what was there before may fail before that is news.
+const HICCUPS: u32 = 2;
 
 /// How often a run starts over because its object changed while the server was asked.
 const STARTS: usize = 4;
@@ -36,7 +41,10 @@ pub async fn work(engine: Arc<Engine>, stop: CancellationToken) {
     loop {
         let next = async {
             engine.health.wait_up().await;
-            engine.subjects.next().await
+            let next = engine.subjects.next().await;
+            // The server may have gone while there was nothing to do.
+            engine.health.wait_up().await;
+            next
         };
         let (subject, urgency) = tokio::select! {
             biased;
@@ -381,10 +389,27 @@ async fn settle(
                 schedule_visit(engine, subject, at);
             }
             report.keys = keys;
+            see_to_former_keys(engine, subject, owner, report).await;
         }
         Err(failure) => unfinished(engine, subject, report, failure),
     }
     Ok(())
+}
+
+/// What a user could sign in with beside the keys of ours: the secret of an adopted account, and keys of others.
+async fn see_to_former_keys(engine: &Engine, subject: &Subject, owner: &Declared, report: &mut Report) {
+    let Subject::User(user) = subject else { return };
+    match adopted_secret::see_to(engine, owner, report.keys.as_ref()).await {
+        Ok(former) => {
+            report.former_secret = former;
+            if let Some(at) = former.and_then(FormerSecret::next_visit_at) {
+                schedule_visit(engine, subject, at);
+            }
+        }
+        Err(failure) => unfinished(engine, subject, report, failure),
+    }
+    let may_prune = adopted_secret::has_changed_over(engine, owner, report.keys.as_ref()).unwrap_or(false);
+    foreign_keys::look(engine, owner, user, may_prune).await;
 }
 
 /// The key of a user or a workload; groups and policies have none.
@@ -405,7 +430,8 @@ fn schedule_visit(engine: &Engine, subject: &Subject, at: Timestamp) {
     engine.subjects.push(subject.clone(), Urgency::Normal, wait.max(Duration::from_secs(1)));
 }
 
-/// Folders or keys are not there yet: the subject is taken up again, and its object says why.
+/// Folders or keys are not there yet: the subject is taken up again, and its object says why. Where they were there, and only
+/// another look at them failed, that is said when it has failed some times.
 fn unfinished(engine: &Engine, subject: &Subject, report: &mut Report, failure: Failure) {
     let before = engine
         .state()
@@ -426,7 +452,15 @@ fn unfinished(engine: &Engine, subject: &Subject, report: &mut Report, failure: 
         tracing::warn!(%subject, reason = failure.reason, message = failure.message, "folders or keys are not ready");
     }
     engine.subjects.push(subject.clone(), Urgency::Normal, delay);
-    report.unfinished.get_or_insert(failure);
+    let may_be_hiccup = report.tries <= HICCUPS && failure.retry != Retry::OnChange;
+    match engine.state().keys_in_place(subject).filter(|_| may_be_hiccup) {
+        Some(keys) => {
+            report.keys.get_or_insert_with(|| keys.clone());
+        }
+        None => {
+            report.unfinished.get_or_insert(failure);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
+use crate::config::ForeignKeys;
 use crate::controller::credentials::{Issuer, SecretCache};
 use crate::iam::declared::{Body, Target};
 use crate::iam::desired::{Desired, Fate};
@@ -21,13 +22,16 @@ use crate::kubernetes::watch::Sink;
 use crate::kubernetes::{Decoded, Seen};
 use crate::telemetry::Metrics;
 
+use super::foreign_keys::Ledger;
 use super::health::Health;
+use super::keys::Keys;
 use super::mirror::Mirror;
 use super::objects::Objects;
 use super::outcome::{Failure, Outcome, Report, Retry, backoff};
 use super::queue::{Queue, Urgency};
 use super::report;
 use super::server::Server;
+use super::status;
 
 /// How many of the objects that wait for their finalizer are looked at to tell a burst.
 const HELD_LOOKED_AT: usize = 256;
@@ -43,8 +47,12 @@ pub struct Settings {
     pub endpoint: String,
     /// Plan and report only.
     pub observe: bool,
-    /// How long a missing policy is taken for missing before the server is asked again.
+    /// How long a missing policy is taken for missing before the server is asked again; keys are looked at again as often.
     pub recheck: Duration,
+    /// Within which time every key is looked at, however many there are.
+    pub full_audit_interval: Duration,
+    /// What becomes of keys of managed users that were not issued here.
+    pub foreign_keys: ForeignKeys,
     /// The interval of key renewal where an object names none.
     pub rotation_interval: SignedDuration,
     /// The life of a replaced key where an object names none.
@@ -86,6 +94,8 @@ pub struct State {
     pub policies: ServerPolicies,
     /// Objects (by uid) whose key this process has proven.
     pub proven: HashSet<String>,
+    /// What is known of keys that were not issued here.
+    pub foreign_keys: Ledger,
     /// Objects with minor news that wait for a quiet moment, and how often they have.
     pub minor_news: HashMap<ObjectKey, u32>,
 }
@@ -109,6 +119,19 @@ impl State {
     fn falls_short(&self, subject: &Subject, report: &Report) -> bool {
         let is_deleting = || self.index.object_of(subject).is_some_and(|owner| owner.meta.deleting.is_some());
         report.held_back || report.awaited_user.is_some() || self.awaits(report) || (report.is_stuck() && is_deleting())
+    }
+
+    /// The keys of a user whose object is in force as it is, its key included: a further look at it is no news.
+    pub fn keys_in_place(&self, subject: &Subject) -> Option<&Keys> {
+        let last = self.outcomes.get(subject)?.result.as_ref().ok().filter(|report| report.unfinished.is_none())?;
+        let owner = self.index.object_of(subject)?;
+        let is_ready = status::is_ready_at(&self.seen.get(&owner.meta.key)?.status, owner.meta.generation);
+        // That the key of a workload has to go shows in no generation: it was locked, or its time is over.
+        let may_stay = match subject {
+            Subject::Key(_) => self.index.desired(subject, Timestamp::now()).fate() == Fate::Present,
+            _ => true,
+        };
+        last.keys.as_ref().filter(|keys| keys.issued.is_some() && is_ready && may_stay)
     }
 
     /// Forgets what was known of the server; the declarations stay.
@@ -183,6 +206,7 @@ impl Engine {
             uncompared: None,
             policies: ServerPolicies::default(),
             proven: HashSet::new(),
+            foreign_keys: Ledger::default(),
             minor_news: HashMap::new(),
         };
         Self {
@@ -336,7 +360,9 @@ impl Engine {
         let own = state.index.object_of(subject).map(|object| object.meta.key.clone());
         let mut objects = state.index.converged(subject, sequence);
         objects.extend(self.compare(&mut state, subject));
-        state.settling.insert(subject.clone());
+        if state.keys_in_place(subject).is_none() {
+            state.settling.insert(subject.clone());
+        }
         for key in objects.into_iter().filter(|key| Some(key) != own.as_ref()) {
             self.reports.push(key, Urgency::Normal, Duration::ZERO);
         }

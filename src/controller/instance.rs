@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::api::meta::field_manager;
 use crate::api::{
     MINIO_INSTANCE_NAME, MinioInstance, MinioInstanceFields, MinioInstanceStatus, Unconverged, UnconvergedKind,
+    UnmanagedCounts,
 };
 use crate::iam::subject::Subject;
 
@@ -63,7 +64,7 @@ async fn report(engine: &Engine, api: &Api<MinioInstance>, version: Option<Strin
         missing_capabilities: before.missing_capabilities.clone(),
         claim: before.claim.clone(),
         last_audit: before.last_audit.clone(),
-        unmanaged: before.unmanaged,
+        unmanaged: unmanaged(engine, before.unmanaged),
         held_change: before.held_change.clone(),
         ..wanted
     };
@@ -98,6 +99,12 @@ fn status(engine: &Engine, generation: i64, previous: &[Condition], version: Opt
         oldest_unconverged: oldest(engine),
         ..MinioInstanceStatus::default()
     }
+}
+
+/// What no object describes, as far as this part knows: the keys, once everybody's were looked at.
+fn unmanaged(engine: &Engine, before: Option<UnmanagedCounts>) -> Option<UnmanagedCounts> {
+    let Some(keys) = engine.state().foreign_keys.total() else { return before };
+    Some(UnmanagedCounts { keys: i64::try_from(keys).unwrap_or(i64::MAX), ..before.unwrap_or_default() })
 }
 
 /// The subject behind the object that has waited longest.

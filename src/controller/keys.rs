@@ -12,11 +12,11 @@ use crate::iam::names::UserName;
 use crate::iam::observed::Surroundings;
 use crate::iam::subject::Kind;
 use crate::minio::Urgency;
-use crate::telemetry::metrics::IssueOutcome;
+use crate::telemetry::metrics::{DriftKind, IssueOutcome};
 
 use crate::config::duration as parse_duration;
 
-use super::credentials::{Check, Issued, KeyOwner, Recorded, default_secret_name};
+use super::credentials::{Check, IssueReason, Issued, KeyOwner, Recorded, default_secret_name};
 use super::engine::{Engine, Settings, State};
 use super::observe::read_until_known;
 use super::outcome::Failure;
@@ -59,7 +59,9 @@ pub async fn ensure(
     }
     if let Some(issued) = issued.as_ref().filter(|issued| issued.is_new) {
         engine.metrics.credentials_issued(IssueOutcome::Published);
-        tracing::info!(%user, secret = issued.secret_name, expires = %issued.expires_at, "key published");
+        let (secret, expires, because) = (&issued.secret_name, issued.expires_at, issued.because);
+        tracing::info!(%user, secret, %expires, ?because, "key published");
+        count_repair(engine, &key_owner, issued);
     }
     let next_visit_at = issued.as_ref().filter(|_| key_owner.enabled).map(Issued::next_visit_at);
     Ok(Some(Keys { issued, handled: key_owner.handled_by_a_run(), next_visit_at }))
@@ -83,6 +85,17 @@ pub async fn withdraw(engine: &Engine, owner: &Declared) -> Result<Option<Keys>,
         tracing::info!(object = %owner.meta.key, user = %key_owner.user, "key withdrawn");
     }
     Ok(Some(Keys { issued: None, handled: key_owner.requests, next_visit_at: None }))
+}
+
+/// Counts a key that was made because somebody took its Secret, or the key itself, away.
+fn count_repair(engine: &Engine, owner: &KeyOwner, issued: &Issued) {
+    let undone = match issued.because {
+        Some(IssueReason::KeyGone) => DriftKind::Key,
+        Some(IssueReason::Damaged | IssueReason::OtherUser) => DriftKind::Secret,
+        Some(IssueReason::NoSecret) if owner.last.is_some() => DriftKind::Secret,
+        _ => return,
+    };
+    engine.metrics.drift_repair(undone);
 }
 
 /// Takes away the Secrets of an object that goes, and the keys that were issued for it.
@@ -116,6 +129,7 @@ fn key_owner(engine: &Engine, owner: &Declared) -> Result<Option<KeyOwner>, Fail
         enabled: false,
         ends_all_keys: owner.meta.key.kind == Kind::MinioUser,
         last: recorded(engine, owner),
+        cause: owner.cause(),
         requests: owner.meta.requests.clone(),
         handled: handled(engine, owner),
     }))
@@ -165,7 +179,7 @@ fn s3_only() -> Document {
 
 /// The renewal interval and the life of a replaced key. An absent overlap is the smaller of the configured one and the
 /// interval; an absent interval the larger of the configured one and the overlap.
-fn intervals(spec: &CredentialsSpec, settings: &Settings) -> Result<(SignedDuration, SignedDuration), Failure> {
+pub fn intervals(spec: &CredentialsSpec, settings: &Settings) -> Result<(SignedDuration, SignedDuration), Failure> {
     let parse = |field: &str, text: Option<&String>| {
         text.map(|text| parse_duration(text).map(signed)).transpose().map_err(|error| {
             Failure::stalled(crate::api::meta::reason::INVALID_NAME, format!("spec.credentials.{field}: {error}"))

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::api::meta::reason;
 use crate::iam::subject::Kind;
-use crate::telemetry::metrics::Ready;
+use crate::telemetry::metrics::{Ready, UnmanagedKind};
 
 use super::engine::{Engine, State};
 use super::status;
@@ -26,9 +26,10 @@ pub async fn keep(engine: Arc<Engine>) {
 }
 
 fn measure(engine: &Engine) {
-    let (objects, documents, expiring) = {
+    let (objects, documents, expiring, foreign_keys) = {
         let state = engine.state();
-        (count_objects(&state), size_of_documents(&state), count_expiring(&state, Timestamp::now()))
+        let expiring = count_expiring(&state, Timestamp::now());
+        (count_objects(&state), size_of_documents(&state), expiring, state.foreign_keys.count() as u64)
     };
     // Zeros included, so that a count never goes stale.
     for kind in Kind::ALL {
@@ -38,6 +39,7 @@ fn measure(engine: &Engine) {
     }
     engine.metrics.set_documents_bytes(documents);
     engine.metrics.set_credentials_expiring(expiring);
+    engine.metrics.set_unmanaged(UnmanagedKind::Keys, foreign_keys);
     engine.metrics.set_queue_depth(engine.subjects.len());
 }
 

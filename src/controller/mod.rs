@@ -6,13 +6,16 @@
 //!                        report <── conditions <── outcome <──┘
 //! ```
 
+pub mod adopted_secret;
 pub mod claim;
 pub mod conditions;
 pub mod converge;
 pub mod credentials;
 pub mod engine;
+pub mod foreign_keys;
 pub mod health;
 pub mod instance;
+pub mod key_audit;
 pub mod keys;
 pub mod measure;
 pub mod mirror;

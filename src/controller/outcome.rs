@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::api::meta::reason;
+use crate::controller::adopted_secret::FormerSecret;
 use crate::controller::credentials;
 use crate::controller::keys::Keys;
 use crate::iam::names::{DocumentName, UserName};
@@ -104,6 +105,8 @@ pub struct Report {
     pub documents: Option<(usize, usize)>,
     /// The keys, for users that were seen to.
     pub keys: Option<Keys>,
+    /// How it stands with the secret that an adopted account had; `None` where that was not looked at.
+    pub former_secret: Option<FormerSecret>,
     /// Why folders or keys are not ready although the rest is in force.
     pub unfinished: Option<Failure>,
     /// How often in a row folders or keys were tried in vain.

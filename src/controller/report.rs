@@ -134,6 +134,10 @@ fn look(engine: &Engine, key: &ObjectKey) -> Option<View> {
         settling,
         observing: engine.settings.observe,
         twin,
+        keys: own_subject.as_ref().and_then(|subject| match subject {
+            Subject::User(user) => state.foreign_keys.of(user),
+            _ => None,
+        }),
         marker: state.markers.get(seen.uid()).and_then(|(_, note)| note.as_deref()),
         now,
     });

@@ -22,7 +22,7 @@ use super::outcome::{Failure, backoff};
 use super::queue::Urgency;
 use super::server::Server;
 use super::watch;
-use super::{converge, instance, measure, report, upkeep};
+use super::{converge, instance, key_audit, measure, report, upkeep};
 
 /// How many subjects are converged at once. MinIO takes one write at a time, so this only overlaps reads and Secrets.
 const WORKERS: usize = 8;
@@ -95,6 +95,7 @@ async fn start(config: ControllerConfig, stage: &Stage, client: Client, instance
         ended = tasks.join_next() => return Err(Error::Ended(name_of(ended))),
     }
     spawn_many(&mut tasks, WORKERS, "convergence", || converge::work(engine.clone(), stage.shutdown.clone()));
+    spawn_many(&mut tasks, 1, "audit of keys", || key_audit::keep(engine.clone()));
     wait_for_end(tasks, stage).await
 }
 
@@ -187,6 +188,8 @@ fn build(config: &ControllerConfig, stage: &Stage, client: &Client, instance_id:
             endpoint: config.minio.endpoint.to_string(),
             observe: config.converge.mode == Mode::Observe,
             recheck: config.converge.audit_interval,
+            full_audit_interval: config.converge.full_audit_interval,
+            foreign_keys: config.converge.foreign_keys,
             rotation_interval: signed(config.issuing.rotation_interval),
             overlap: signed(config.issuing.overlap),
         },

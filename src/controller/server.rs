@@ -132,6 +132,38 @@ impl Server {
         Ok(self.send(change).await?)
     }
 
+    /// Gives an account a random secret that nobody is told, and leaves it enabled or disabled as it is at this moment.
+    ///
+    /// # Errors
+    /// The classified answer of the server, or that there is no such account.
+    pub async fn replace_secret(&self, user: &str) -> Result<(), Failure> {
+        let _turn = self.pacer.acquire(Urgency::Routine).await;
+        let account = self.client.user_info(user).await?;
+        let account = account.ok_or_else(|| Failure::transient(format!("MinIO has no user {user} at this moment")))?;
+        self.may_write()?;
+        Ok(self.client.add_user(user, &generate_secret(), account.enabled).await?)
+    }
+
+    /// Ends all temporary credentials of a user.
+    ///
+    /// # Errors
+    /// The classified answer of the server.
+    pub async fn end_sessions(&self, user: &str) -> Result<(), Failure> {
+        let _turn = self.pacer.acquire(Urgency::Routine).await;
+        self.may_write()?;
+        Ok(self.client.revoke_tokens(user).await?)
+    }
+
+    /// Deletes an access key; false where there was none.
+    ///
+    /// # Errors
+    /// The classified answer of the server.
+    pub async fn delete_access_key(&self, access_key: &str) -> Result<bool, Failure> {
+        let _turn = self.pacer.acquire(Urgency::Routine).await;
+        self.may_write()?;
+        Ok(self.client.delete_access_key(access_key).await?)
+    }
+
     fn may_write(&self) -> Result<(), Failure> {
         if (self.fence)(MUTATION_DEADLINE) { Ok(()) } else { Err(Failure::fenced()) }
     }

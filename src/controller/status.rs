@@ -17,7 +17,10 @@ use crate::iam::index::{Standing, Verdict};
 use crate::iam::subject::Kind;
 use crate::telemetry::metrics::Ready;
 
+use super::adopted_secret::{self, FormerSecret};
 use super::conditions::{Facts, Remark, Said, conditions};
+use super::credentials::SortedKeys;
+use super::foreign_keys;
 use super::outcome::{Failure, Outcome, Report};
 use crate::kubernetes::Seen;
 
@@ -50,6 +53,8 @@ pub struct Inputs<'a> {
     pub observing: bool,
     /// The name of the group's twin, for groups.
     pub twin: Option<String>,
+    /// The keys of the user, for users whose keys were looked at.
+    pub keys: Option<&'a SortedKeys>,
     /// A sentence about the folder of a share.
     pub marker: Option<&'a str>,
     /// The time.
@@ -174,6 +179,11 @@ fn credentials(inputs: &Inputs<'_>) -> Option<CredentialsStatus> {
         last_handled_revoke: keys.handled.revoke.clone().or(before.last_handled_revoke),
         ..CredentialsStatus::default()
     };
+    let handled = CredentialsStatus {
+        first_issued_at: first_issued_at(inputs).map(Time),
+        adopted_secret_reset_at: reset_at(inputs).map(Time),
+        ..handled
+    };
     let Some(issued) = &keys.issued else { return (handled != CredentialsStatus::default()).then_some(handled) };
     Some(CredentialsStatus {
         secret_name: Some(issued.secret_name.clone()),
@@ -184,6 +194,21 @@ fn credentials(inputs: &Inputs<'_>) -> Option<CredentialsStatus> {
         previous_expires_at: issued.previous_expires_at.map(Time),
         ..handled
     })
+}
+
+/// When an adopted user got its first key; of others nobody asks.
+fn first_issued_at(inputs: &Inputs<'_>) -> Option<Timestamp> {
+    let issued = report(inputs).and_then(|report| report.keys.as_ref()?.issued.as_ref()).map(|issued| issued.issued_at);
+    let is_adopted = inputs.declared.meta.origin == Some(Origin::Adopted);
+    adopted_secret::first_issued_at(&inputs.seen.status).or(issued).filter(|_| is_adopted)
+}
+
+/// When the secret that an adopted account had was replaced.
+fn reset_at(inputs: &Inputs<'_>) -> Option<Timestamp> {
+    match report(inputs).and_then(|report| report.former_secret) {
+        Some(FormerSecret::Reset(at)) => Some(at),
+        _ => adopted_secret::reset_at(&inputs.seen.status),
+    }
 }
 
 /// What is named and not in force, as far as the status lists it.
@@ -333,15 +358,8 @@ fn remarks(inputs: &Inputs<'_>) -> Vec<Remark> {
         let said = Said::new(condition::TOO_MANY_DOCUMENTS, message);
         remarks.push(Remark { type_: condition::TOO_MANY_DOCUMENTS, said, holds: true });
     }
-    if inputs.declared.meta.origin == Some(Origin::Adopted)
-        && matches!(&inputs.declared.body, Ok(Body::User(user)) if user.adopted_secret == crate::api::AdoptedSecret::Keep)
-    {
-        let said = Said::new(
-            condition::ADOPTED_SECRET_KEPT,
-            "the secret that the account had before it was adopted still works, and somebody knows it",
-        );
-        remarks.push(Remark { type_: condition::ADOPTED_SECRET_KEPT, said, holds: true });
-    }
+    remarks.extend(adopted_secret_remark(inputs));
+    remarks.extend(foreign_keys_remark(inputs));
     let mut warnings: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
     for warning in &inputs.verdict.warnings {
         warnings.entry(condition_of(warning)).or_default().push(warning.to_string());
@@ -352,6 +370,32 @@ fn remarks(inputs: &Inputs<'_>) -> Vec<Remark> {
         holds: true,
     }));
     remarks
+}
+
+/// Whether somebody may still sign in with the secret that an adopted account had.
+fn adopted_secret_remark(inputs: &Inputs<'_>) -> Option<Remark> {
+    match report(inputs).and_then(|report| report.former_secret) {
+        Some(former) => remark(condition::ADOPTED_SECRET_KEPT, former.sentence()?),
+        None => said_before(inputs, condition::ADOPTED_SECRET_KEPT),
+    }
+}
+
+/// Whether there are keys that were not issued here.
+fn foreign_keys_remark(inputs: &Inputs<'_>) -> Option<Remark> {
+    match inputs.keys {
+        Some(keys) => remark(condition::FOREIGN_KEYS, foreign_keys::sentence(keys)?),
+        None => said_before(inputs, condition::FOREIGN_KEYS),
+    }
+}
+
+fn remark(type_: &'static str, message: String) -> Option<Remark> {
+    Some(Remark { type_, said: Said::new(type_, message), holds: true })
+}
+
+/// What was said last holds until there is news.
+fn said_before(inputs: &Inputs<'_>, type_: &'static str) -> Option<Remark> {
+    let held = previous(inputs.seen).into_iter().find(|held| held.type_ == type_ && held.status == "True")?;
+    remark(type_, held.message)
 }
 
 /// Whether the Secret holds a proven key; what was said last holds until there is news.
@@ -393,13 +437,21 @@ fn condition_of(warning: &Warning) -> &'static str {
     }
 }
 
+/// A condition of a status.
+pub fn condition_of_type<'a>(status: &'a Map<String, Value>, type_: &str) -> Option<&'a Map<String, Value>> {
+    let conditions = status.get("conditions")?.as_array()?;
+    conditions.iter().filter_map(Value::as_object).find(|held| held.get("type").and_then(Value::as_str) == Some(type_))
+}
+
 /// The condition Ready of a status.
 fn ready_condition(status: &Map<String, Value>) -> Option<&Map<String, Value>> {
-    let conditions = status.get("conditions")?.as_array()?;
-    conditions
-        .iter()
-        .filter_map(Value::as_object)
-        .find(|held| held.get("type").and_then(Value::as_str) == Some(condition::READY))
+    condition_of_type(status, condition::READY)
+}
+
+/// Whether the condition Stalled is True.
+pub fn is_stalled(status: &Map<String, Value>) -> bool {
+    let stalled = condition_of_type(status, condition::STALLED);
+    stalled.and_then(|held| held.get("status")).and_then(Value::as_str) == Some("True")
 }
 
 /// The status and reason of the condition Ready.

@@ -2,8 +2,10 @@
 //! the time is that of the processor: what else the machine does must not count.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use minio_manager::api::meta::FINALIZER;
+use minio_manager::config::ForeignKeys;
 use minio_manager::controller::credentials::{Fence, Issuer, SecretCache, Template};
 use minio_manager::controller::engine::{Engine, Parts, Settings};
 use minio_manager::controller::objects::Objects;
@@ -131,6 +133,8 @@ fn engine() -> Engine {
         secrets,
         metrics: Arc::new(Metrics::new()),
         settings: Settings {
+            full_audit_interval: Duration::from_secs(600),
+            foreign_keys: ForeignKeys::Report,
             instance: "bench".to_owned(),
             home_namespace: NAMESPACE.to_owned(),
             endpoint: nowhere.to_owned(),

@@ -1,6 +1,7 @@
 //! The whole product from outside: objects go into a real API server, and what counts is what people can then do with their
 //! keys on a real MinIO, and what that MinIO holds.
 
+mod adopted_secret;
 mod adoption;
 mod alerts;
 mod crash;
@@ -8,9 +9,11 @@ mod credentials;
 mod deletion;
 mod examples;
 mod faults;
+mod foreign_keys;
 mod groups;
 mod invalid;
-mod keys;
+mod key_audit;
+pub mod keys;
 mod matrix;
 mod modes;
 mod policies;

@@ -5,6 +5,7 @@ mod credentials;
 mod documentation;
 mod e2e;
 mod files;
+mod guard;
 mod identity;
 mod jupyterhub;
 mod minio;

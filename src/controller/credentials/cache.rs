@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::watcher::Event;
 
-use super::secret::{PENDING_SUFFIX, SecretFacts, Template, pending_name};
+use crate::iam::names::UserName;
+
+use super::secret::{KeyFacts, PENDING_SUFFIX, SecretFacts, Template, pending_name};
 
 /// What one watch covers: one namespace, or all of them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -87,6 +89,16 @@ enum Entry {
     Doubtful,
 }
 
+impl Entry {
+    /// What is known of the key in a Secret of ours.
+    fn key(&self) -> Option<&KeyFacts> {
+        match self {
+            Self::Known { facts, .. } => facts.key.as_ref(),
+            Self::Deleted { .. } | Self::Doubtful => None,
+        }
+    }
+}
+
 impl SecretCache {
     /// An empty cache. The template decides which Secrets count as [current](SecretFacts::current).
     pub fn new(template: Template) -> Self {
@@ -144,6 +156,23 @@ impl SecretCache {
             .filter(|(place, name)| place == namespace && name != secret_name && *name != pending)
             .map(|(_, name)| name.clone())
             .collect()
+    }
+
+    /// The ids of the keys that Secrets of ours name, by the user that they act as: those that people have, those that wait
+    /// to be published, and those that live on for the overlap.
+    pub fn keys_by_user(&self) -> HashMap<String, BTreeSet<String>> {
+        let mut keys: HashMap<String, BTreeSet<String>> = HashMap::new();
+        for key in self.lock().entries.values().filter_map(Entry::key) {
+            keys.entry(key.user.clone()).or_default().extend(key.ids().cloned());
+        }
+        keys
+    }
+
+    /// As [`Self::keys_by_user`], of one user.
+    pub fn keys_of(&self, user: &UserName) -> BTreeSet<String> {
+        let state = self.lock();
+        let keys = state.entries.values().filter_map(Entry::key).filter(|key| key.user == user.as_str());
+        keys.flat_map(KeyFacts::ids).cloned().collect()
     }
 
     /// How many Secrets are known.

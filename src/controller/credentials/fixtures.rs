@@ -6,10 +6,15 @@ use k8s_openapi::api::core::v1::Secret;
 use super::{IssuedKey, KeyOwner, SecretFacts, Template, secret};
 use crate::iam::declared::KeyRequests;
 use crate::iam::names::UserName;
+use crate::iam::subject::{Cause, Kind, ObjectKey};
 use crate::minio::Credentials;
 
 pub(super) fn at(time: &str) -> Timestamp {
     time.parse().expect("a timestamp")
+}
+
+fn user_object() -> ObjectKey {
+    ObjectKey { kind: Kind::MinioUser, namespace: "lake".into(), name: "alice".into() }
 }
 
 pub(super) fn owner() -> KeyOwner {
@@ -27,6 +32,7 @@ pub(super) fn owner() -> KeyOwner {
         enabled: true,
         ends_all_keys: true,
         last: None,
+        cause: Cause { object: user_object(), uid: "uid-of-alice".into(), generation: 1 },
         requests: KeyRequests::default(),
         handled: KeyRequests::default(),
     }
@@ -44,6 +50,7 @@ pub(super) fn key() -> IssuedKey {
         expires_at: at("2026-01-03T00:00:00Z"),
         serves_until: at("2026-01-03T00:00:00Z"),
         previous_expires_at: None,
+        previous_access_key: None,
         session_policy: None,
         made_for: KeyRequests::default(),
     }

@@ -12,10 +12,12 @@ use kube::api::{DeleteParams, PostParams, Preconditions};
 use super::cache::{SecretCache, SecretView};
 use super::error::{Error, KubernetesFailure};
 use super::secret::{self, IssuedKey, KeyFacts, SecretFacts, pending_name};
-use super::steps::{self, Check, KeyOnServer, Progress, Seen, Situation, Step};
+use super::steps::{self, Check, IssueReason, KeyOnServer, Progress, Seen, Situation, Step, Verdict};
 use super::{Issued, KeyOwner, mark};
 use crate::api::meta::field_manager;
+use crate::iam::subject::Subject;
 use crate::minio::{self, AccessKey, Class, Credentials, KeyState, NewAccessKey, Pacer, Permit, Urgency};
+use crate::telemetry::{AuditLine, audit};
 
 /// How long a call of the Kubernetes API may take.
 const KUBERNETES_DEADLINE: Duration = Duration::from_secs(5);
@@ -73,9 +75,10 @@ impl Issuer {
             situation,
             pair: None,
             live: None,
-            previous_expires_at: None,
+            previous: None,
             discarded: false,
             published: false,
+            because: None,
             steps: 0,
         }
     }
@@ -170,9 +173,11 @@ pub struct Run<'a> {
     pair: Option<IssuedKey>,
     /// The Secret as read or written in this run.
     live: Option<Secret>,
-    previous_expires_at: Option<Timestamp>,
+    /// The key that lives on beside a new one, as [`Step::TrimKeys`] found it.
+    previous: Option<AccessKey>,
     discarded: bool,
     published: bool,
+    because: Option<IssueReason>,
     steps: usize,
 }
 
@@ -218,6 +223,7 @@ impl Run<'_> {
             previous_expires_at: key.previous_expires_at.filter(|time| *time > self.now),
             next_rotation_at: steps::next_rotation(owner, key),
             is_new: self.published,
+            because: self.because,
         })
     }
 
@@ -264,7 +270,7 @@ impl Run<'_> {
         for key in keys.iter().filter(|key| Some(*key) != kept) {
             self.calls.delete_key(&key.access_key).await?;
         }
-        self.previous_expires_at = kept.and_then(|key| key.expiration);
+        self.previous = kept.cloned();
         self.situation.trimmed = true;
         Ok(())
     }
@@ -299,10 +305,16 @@ impl Run<'_> {
             issued_at: steps::whole_seconds(self.now),
             expires_at,
             serves_until: expires_at,
-            previous_expires_at: self.previous_expires_at,
+            previous_expires_at: self.previous.as_ref().and_then(|key| key.expiration),
+            previous_access_key: self.previous.as_ref().map(|key| key.access_key.clone()),
             session_policy: owner.session_policy_text(),
             made_for: owner.wanted(),
         };
+        if let Verdict::Issue(reason) =
+            steps::judge(owner, self.situation.secret.ours(), self.situation.server, self.now)
+        {
+            self.because = Some(reason);
+        }
         match self.calls.create(secret::pending(owner, &key)).await? {
             Some(secret) => {
                 self.situation.pending = self.calls.seen(Some(&secret));
@@ -350,6 +362,7 @@ impl Run<'_> {
                 .previous_expires_at
                 .filter(|_| !owner.owes_revocation())
                 .map(|end| steps::end_of_previous(owner, former, end, self.now)),
+            previous_access_key: pair.previous_access_key.filter(|_| !owner.owes_revocation()),
             made_for: owner.wanted(),
             ..pair
         });
@@ -364,8 +377,11 @@ impl Run<'_> {
 
     async fn rewrite_secret(&mut self) -> Result<(), Error> {
         let key = self.live.as_ref().and_then(IssuedKey::read);
-        let key = key
-            .map(|key| IssuedKey { previous_expires_at: key.previous_expires_at.filter(|end| *end > self.now), ..key });
+        let key = key.map(|key| IssuedKey {
+            previous_expires_at: key.previous_expires_at.filter(|end| *end > self.now),
+            previous_access_key: key.previous_access_key.filter(|_| key.previous_expires_at > Some(self.now)),
+            ..key
+        });
         self.write_secret(key).await
     }
 
@@ -552,7 +568,10 @@ impl Calls<'_> {
         };
         let _turn = self.turn().await?;
         match self.issuer.minio.add_access_key(&key).await {
-            Ok(()) => Ok(Created::Now),
+            Ok(()) => {
+                self.record(format!("create access key {}", key.credentials.access_key), Some(pair.expires_at));
+                Ok(Created::Now)
+            }
             Err(error) if error.class() == Class::Conflict => Ok(Created::Taken),
             Err(error) => Err(self.minio("create a key", error)),
         }
@@ -561,13 +580,24 @@ impl Calls<'_> {
     async fn revoke_sessions(&self) -> Result<(), Error> {
         let _turn = self.turn().await?;
         let user = self.owner.user.as_str();
-        self.issuer.minio.revoke_tokens(user).await.map_err(|error| self.minio("end the sessions", error))
+        self.issuer.minio.revoke_tokens(user).await.map_err(|error| self.minio("end the sessions", error))?;
+        self.record("end all sessions", None);
+        Ok(())
     }
 
     async fn delete_key(&self, access_key: &str) -> Result<(), Error> {
         let _turn = self.turn().await?;
-        self.issuer.minio.delete_access_key(access_key).await.map_err(|error| self.minio("delete a key", error))?;
+        let deleted = self.issuer.minio.delete_access_key(access_key).await;
+        if deleted.map_err(|error| self.minio("delete a key", error))? {
+            self.record(format!("delete access key {access_key}"), None);
+        }
         Ok(())
+    }
+
+    /// Writes the audit line of a change that was made; a new key lives until `expires_at`.
+    fn record(&self, change: impl Into<String>, expires_at: Option<Timestamp>) {
+        let (subject, after) = (Subject::User(self.owner.user.clone()), expires_at.map(|time| time.to_string()));
+        audit::record(&AuditLine::new(&subject, change, None, after, [self.owner.cause.clone()]));
     }
 
     /// The turn for one change of MinIO. The lease is looked at after the wait, which may be long.

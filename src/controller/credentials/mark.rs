@@ -1,5 +1,7 @@
 //! How a key on the server shows which object it was made for.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
@@ -34,12 +36,47 @@ fn issued_at(key: &AccessKey) -> Option<Timestamp> {
 /// The living keys of the object with this uid, the oldest first.
 pub(super) fn living(keys: Vec<AccessKey>, owner_uid: &str, now: Timestamp) -> Vec<AccessKey> {
     let name = name(owner_uid);
-    let mut ours: Vec<_> = keys
-        .into_iter()
-        .filter(|key| key.name == name && key.expiration.is_none_or(|expiration| expiration > now))
-        .collect();
+    let mut ours: Vec<_> = keys.into_iter().filter(|key| key.name == name && is_living(key, now)).collect();
     ours.sort_by_cached_key(|key| (issued_at(key), key.expiration, key.access_key.clone()));
     ours
+}
+
+/// The living keys of a user, by where they come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SortedKeys {
+    /// Issued for an object that is known.
+    pub ours: BTreeSet<String>,
+    /// Named as we name keys, but for no object that is known: it may have been deleted, or not have been seen yet.
+    pub stray: BTreeSet<String>,
+    /// Issued by somebody else.
+    pub foreign: BTreeSet<String>,
+}
+
+/// Sorts the keys of a user. Ours are those marked for an object with one of these uids, and those that are `recorded`: in a
+/// Secret of ours, or in a status.
+pub fn sort<'a>(
+    keys: &[AccessKey],
+    uids: impl IntoIterator<Item = &'a str>,
+    recorded: &BTreeSet<String>,
+    now: Timestamp,
+) -> SortedKeys {
+    let names: BTreeSet<String> = uids.into_iter().map(name).collect();
+    let mut sorted = SortedKeys::default();
+    for key in keys.iter().filter(|key| is_living(key, now)) {
+        let place = if names.contains(&key.name) || recorded.contains(&key.access_key) {
+            &mut sorted.ours
+        } else if key.name.starts_with(PREFIX) {
+            &mut sorted.stray
+        } else {
+            &mut sorted.foreign
+        };
+        place.insert(key.access_key.clone());
+    }
+    sorted
+}
+
+fn is_living(key: &AccessKey, now: Timestamp) -> bool {
+    key.expiration.is_none_or(|expiration| expiration > now)
 }
 
 #[cfg(test)]
@@ -66,6 +103,23 @@ mod tests {
         let living = living(keys, &owner.uid, at("2026-01-03T00:00:00Z"));
         let ids: Vec<_> = living.iter().map(|key| key.access_key.as_str()).collect();
         assert_eq!(ids, ["EDITED", "OLD", "NEW"]);
+    }
+
+    #[test]
+    fn keys_are_sorted_by_where_they_come_from() {
+        let now = at("2026-01-03T00:00:00Z");
+        let keys = [
+            key("ISSUED", &name("one uid"), String::new(), None),
+            key("OF-ANOTHER-OBJECT", &name("another uid"), String::new(), Some(at("2026-01-04T00:00:00Z"))),
+            key("RECORDED", "renamed by somebody", String::new(), None),
+            key("STRAY", &name("a uid that nobody knows"), String::new(), None),
+            key("LAPTOP", "laptop", String::new(), None),
+            key("ENDED", "laptop", String::new(), Some(at("2026-01-02T00:00:00Z"))),
+        ];
+        let sorted = sort(&keys, ["one uid", "another uid"], &BTreeSet::from(["RECORDED".to_owned()]), now);
+        let set = |ids: &[&str]| ids.iter().map(ToString::to_string).collect::<BTreeSet<String>>();
+        assert_eq!(sorted.ours, set(&["ISSUED", "OF-ANOTHER-OBJECT", "RECORDED"]));
+        assert_eq!((sorted.stray, sorted.foreign), (set(&["STRAY"]), set(&["LAPTOP"])));
     }
 
     #[test]

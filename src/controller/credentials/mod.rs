@@ -26,6 +26,7 @@ pub use self::{
     cache::{Affected, Scope, SecretCache, SecretView},
     error::{Class, Error, KubernetesFailure},
     issue::{Fence, Issuer, Run},
+    mark::{SortedKeys, sort},
     secret::{
         IssuedKey, KeyFacts, PENDING_SUFFIX, SecretFacts, SecretFile, Template, UnknownSecretFile, default_secret_name,
         pending_name,
@@ -35,6 +36,7 @@ pub use self::{
 use crate::iam::declared::KeyRequests;
 use crate::iam::document::Document;
 use crate::iam::names::UserName;
+use crate::iam::subject::Cause;
 use crate::minio::Urgency;
 
 /// An object whose MinIO user gets a key, and what its spec says about the key.
@@ -66,6 +68,8 @@ pub struct KeyOwner {
     pub ends_all_keys: bool,
     /// What the status of the object says of the key; none for an object that never had one.
     pub last: Option<Recorded>,
+    /// The object in its version, for audit lines.
+    pub cause: Cause,
     /// What is asked of the key.
     pub requests: KeyRequests,
     /// What the status of the object calls done.
@@ -135,6 +139,8 @@ pub struct Issued {
     pub next_rotation_at: Timestamp,
     /// Whether this run published it.
     pub is_new: bool,
+    /// Why this run made the key; none where it found it.
+    pub because: Option<IssueReason>,
 }
 
 impl Issued {

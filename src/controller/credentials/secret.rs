@@ -25,6 +25,8 @@ pub const PENDING_SUFFIX: &str = ".pending";
 const ISSUED_AT: &str = "minio-manager.io/issued-at";
 /// When the key before this one ends, RFC 3339; while it is there, that key is still to be ended.
 const PREVIOUS_EXPIRES_AT: &str = "minio-manager.io/previous-expires-at";
+/// The id of the key before this one, where there was one.
+const PREVIOUS_ACCESS_KEY: &str = "minio-manager.io/previous-access-key";
 /// Until when those who read the key may count on it, RFC 3339.
 const SERVES_UNTIL: &str = "minio-manager.io/serves-until";
 /// The value of the user's rotate annotation that the key answers.
@@ -139,6 +141,8 @@ pub struct IssuedKey {
     pub serves_until: Timestamp,
     /// When the key before this one ends, if there is one: on the server in a pending Secret, for people otherwise.
     pub previous_expires_at: Option<Timestamp>,
+    /// The id of the key before this one, if there is one.
+    pub previous_access_key: Option<String>,
     /// Its session policy as JSON, if it has one.
     pub session_policy: Option<String>,
     /// The requests that it answers.
@@ -162,6 +166,7 @@ impl IssuedKey {
             expires_at,
             serves_until: annotation(secret, SERVES_UNTIL).and_then(time).map_or(expires_at, |end| end.min(expires_at)),
             previous_expires_at: annotation(secret, PREVIOUS_EXPIRES_AT).and_then(time),
+            previous_access_key: annotation(secret, PREVIOUS_ACCESS_KEY).map(str::to_owned),
             session_policy: annotation(secret, SESSION_POLICY).map(str::to_owned),
             made_for: KeyRequests {
                 rotate: annotation(secret, ROTATED_FOR).map(str::to_owned),
@@ -307,6 +312,7 @@ fn build(
     annotations.insert(CONTENT_HASH.to_owned(), hex::encode(data_hash(&data)));
     let optional = [
         (PREVIOUS_EXPIRES_AT, key.previous_expires_at.map(|time| time.to_string())),
+        (PREVIOUS_ACCESS_KEY, key.previous_access_key.clone()),
         (SESSION_POLICY, key.session_policy.clone()),
         (ROTATED_FOR, key.made_for.rotate.clone()),
         (REVOKED_FOR, key.made_for.revoke.clone()),
@@ -370,6 +376,8 @@ pub struct KeyFacts {
     pub serves_until: Timestamp,
     /// When the key before this one ends, if there is one: on the server in a pending Secret, for people otherwise.
     pub previous_expires_at: Option<Timestamp>,
+    /// The id of the key before this one, if there is one.
+    pub previous_access_key: Option<String>,
     /// Its session policy as JSON, if it has one.
     pub session_policy: Option<String>,
     /// The requests that it answers.
@@ -385,9 +393,17 @@ impl From<&IssuedKey> for KeyFacts {
             expires_at: key.expires_at,
             serves_until: key.serves_until,
             previous_expires_at: key.previous_expires_at,
+            previous_access_key: key.previous_access_key.clone(),
             session_policy: key.session_policy.clone(),
             made_for: key.made_for.clone(),
         }
+    }
+}
+
+impl KeyFacts {
+    /// The ids that it tells: its own, and that of the key before it.
+    pub fn ids(&self) -> impl Iterator<Item = &String> {
+        [&self.access_key].into_iter().chain(&self.previous_access_key)
     }
 }
 

@@ -15,6 +15,7 @@ use minio_manager::controller::credentials::{
 };
 use minio_manager::iam::declared::KeyRequests;
 use minio_manager::iam::names::UserName;
+use minio_manager::iam::subject::{Cause, Kind, ObjectKey};
 use minio_manager::minio::{
     AccessKey, Call, Class, Client, Credentials, Holder, Observer, Outcome, Pacer, Urgency, generate_secret,
 };
@@ -83,6 +84,11 @@ impl Stage {
             enabled: true,
             ends_all_keys: true,
             last: None,
+            cause: Cause {
+                object: ObjectKey { kind: Kind::MinioUser, namespace: namespace.clone(), name: "somebody".into() },
+                uid: "uid".into(),
+                generation: 1,
+            },
             requests: KeyRequests::default(),
             handled: KeyRequests::default(),
         };

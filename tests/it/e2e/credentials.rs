@@ -156,7 +156,7 @@ async fn a_key_that_was_deleted_on_the_server_is_replaced_at_the_next_start() {
 
 #[tokio::test]
 async fn a_due_key_of_a_disabled_user_keeps_nobody_busy() {
-    let world = World::own(Setup::default()).await;
+    let world = World::own(Setup::default().with(&["--audit-interval", "1h"])).await;
     let alice = world.user("alice").await;
     world.apply(&user(&alice.name, "enabled: false")).await;
     world.ready_is("MinioUser", &alice.name, "True", "Disabled").await;

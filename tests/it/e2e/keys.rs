@@ -14,7 +14,7 @@ use crate::support::{
 };
 
 /// A `MinioAccessKey` of this name, with more fields of its spec in flow style.
-fn access_key(name: &str, user: &str, spec: &str) -> String {
+pub fn access_key(name: &str, user: &str, spec: &str) -> String {
     format!("kind: MinioAccessKey\nmetadata: {{name: {name}}}\nspec: {{user: {user}, {spec}}}\n")
 }
 
@@ -23,7 +23,7 @@ async fn state(world: &World, caller: &Caller) -> KeyState {
 }
 
 /// Waits for the key of an object, and answers whoever has it.
-async fn holder(world: &World, name: &str) -> Caller {
+pub async fn holder(world: &World, name: &str) -> Caller {
     let view = world.ready("MinioAccessKey", name).await;
     world.caller(view.status("/credentials/secretName").as_str().unwrap()).await
 }

@@ -262,7 +262,7 @@ async fn requests_survive_a_crash_at_any_moment() {
 
 #[tokio::test]
 async fn a_request_is_answered_in_about_the_time_of_a_new_key() {
-    let world = World::own(Setup::default()).await;
+    let world = World::own(Setup::default().with(&["--audit-interval", "1h"])).await;
     let alice = world.user("alice").await;
     let before = world.product().metrics();
     let again = rotate(&world, &alice.name, "1").await;

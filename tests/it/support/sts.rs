@@ -20,9 +20,7 @@ pub struct Session {
 impl Session {
     /// Signs in as a user, with the user's own secret: keys below a user get no session.
     pub async fn begin(endpoint: Endpoint, user: &Credentials) -> Self {
-        let user = Self::with_key(endpoint.clone(), user);
-        let (status, xml) =
-            user.send("sts", "POST", "/", "Action=AssumeRole&Version=2011-06-15&DurationSeconds=3600").await;
+        let (status, xml) = Self::with_key(endpoint.clone(), user).assume_role().await;
         assert_eq!(status, 200, "{xml}");
         let token = Some(element(&xml, "SessionToken").to_owned());
         let (id, secret) = (element(&xml, "AccessKeyId"), element(&xml, "SecretAccessKey"));
@@ -33,6 +31,17 @@ impl Session {
     pub fn with_key(endpoint: Endpoint, key: &Credentials) -> Self {
         let credentials = AwsCredentials::new(&key.access_key, key.secret.expose(), None, None, "test");
         Self { endpoint, credentials }
+    }
+
+    /// Asks for a session of the longest time that there is; status and body of the answer.
+    pub async fn assume_role(&self) -> (u16, String) {
+        self.send("sts", "POST", "/", "Action=AssumeRole&Version=2011-06-15&DurationSeconds=604800").await
+    }
+
+    /// Key, secret and token, as programs want them.
+    pub fn parts(&self) -> [&str; 3] {
+        let token = self.credentials.session_token().unwrap_or_default();
+        [self.credentials.access_key_id(), self.credentials.secret_access_key(), token]
     }
 
     /// Status and body of a request for `bucket/key`, with a query where it has one.

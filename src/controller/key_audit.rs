@@ -1,0 +1,242 @@
+//! Looks at every key again, one after the other: does the server still take it, and are there keys that nobody issued?
+//!
+//! A look costs one Kubernetes and one MinIO read for each key, and one MinIO read for a hundred users together. So looks are
+//! spread over the interval, and many users are looked at in a rolling way.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::config::ForeignKeys;
+use crate::iam::declared::{Body, Meta};
+use crate::iam::names::UserName;
+use crate::iam::subject::{KeyName, Kind, Subject};
+
+use super::engine::{Engine, State};
+use super::outcome::{Failure, Retry};
+use super::queue::Urgency;
+use super::status;
+
+/// How many keys are looked at in a second at most, unless the full interval asks for more: 1,000 in less than a minute.
+const LOOKS_PER_SECOND: u32 = 20;
+
+/// An interval is cut into so many steps.
+const STEPS: u32 = 10;
+
+/// How many are taken together: the keys of so many users are asked for in one request.
+const HOLDERS_AT_ONCE: usize = 100;
+
+/// How much of an interval lies between two looks at a user; the rest is for what comes late: a step, and its spreading.
+const BETWEEN_LOOKS: f64 = 0.8;
+
+/// Looks at the keys of all objects again and again, for ever.
+pub async fn keep(engine: Arc<Engine>) {
+    if engine.settings.observe {
+        return std::future::pending().await;
+    }
+    let mut schedule = Schedule::default();
+    loop {
+        engine.health.wait_up().await;
+        let holders = take_stock(&mut engine.state());
+        let interval = interval(engine.settings.recheck, engine.settings.full_audit_interval, holders.len());
+        let (step, now) = (interval / STEPS, Instant::now());
+        let due = schedule.due(&holders, now, interval);
+        for some in due.chunks(HOLDERS_AT_ONCE) {
+            let share = step.mul_f64(some.len() as f64 / due.len() as f64);
+            compare_ids(&engine, some).await;
+            ask_again(&engine, some, &holders, share);
+            schedule.looked_at(some, Instant::now(), interval);
+            sleep(share).await;
+        }
+        sleep_until(now + step).await;
+    }
+}
+
+/// Who has keys, with the uids of the objects.
+type Holders = BTreeMap<Subject, String>;
+
+fn take_stock(state: &mut State) -> Holders {
+    let holders: Holders = users(state).chain(workloads(state)).collect();
+    state.foreign_keys.keep_to(&holders.keys().filter_map(user_of).collect());
+    holders
+}
+
+/// The users that are looked after.
+fn users(state: &State) -> impl Iterator<Item = (Subject, String)> {
+    let named = state.index.objects_of(Kind::MinioUser).filter_map(|declared| match &declared.body {
+        Ok(Body::User(user)) => Some((&user.name, &declared.meta)),
+        _ => None,
+    });
+    let holds = |(name, meta): &(&UserName, &Meta)| {
+        let holder = state.index.user(name);
+        meta.origin.is_some() && holder.is_some_and(|holder| holder.meta.key == meta.key)
+    };
+    let looked_after = named.filter(holds).filter(|(_, meta)| is_looked_after(state, meta));
+    looked_after.map(|(name, meta)| (Subject::User(name.clone()), meta.uid.clone()))
+}
+
+/// The workloads with a key.
+fn workloads(state: &State) -> impl Iterator<Item = (Subject, String)> {
+    let has_key = |meta: &Meta| {
+        let credentials = state.seen.get(&meta.key).and_then(|seen| seen.status.get("credentials"));
+        credentials.is_some_and(|credentials| credentials.get("accessKey").is_some())
+    };
+    let objects = state.index.objects_of(Kind::MinioAccessKey).map(|declared| &declared.meta);
+    let looked_after = objects.filter(move |meta| is_looked_after(state, meta) && has_key(meta));
+    looked_after.map(|meta| (Subject::Key(KeyName::from(&meta.key)), meta.uid.clone()))
+}
+
+/// For whom nothing is done at present, nothing is looked at either.
+fn is_looked_after(state: &State, meta: &Meta) -> bool {
+    let is_stalled = || state.seen.get(&meta.key).is_some_and(|seen| status::is_stalled(&seen.status));
+    meta.finalizer && meta.deleting.is_none() && !meta.paused && !is_stalled()
+}
+
+fn user_of(holder: &Subject) -> Option<&UserName> {
+    match holder {
+        Subject::User(user) => Some(user),
+        _ => None,
+    }
+}
+
+/// Within which time everybody is looked at.
+fn interval(audit: Duration, full_audit: Duration, holders: usize) -> Duration {
+    let unhurried = Duration::from_secs(1).saturating_mul(u32::try_from(holders).unwrap_or(u32::MAX));
+    (unhurried / LOOKS_PER_SECOND).clamp(audit, full_audit.max(audit))
+}
+
+/// Who is to be looked at when.
+#[derive(Debug, Default)]
+struct Schedule {
+    due: BTreeMap<Subject, Instant>,
+}
+
+impl Schedule {
+    /// Who is due. Whoever is new is given a moment within the interval at random, so that those who come together are looked
+    /// at apart.
+    fn due(&mut self, holders: &Holders, now: Instant, interval: Duration) -> Vec<Subject> {
+        self.due.retain(|holder, _| holders.contains_key(holder));
+        for holder in holders.keys() {
+            let first = || now + interval.mul_f64(BETWEEN_LOOKS * rand::random_range(0.0..1.0));
+            let due = self.due.entry(holder.clone()).or_insert_with(first);
+            *due = (*due).min(now + interval);
+        }
+        self.due.iter().filter(|(_, due)| **due <= now).map(|(holder, _)| holder.clone()).collect()
+    }
+
+    fn looked_at(&mut self, holders: &[Subject], now: Instant, interval: Duration) {
+        for holder in holders {
+            self.due.insert(holder.clone(), now + interval.mul_f64(BETWEEN_LOOKS));
+        }
+    }
+}
+
+/// Notes whose keys must be listed by name, as their ids are not all known.
+async fn compare_ids(engine: &Engine, holders: &[Subject]) {
+    let users: Vec<&UserName> = holders.iter().filter_map(user_of).collect();
+    let names: BTreeSet<String> = users.iter().map(ToString::to_string).collect();
+    let mut listed = match engine.server.client.list_access_keys_bulk(&names).await {
+        Ok(listed) => listed,
+        Err(error) => return list_one_by_one(engine, &users, Failure::from(error)),
+    };
+    let mut recorded = engine.secrets.keys_by_user();
+    let now = Timestamp::now();
+    let mut state = engine.state();
+    for user in users {
+        let keys = listed.remove(user.as_str()).unwrap_or_default().into_iter();
+        let living = keys.filter(|key| key.expiration.is_none_or(|end| end > now)).map(|key| key.access_key).collect();
+        let recorded = recorded.remove(user.as_str()).unwrap_or_default();
+        state.foreign_keys.compare(user, &living, &recorded);
+        // What could not be deleted yet is tried again.
+        if engine.settings.foreign_keys == ForeignKeys::Prune && state.foreign_keys.has_foreign(user) {
+            state.foreign_keys.ask(user);
+        }
+    }
+}
+
+/// A server that does not tell of many users at once is asked for each of them.
+fn list_one_by_one(engine: &Engine, users: &[&UserName], failure: Failure) {
+    if failure.retry == Retry::WhenUp {
+        engine.health.is_down(failure.message);
+        return;
+    }
+    tracing::debug!(message = failure.message, "the keys of many users cannot be listed at once");
+    let mut state = engine.state();
+    for user in users {
+        state.foreign_keys.ask(user);
+    }
+}
+
+/// Has the keys of these holders proven once more, one after the other within `time`.
+fn ask_again(engine: &Engine, some: &[Subject], holders: &Holders, time: Duration) {
+    let mut state = engine.state();
+    for (place, holder) in some.iter().enumerate() {
+        if let Some(uid) = holders.get(holder) {
+            state.proven.remove(uid);
+        }
+        let delay = time.mul_f64(place as f64 / some.len() as f64);
+        engine.subjects.push(holder.clone(), Urgency::Normal, delay);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+    const FULL: Duration = Duration::from_secs(600);
+
+    fn holders(count: usize) -> Holders {
+        let name = |number| Subject::User(UserName::parse(&format!("user{number}")).unwrap());
+        (0..count).map(|number| (name(number), number.to_string())).collect()
+    }
+
+    #[test]
+    fn a_thousand_are_looked_at_within_an_audit_and_everybody_within_a_full_one() {
+        for (count, expected) in [(0, MINUTE), (1_000, MINUTE), (6_000, FULL / 2), (12_000, FULL), (100_000, FULL)] {
+            assert_eq!(interval(MINUTE, FULL, count), expected, "{count}");
+        }
+    }
+
+    /// Runs a schedule for some intervals, step by step, and says when each user was looked at.
+    fn looks(count: usize, interval: Duration, rounds: u32) -> BTreeMap<Subject, Vec<Duration>> {
+        let (mut schedule, everybody, start) = (Schedule::default(), holders(count), Instant::now());
+        let mut looks: BTreeMap<Subject, Vec<Duration>> = BTreeMap::new();
+        for step in 0..=rounds * STEPS {
+            let now = start + interval / STEPS * step;
+            let due = schedule.due(&everybody, now, interval);
+            assert!(due.len() <= count / 3, "{} of {count} at once", due.len());
+            // The last of a step is looked at when the step is nearly over.
+            let end = now + interval / STEPS;
+            schedule.looked_at(&due, end, interval);
+            for holder in due {
+                looks.entry(holder).or_default().push(end - start);
+            }
+        }
+        looks
+    }
+
+    #[test]
+    fn everybody_is_looked_at_within_every_interval_and_not_all_at_once() {
+        let looks = looks(500, MINUTE, 6);
+        assert_eq!(looks.len(), 500);
+        for (holder, times) in looks {
+            let gaps = times.windows(2).map(|pair| pair[1] - pair[0]).chain([times[0]]);
+            assert!(gaps.max().unwrap() <= MINUTE, "{holder}: {times:?}");
+            assert!(times.len() <= 8, "{holder} is looked at too often: {times:?}");
+        }
+    }
+
+    #[test]
+    fn who_goes_is_forgotten_and_a_shorter_interval_counts_at_once() {
+        let mut schedule = Schedule::default();
+        let now = Instant::now();
+        let _ = schedule.due(&holders(10), now, FULL);
+        let _ = schedule.due(&holders(1), now, MINUTE);
+        assert_eq!(schedule.due.len(), 1);
+        assert!(schedule.due.values().all(|due| *due <= now + MINUTE));
+    }
+}
