@@ -6,7 +6,7 @@ use minio_manager::minio::KeyState;
 use serde_json::{Value, json};
 
 use crate::support::{
-    kube::Cluster,
+    kube::{Cluster, tool},
     minio::unique,
     product::Setup,
     s3::{Caller, Try},
@@ -273,6 +273,28 @@ async fn put_elsewhere(kube: &kube::Client, namespace: &str, name: &str, user: &
         "metadata": {"name": name}, "spec": {"user": user},
     });
     api.create(&kube::api::PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn kubectl_shows_when_keys_expire() {
+    let world = World::own(Setup::default()).await;
+    let alice = world.user("alice").await;
+    world.apply(&access_key("etl", &alice.name, "")).await;
+    holder(&world, "etl").await;
+    let output = std::process::Command::new(tool("kubectl", "MINIO_MANAGER_KUBECTL_BIN"))
+        .args(["get", "mu,mk", "--namespace", world.namespace()])
+        .env("KUBECONFIG", Cluster::shared().kubeconfig())
+        .output()
+        .unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(shown.matches("KEY EXPIRES").count(), 2, "{shown}");
+    for (kind, name) in [("MinioUser", alice.name.as_str()), ("MinioAccessKey", "etl")] {
+        let view = world.view(kind, name).await;
+        let expires = view.status("/credentials/expiresAt").as_str().unwrap();
+        let line = shown.lines().find(|line| line.contains(&format!("/{name} "))).unwrap_or_default();
+        assert!(line.contains(expires) && line.contains("Converged"), "{expires}:\n{shown}");
+    }
 }
 
 #[tokio::test]
