@@ -193,22 +193,22 @@ pub enum UnconvergedKind {
     Key,
 }
 
-/// How much of the server no object describes.
+/// How much of the server no object describes. What has not been counted is absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UnmanagedCounts {
     /// Users.
-    #[serde(default)]
-    pub users: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<i64>,
     /// Groups.
-    #[serde(default)]
-    pub groups: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<i64>,
     /// Policies.
-    #[serde(default)]
-    pub policies: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policies: Option<i64>,
     /// Access keys of managed users that the controller did not issue.
-    #[serde(default)]
-    pub keys: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<i64>,
 }
 
 /// A change that waits for a person.

@@ -104,7 +104,7 @@ fn status(engine: &Engine, generation: i64, previous: &[Condition], version: Opt
 /// What no object describes, as far as this part knows: the keys, once everybody's were looked at.
 fn unmanaged(engine: &Engine, before: Option<UnmanagedCounts>) -> Option<UnmanagedCounts> {
     let Some(keys) = engine.state().foreign_keys.total() else { return before };
-    Some(UnmanagedCounts { keys: i64::try_from(keys).unwrap_or(i64::MAX), ..before.unwrap_or_default() })
+    Some(UnmanagedCounts { keys: Some(i64::try_from(keys).unwrap_or(i64::MAX)), ..before.unwrap_or_default() })
 }
 
 /// The subject behind the object that has waited longest.

@@ -17,7 +17,6 @@ use crate::iam::subject::{KeyName, Kind, Subject};
 
 use super::engine::{Engine, State};
 use super::outcome::{Failure, Retry};
-use super::queue::Urgency;
 use super::status;
 
 /// How many keys are looked at in a second at most, unless the full interval asks for more: 1,000 in less than a minute.
@@ -178,7 +177,7 @@ fn ask_again(engine: &Engine, some: &[Subject], holders: &Holders, time: Duratio
             state.proven.remove(uid);
         }
         let delay = time.mul_f64(place as f64 / some.len() as f64);
-        engine.subjects.push(holder.clone(), Urgency::Normal, delay);
+        engine.subjects.push_idle(holder.clone(), delay);
     }
 }
 

@@ -113,6 +113,15 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
         });
     }
 
+    /// Puts a key in to be worked on after `delay`, for no other reason than that it was not for a while. The end of a burst that
+    /// it waits for comes soon enough.
+    pub fn push_idle(&self, key: K, delay: Duration) {
+        let is_in_burst = self.lock().waiting.get(&key).is_some_and(|entry| entry.in_burst);
+        if !is_in_burst {
+            self.push(key, Urgency::Normal, delay);
+        }
+    }
+
     fn enter(&self, key: K, urgency: Urgency, when: impl FnOnce(&mut State<K>, &K) -> (Instant, bool)) {
         let mut state = self.lock();
         let order = state.next_order;
@@ -280,6 +289,27 @@ mod tests {
         assert_eq!(queue.next().await, ("a", Urgency::Normal));
         assert_eq!(queue.next().await, ("b", Urgency::Normal));
         assert_eq!(next_within(&queue, Duration::from_secs(1)).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_look_does_not_end_a_burst() {
+        let queue = Queue::default();
+        let change = || queue.push_change("a", Urgency::Normal, false);
+        change();
+        assert_eq!(queue.next().await.0, "a");
+        // Another one while the first is worked on begins the burst.
+        change();
+        queue.done(&"a");
+        for _ in 0..5 {
+            queue.push_idle("a", QUIET / 3);
+            assert_eq!(next_within(&queue, QUIET / 2).await, None);
+            change();
+        }
+        assert!(next_within(&queue, QUIET).await.is_some());
+        queue.done(&"a");
+        queue.push("a", Urgency::Normal, QUIET * 100);
+        queue.push_idle("a", QUIET);
+        assert!(next_within(&queue, QUIET * 2).await.is_some(), "what is only scheduled is brought forward");
     }
 
     #[tokio::test(start_paused = true)]
