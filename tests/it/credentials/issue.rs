@@ -118,7 +118,7 @@ async fn two_objects_that_want_one_secret_do_not_share_it() {
     stage.settle().await;
     let held = stage.secret().await;
     let owner = stage.owner.clone();
-    stage.owner.uid = "another".into();
+    (stage.owner.uid, stage.owner.object_name) = ("another".into(), "somebody-else".into());
     stage.owner.last = None;
     let error = stage.ensure().await.unwrap_err().to_string();
     assert!(error.contains("belongs to MinioUser somebody"), "{error}");

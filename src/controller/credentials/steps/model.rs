@@ -60,6 +60,8 @@ struct World {
     works_until: Option<Timestamp>,
     /// The key before, and until when it has to work.
     former_until: Option<(String, Timestamp)>,
+    /// What every Secret has in common.
+    facts: SecretFacts,
     /// Whether nobody changed the intervals since the key in the Secret was made.
     as_issued: bool,
 }
@@ -78,6 +80,7 @@ impl World {
             next_visit: now,
             works_until: None,
             former_until: None,
+            facts: fixtures::facts(),
             as_issued: true,
         };
         world.visit(Action::Nothing);
@@ -86,7 +89,7 @@ impl World {
 
     fn seen(&self, key: Option<&IssuedKey>) -> Seen {
         key.map_or(Seen::Absent, |key| {
-            Seen::Ours(Arc::new(SecretFacts { key: Some(KeyFacts::from(key)), ..fixtures::facts() }))
+            Seen::Ours(Arc::new(SecretFacts { key: Some(KeyFacts::from(key)), ..self.facts.clone() }))
         })
     }
 
