@@ -26,6 +26,8 @@ async fn assert_refused(person: &Person, status: u16, code: i64) -> String {
 }
 
 async fn assert_key_works(world: &World, person: &Person) {
+    // The service hears of it from a watch of its own.
+    world.eventually("the key is given out", async || person.get(KEY).await.status == 200).await;
     let caller = person.at_s3(world).await;
     assert_eq!(world.minio().probe(caller.credentials()).await.unwrap(), KeyState::Works);
 }
