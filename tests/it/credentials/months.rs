@@ -348,7 +348,8 @@ async fn other_intervals_hold_from_the_next_look_on() {
     // Longer: the key that was made for a day is replaced before it ends.
     (scene.stage.owner.interval, scene.stage.owner.overlap) = (days(30), HOUR);
     let at = run(&mut scene.stage, scene.clock + SECOND).await.next_rotation_at;
-    assert_eq!(at, scene.issued.expires_at - HOUR);
+    let age = at.duration_since(scene.issued.issued_at);
+    assert!(age >= DAY * 9 / 10 && at <= scene.issued.expires_at - HOUR, "{age}");
     assert!(scene.look(at).await);
 }
 

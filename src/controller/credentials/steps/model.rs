@@ -153,6 +153,7 @@ impl World {
                     credentials: Credentials::new(format!("KEY{:06}", self.made), "secret"),
                     issued_at: whole_seconds(now),
                     expires_at: expiration(&self.owner, now),
+                    serves_until: expiration(&self.owner, now),
                     previous_expires_at: *previous_ends,
                     made_for: self.owner.wanted(),
                     ..fixtures::key()
@@ -178,11 +179,13 @@ impl World {
                 let pair = self.pending.clone().expect("a pair waits");
                 let former = self.secret.as_ref().map(KeyFacts::from);
                 let ends = pair.previous_expires_at.filter(|_| !self.owner.owes_revocation());
-                self.secret = Some(IssuedKey {
+                let key = IssuedKey {
                     previous_expires_at: ends.map(|end| end_of_previous(&self.owner, former.as_ref(), end, now)),
                     made_for: self.owner.wanted(),
                     ..pair
-                });
+                };
+                let serves_until = serves_until(&self.owner, &KeyFacts::from(&key));
+                self.secret = Some(IssuedKey { serves_until, ..key });
                 situation.secret = self.seen(self.secret.as_ref());
                 (situation.server, situation.trimmed) = (KeyOnServer::Works, false);
             }
