@@ -107,6 +107,16 @@ pub async fn retire(engine: &Engine, owner: &Declared) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The Secret that an object wants; none where it is of no kind with keys, or cannot be read.
+pub fn secret_name(owner: &Declared) -> Option<String> {
+    let (user, credentials) = match &owner.body {
+        Ok(Body::User(user)) => (&user.name, &user.credentials),
+        Ok(Body::Key(key)) => (&key.user, &key.credentials),
+        _ => return None,
+    };
+    Some(credentials.secret_name.clone().unwrap_or_else(|| default_secret_name(user)))
+}
+
 /// The object as the issuer knows it, with a user that is not known to be enabled.
 fn key_owner(engine: &Engine, owner: &Declared) -> Result<Option<KeyOwner>, Failure> {
     let (user, credentials, ends_at) = match &owner.body {
@@ -114,6 +124,7 @@ fn key_owner(engine: &Engine, owner: &Declared) -> Result<Option<KeyOwner>, Fail
         Ok(Body::Key(key)) => (&key.user, &key.credentials, key.expires_at),
         _ => return Ok(None),
     };
+    let Some(secret_name) = secret_name(owner) else { return Ok(None) };
     let (interval, overlap) = intervals(credentials, &engine.settings)?;
     Ok(Some(KeyOwner {
         kind: owner.meta.key.kind.as_str(),
@@ -121,7 +132,7 @@ fn key_owner(engine: &Engine, owner: &Declared) -> Result<Option<KeyOwner>, Fail
         object_name: owner.meta.key.name.clone(),
         uid: owner.meta.uid.clone(),
         user: user.clone(),
-        secret_name: credentials.secret_name.clone().unwrap_or_else(|| default_secret_name(user)),
+        secret_name,
         interval,
         overlap,
         ends_at,

@@ -10,15 +10,17 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
 use tokio::task::JoinSet;
 
-use crate::api::meta::label;
+use crate::api::meta::{label, reason};
 use crate::iam::declared::Body;
 use crate::iam::index::Index;
 use crate::iam::subject::{KeyName, Kind, ObjectKey, Subject};
 use crate::kubernetes::watch::{FirstLists, Sink, log_failure, watch_kinds};
 use crate::kubernetes::{Seen, decode_dynamic};
 
-use super::credentials::Scope;
+use super::credentials::{PENDING_SUFFIX, Scope};
 use super::engine::Engine;
+use super::keys;
+use super::outcome::Outcome;
 use super::queue::Urgency;
 
 const SECRET: &str = "Secret";
@@ -38,8 +40,12 @@ pub async fn watch_secrets(engine: Arc<Engine>, client: Client, namespace: Strin
         match event {
             Ok(event) => {
                 let listed = matches!(event, watcher::Event::InitDone);
+                let gone = name_of_deleted(&event);
                 let affected = engine.secrets.handle(&scope, event);
                 mark_owners(&engine, &namespace, affected.into_iter().flat_map(|affected| affected.owners));
+                if let Some(name) = gone {
+                    mark_waiting(&engine, &namespace, &name);
+                }
                 if listed {
                     lists.arrived(SECRET, &namespace);
                 }
@@ -60,6 +66,31 @@ fn mark_owners(engine: &Engine, namespace: &str, owners: impl IntoIterator<Item 
     let subjects = state.seen.iter().filter(owned).filter_map(|(key, _)| subject_with_key(&state.index, key));
     for subject in subjects {
         engine.subjects.push(subject, Urgency::Normal, Duration::ZERO);
+    }
+}
+
+/// The name of a Secret that was deleted; of one with a waiting pair, that of the Secret that the pair was for.
+fn name_of_deleted(event: &watcher::Event<Secret>) -> Option<String> {
+    let watcher::Event::Delete(secret) = event else { return None };
+    let name = secret.metadata.name.as_deref()?;
+    Some(name.strip_suffix(PENDING_SUFFIX).unwrap_or(name).to_owned())
+}
+
+/// Queues those who want the Secret of this name and were refused it, because it was somebody else's.
+fn mark_waiting(engine: &Engine, namespace: &str, name: &str) {
+    let state = engine.state();
+    let is_refused = |outcome: &Outcome| {
+        let failure = outcome.result.as_ref().ok().and_then(|report| report.unfinished.as_ref());
+        failure.is_some_and(|failure| failure.reason == reason::SECRET_CONFLICT)
+    };
+    let wants = |subject: &Subject| {
+        let owner = state.index.object_of(subject).filter(|owner| owner.meta.key.namespace == namespace);
+        owner.and_then(keys::secret_name).is_some_and(|wanted| wanted == name)
+    };
+    for (subject, outcome) in &state.outcomes {
+        if is_refused(outcome) && wants(subject) {
+            engine.subjects.push(subject.clone(), Urgency::Normal, Duration::ZERO);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod crash;
 mod issue;
 mod keep;
+mod months;
 mod request;
 mod slugs;
 mod stage;

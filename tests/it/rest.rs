@@ -12,6 +12,7 @@ mod login;
 mod management;
 mod openapi;
 mod outage;
+mod ownership;
 mod reads;
 mod rotation;
 mod service;

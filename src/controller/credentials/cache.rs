@@ -232,6 +232,11 @@ impl SecretCache {
         }
     }
 
+    /// We looked, and somebody else's Secret has this name. Where the watch does not show it, the next run has to look again.
+    pub(super) fn taken(&self, namespace: &str, name: &str) {
+        self.lock().entries.entry((namespace.to_owned(), name.to_owned())).or_insert(Entry::Doubtful);
+    }
+
     /// A write of ours to this Secret failed, or its end is open.
     pub(super) fn doubt(&self, namespace: &str, name: &str) {
         let mut state = self.lock();

@@ -475,13 +475,23 @@ impl Calls<'_> {
         Ok(secret)
     }
 
-    /// Whose it is. What is ours is remembered.
+    /// Whose it is. What is ours is remembered, and that there is one of somebody else.
     fn seen(&self, secret: Option<&Secret>) -> Seen {
         match secret {
             None => Seen::Absent,
             Some(secret) if is_ours(self.owner, secret) => Seen::Ours(self.issuer.cache.saw(secret)),
-            Some(secret) => Seen::Foreign(SecretFacts::of(secret, self.issuer.cache.template()).owner_in_words),
+            Some(secret) => {
+                self.issuer.cache.taken(&self.owner.namespace, secret.metadata.name.as_deref().unwrap_or_default());
+                Seen::Foreign(self.holder(secret))
+            }
         }
+    }
+
+    /// Whose somebody else's Secret is, in words.
+    fn holder(&self, secret: &Secret) -> String {
+        let words = SecretFacts::of(secret, self.issuer.cache.template()).owner_in_words;
+        let is_namesake = words == format!("{} {}", self.owner.kind, self.owner.object_name);
+        if is_namesake { format!("a former {words}") } else { words }
     }
 
     /// None where a Secret of that name exists already.

@@ -275,6 +275,8 @@ pub(super) fn next(owner: &KeyOwner, situation: &Situation, now: Timestamp) -> R
     }
     match (&situation.pending, &situation.secret) {
         (Seen::Unread, _) | (_, Seen::Unread) => Ok(Step::ReadSecrets),
+        // Its place is taken, and where it waits it would be in the way of whoever took it.
+        (Seen::Ours(_), Seen::Foreign(_)) => Ok(Step::DiscardPending),
         // Nobody gets a new key here; the old ones end all the same.
         (Seen::Foreign(_), _) | (_, Seen::Foreign(_)) if owner.owes_revocation() && !situation.revoked => {
             Ok(Step::RevokeKeys)
@@ -286,7 +288,8 @@ pub(super) fn next(owner: &KeyOwner, situation: &Situation, now: Timestamp) -> R
     }
 }
 
-/// A pair waits: it is finished, whatever it was made for.
+/// A pair waits: it is finished, whatever it was made for. One that has waited for long is replaced: its time is counted from
+/// its making, so the key before it would be cut short.
 fn resume(
     owner: &KeyOwner,
     pending: &SecretFacts,
@@ -298,6 +301,7 @@ fn resume(
         key.user == owner.user.as_str()
             && key.session_policy == owner.session_policy_text()
             && !owner.is_revoked(key)
+            && now.duration_since(key.issued_at) <= owner.interval / 10
             && now < next_rotation(owner, key)
     };
     let in_secret = secret.and_then(|secret| secret.key.as_ref()).map(|key| &key.access_key);
@@ -351,3 +355,6 @@ fn conflict(owner: &KeyOwner, name: String, holder: &str) -> Error {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod model;

@@ -53,6 +53,10 @@ wait
 rm -rf "$data"
 "#;
 
+/// Runs a program until the standard input ends.
+const RUN: &str =
+    r#"trap '' INT; log=$1; shift; "$@" > "$log" 2>&1 < /dev/null & program=$!; cat > /dev/null; kill -9 $program"#;
+
 /// Removes the files of the tests as soon as the standard input ends.
 const TIDY: &str = r#"trap '' INT; cat > /dev/null; rm -rf "$1""#;
 
@@ -112,6 +116,26 @@ impl Cluster {
         // JSON is YAML.
         fs::write(&path, own.to_string()).unwrap();
         path
+    }
+
+    /// Sees to it that a namespace that is deleted goes, as in every real cluster. Nothing else of the controller manager runs:
+    /// its garbage collector would take away what tests leave without its owner.
+    pub fn with_namespace_controller(&self) {
+        static CONTROLLER: OnceLock<Child> = OnceLock::new();
+        if self.is_own {
+            CONTROLLER.get_or_init(|| {
+                Command::new("sh")
+                    .args(["-c", RUN, "namespace-controller"])
+                    .arg(self.files.join("controller-manager.log"))
+                    .arg(tool("kube-controller-manager", "MINIO_MANAGER_KCM_BIN"))
+                    .arg(format!("--kubeconfig={}", self.kubeconfig.display()))
+                    .arg(format!("--cert-dir={}", self.files.display()))
+                    .args(["--secure-port=0", "--leader-elect=false", "--controllers=namespace-controller"])
+                    .stdin(Stdio::piped())
+                    .spawn()
+                    .unwrap()
+            });
+        }
     }
 
     /// A new namespace whose name starts with the prefix.

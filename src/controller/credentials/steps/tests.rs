@@ -221,7 +221,14 @@ fn a_waiting_pair_is_finished_from_wherever_it_was_left() {
 #[test]
 fn a_pair_that_is_of_no_use_is_discarded() {
     let old = Situation { pending: Seen::Ours(Arc::new(pending_facts())), secret: Seen::Absent, ..calm() };
-    assert_eq!(next(&owner(), &old, at("2026-01-02T00:00:00Z")).expect("no conflict"), Step::DiscardPending);
+    for (now, step) in [
+        ("2026-01-01T02:24:00Z", Step::ProbePending),
+        // A tenth of the interval has passed, and all of it.
+        ("2026-01-01T02:24:01Z", Step::DiscardPending),
+        ("2026-01-02T00:00:00Z", Step::DiscardPending),
+    ] {
+        assert_eq!(next(&owner(), &old, at(now)).expect("no conflict"), step, "{now}");
+    }
     let damaged = Seen::Ours(Arc::new(SecretFacts { key: None, ..pending_facts() }));
     assert_eq!(step(&Situation { pending: damaged, ..old.clone() }), Step::DiscardPending);
     let mut confined = pending_facts();
@@ -261,12 +268,22 @@ fn secrets_of_others_are_left_alone() {
     let foreign = Seen::Foreign("Deployment web".into());
     for (situation, name) in [
         (Situation { secret: foreign.clone(), ..calm() }, "minio-alice"),
-        (Situation { pending: foreign.clone(), ..calm() }, "minio-alice.pending"),
-        (Situation { secret: foreign, pending: Seen::Ours(Arc::new(pending_facts())), ..calm() }, "minio-alice"),
+        (Situation { pending: foreign, ..calm() }, "minio-alice.pending"),
     ] {
         let error = next(&owner(), &situation, now()).expect_err("a conflict").to_string();
         assert!(error.contains(&format!("lake/{name} belongs to Deployment web")), "{error}");
     }
+}
+
+#[test]
+fn a_pair_whose_place_somebody_took_does_not_wait_in_the_way_of_that_one() {
+    let secret = Seen::Foreign("MinioUser bob".into());
+    let waiting = Situation { secret, pending: Seen::Ours(Arc::new(pending_facts())), read: true, ..calm() };
+    let revoked = KeyOwner { requests: asked(None, Some("1")), ..owner() };
+    for owner in [owner(), revoked] {
+        assert_eq!(next(&owner, &waiting, now()).expect("a step"), Step::DiscardPending);
+    }
+    next(&owner(), &Situation { pending: Seen::Absent, ..waiting }, now()).expect_err("a conflict");
 }
 
 #[test]
