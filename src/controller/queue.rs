@@ -298,6 +298,7 @@ mod tests {
         change();
         assert_eq!(queue.next().await.0, "a");
         // Another one while the first is worked on begins the burst.
+        tokio::time::advance(QUIET / 10).await;
         change();
         queue.done(&"a");
         for _ in 0..5 {
