@@ -6,23 +6,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
-use kube::api::{DeleteParams, PostParams, Preconditions};
 
 use super::cache::{SecretCache, SecretView};
-use super::error::{Error, KubernetesFailure};
-use super::secret::{self, IssuedKey, KeyFacts, SecretFacts, pending_name};
+use super::calls::{Calls, Created, is_ours};
+use super::error::Error;
+use super::secret::{self, IssuedKey, KeyFacts, pending_name};
 use super::steps::{self, Check, IssueReason, KeyOnServer, Progress, Seen, Situation, Step, Verdict};
 use super::{Issued, KeyOwner, mark};
-use crate::api::meta::field_manager;
-use crate::iam::subject::Subject;
-use crate::minio::{self, AccessKey, Class, Credentials, KeyState, NewAccessKey, Pacer, Permit, Urgency};
-use crate::telemetry::{AuditLine, audit};
+use crate::minio::{self, AccessKey, Credentials, KeyState, Pacer, Urgency};
 
-/// How long a call of the Kubernetes API may take.
-const KUBERNETES_DEADLINE: Duration = Duration::from_secs(5);
-/// How long a change of MinIO may take.
-const MINIO_DEADLINE: Duration = Duration::from_secs(3);
 /// More steps than any run needs: a Secret that others keep writing must not hold the run for ever.
 const STEP_LIMIT: usize = 40;
 
@@ -34,11 +26,11 @@ pub type Fence = Arc<dyn Fn(Duration) -> bool + Send + Sync>;
 /// For one owner at most one run may be under way; runs of different owners are independent.
 #[derive(Clone)]
 pub struct Issuer {
-    kube: kube::Client,
-    minio: minio::Client,
-    pacer: Pacer,
-    cache: Arc<SecretCache>,
-    fence: Fence,
+    pub(super) kube: kube::Client,
+    pub(super) minio: minio::Client,
+    pub(super) pacer: Pacer,
+    pub(super) cache: Arc<SecretCache>,
+    pub(super) fence: Fence,
 }
 
 impl Issuer {
@@ -158,10 +150,6 @@ impl Issuer {
         }
         names
     }
-}
-
-fn is_ours(owner: &KeyOwner, secret: &Secret) -> bool {
-    secret.metadata.owner_references.iter().flatten().any(|reference| reference.uid == owner.uid)
 }
 
 /// One run of [`Issuer::ensure`]. Dropping it between steps, or within one, loses nothing.
@@ -441,202 +429,5 @@ impl Run<'_> {
     fn unproven(&self) -> Error {
         let access_key = self.pair.as_ref().map(|pair| pair.credentials.access_key.clone()).unwrap_or_default();
         Error::Unproven { user: self.calls.owner.user.to_string(), access_key }
-    }
-}
-
-/// What came of creating a key.
-enum Created {
-    /// It exists from now on.
-    Now,
-    /// Its id existed before.
-    Taken,
-}
-
-/// The calls for one owner: each with its deadline, each write behind the fence.
-#[derive(Clone, Copy)]
-struct Calls<'a> {
-    issuer: &'a Issuer,
-    owner: &'a KeyOwner,
-    urgency: Urgency,
-}
-
-impl Calls<'_> {
-    fn secrets(&self) -> Api<Secret> {
-        Api::namespaced(self.issuer.kube.clone(), &self.owner.namespace)
-    }
-
-    async fn read(&self, name: &str) -> Result<Option<Secret>, Error> {
-        let secret = within_deadline(self.secrets().get_opt(name))
-            .await
-            .map_err(|error| self.kubernetes("read", name, error))?;
-        if secret.is_none() {
-            self.issuer.cache.missing(&self.owner.namespace, name);
-        }
-        Ok(secret)
-    }
-
-    /// Whose it is. What is ours is remembered, and that there is one of somebody else.
-    fn seen(&self, secret: Option<&Secret>) -> Seen {
-        match secret {
-            None => Seen::Absent,
-            Some(secret) if is_ours(self.owner, secret) => Seen::Ours(self.issuer.cache.saw(secret)),
-            Some(secret) => {
-                self.issuer.cache.taken(&self.owner.namespace, secret.metadata.name.as_deref().unwrap_or_default());
-                Seen::Foreign(self.holder(secret))
-            }
-        }
-    }
-
-    /// Whose somebody else's Secret is, in words.
-    fn holder(&self, secret: &Secret) -> String {
-        let words = SecretFacts::of(secret, self.issuer.cache.template()).owner_in_words;
-        let is_namesake = words == format!("{} {}", self.owner.kind, self.owner.object_name);
-        if is_namesake { format!("a former {words}") } else { words }
-    }
-
-    /// None where a Secret of that name exists already.
-    async fn create(&self, secret: Secret) -> Result<Option<Secret>, Error> {
-        let (secrets, params) = (self.secrets(), post_params());
-        self.write("create", &secret, secrets.create(&params, &secret), 409).await
-    }
-
-    /// None where the Secret is no longer the one that was read.
-    async fn replace(&self, secret: Secret) -> Result<Option<Secret>, Error> {
-        let (secrets, params) = (self.secrets(), post_params());
-        let name = secret.metadata.name.clone().unwrap_or_default();
-        match self.write("replace", &secret, secrets.replace(&name, &params, &secret), 409).await {
-            Err(Error::Kubernetes { source, .. }) if source.is(404) => Ok(None),
-            result => result,
-        }
-    }
-
-    async fn write(
-        &self,
-        action: &'static str,
-        secret: &Secret,
-        call: impl Future<Output = kube::Result<Secret>>,
-        lost_race: u16,
-    ) -> Result<Option<Secret>, Error> {
-        self.check_fence(KUBERNETES_DEADLINE)?;
-        let (cache, name) = (&self.issuer.cache, secret.metadata.name.as_deref().unwrap_or_default());
-        cache.announce(secret);
-        match within_deadline(call).await {
-            Ok(written) => {
-                cache.saw(&written);
-                Ok(Some(written))
-            }
-            Err(failure) => {
-                cache.doubt(&self.owner.namespace, name);
-                if failure.is(lost_race) { Ok(None) } else { Err(self.kubernetes(action, name, failure)) }
-            }
-        }
-    }
-
-    async fn delete(&self, secret: &Secret) -> Result<(), Error> {
-        let name = secret.metadata.name.as_deref().unwrap_or_default();
-        self.delete_by_uid(name, secret.metadata.uid.as_deref().unwrap_or_default()).await
-    }
-
-    async fn delete_by_uid(&self, name: &str, uid: &str) -> Result<(), Error> {
-        self.check_fence(KUBERNETES_DEADLINE)?;
-        let (cache, namespace) = (&self.issuer.cache, &self.owner.namespace);
-        cache.deleted(namespace, name, uid, false);
-        let preconditions = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
-        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
-        match within_deadline(self.secrets().delete(name, &params)).await {
-            Err(failure) if !failure.is(404) => {
-                cache.doubt(namespace, name);
-                Err(self.kubernetes("delete", name, failure))
-            }
-            _ => {
-                cache.deleted(namespace, name, uid, true);
-                Ok(())
-            }
-        }
-    }
-
-    async fn probe(&self, credentials: &Credentials) -> Result<KeyState, Error> {
-        self.issuer.minio.probe(credentials).await.map_err(|error| self.minio("prove a key", error))
-    }
-
-    /// The keys of the user; none where there is no such user.
-    async fn keys(&self) -> Result<Vec<AccessKey>, Error> {
-        match self.issuer.minio.list_access_keys(self.owner.user.as_str()).await {
-            Err(error) if error.is_absent() => Ok(Vec::new()),
-            result => result.map_err(|error| self.minio("list the keys", error)),
-        }
-    }
-
-    async fn create_key(&self, pair: &IssuedKey) -> Result<Created, Error> {
-        let key = NewAccessKey {
-            parent: pair.user.clone(),
-            credentials: pair.credentials.clone(),
-            name: mark::name(&self.owner.uid),
-            description: mark::description(self.owner, pair.issued_at),
-            expiration: Some(pair.expires_at),
-            session_policy: self.owner.session_policy.as_ref().map(|document| serde_json::json!(document)),
-        };
-        let _turn = self.turn().await?;
-        match self.issuer.minio.add_access_key(&key).await {
-            Ok(()) => {
-                self.record(format!("create access key {}", key.credentials.access_key), Some(pair.expires_at));
-                Ok(Created::Now)
-            }
-            Err(error) if error.class() == Class::Conflict => Ok(Created::Taken),
-            Err(error) => Err(self.minio("create a key", error)),
-        }
-    }
-
-    async fn revoke_sessions(&self) -> Result<(), Error> {
-        let _turn = self.turn().await?;
-        let user = self.owner.user.as_str();
-        self.issuer.minio.revoke_tokens(user).await.map_err(|error| self.minio("end the sessions", error))?;
-        self.record("end all sessions", None);
-        Ok(())
-    }
-
-    async fn delete_key(&self, access_key: &str) -> Result<(), Error> {
-        let _turn = self.turn().await?;
-        let deleted = self.issuer.minio.delete_access_key(access_key).await;
-        if deleted.map_err(|error| self.minio("delete a key", error))? {
-            self.record(format!("delete access key {access_key}"), None);
-        }
-        Ok(())
-    }
-
-    /// Writes the audit line of a change that was made; a new key lives until `expires_at`.
-    fn record(&self, change: impl Into<String>, expires_at: Option<Timestamp>) {
-        let (subject, after) = (Subject::User(self.owner.user.clone()), expires_at.map(|time| time.to_string()));
-        audit::record(&AuditLine::new(&subject, change, None, after, [self.owner.cause.clone()]));
-    }
-
-    /// The turn for one change of MinIO. The lease is looked at after the wait, which may be long.
-    async fn turn(&self) -> Result<Permit, Error> {
-        let permit = self.issuer.pacer.acquire(self.urgency).await;
-        self.check_fence(MINIO_DEADLINE)?;
-        Ok(permit)
-    }
-
-    fn check_fence(&self, deadline: Duration) -> Result<(), Error> {
-        if (self.issuer.fence)(deadline) { Ok(()) } else { Err(Error::Fenced) }
-    }
-
-    fn kubernetes(&self, action: &'static str, name: &str, source: KubernetesFailure) -> Error {
-        Error::Kubernetes { action, namespace: self.owner.namespace.clone(), name: name.to_owned(), source }
-    }
-
-    fn minio(&self, action: &'static str, source: minio::Error) -> Error {
-        Error::Minio { action, user: self.owner.user.to_string(), source }
-    }
-}
-
-fn post_params() -> PostParams {
-    PostParams { field_manager: Some(field_manager::CONTROLLER.to_owned()), ..PostParams::default() }
-}
-
-async fn within_deadline<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, KubernetesFailure> {
-    match tokio::time::timeout(KUBERNETES_DEADLINE, call).await {
-        Ok(result) => result.map_err(KubernetesFailure::from),
-        Err(_) => Err(KubernetesFailure::Timeout(KUBERNETES_DEADLINE.as_secs())),
     }
 }

@@ -11,6 +11,7 @@
 //! looks at what is there and goes on with the same pair.
 
 mod cache;
+mod calls;
 mod error;
 mod issue;
 mod mark;
