@@ -1,4 +1,5 @@
 use super::*;
+use crate::iam::document::MAX_SESSION_POLICY_BYTES;
 
 fn yaml<K: serde::de::DeserializeOwned>(text: &str) -> K {
     serde_saphyr::from_str(text).unwrap()
