@@ -93,6 +93,8 @@ async fn a_secret_that_somebody_put_in_place_of_the_users_is_not_given_out() {
 
     world.product().launch();
     world.stalled("MinioUser", "alice", "SecretConflict").await;
+    // The service hears of it from a watch of its own.
+    world.eventually("the service knows", async || service.get(KEY).await.status == 400).await;
     assert_refused(&service, 400, 20030).await;
     world.delete("Secret", &own.secret).await;
     world.ready("MinioUser", "alice").await;
