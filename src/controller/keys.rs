@@ -9,7 +9,6 @@ use crate::iam::check::carries_admin_actions;
 use crate::iam::declared::{Body, Declared, KeyRequests};
 use crate::iam::document::{Document, Effect, Statement};
 use crate::iam::names::UserName;
-use crate::iam::observed::Surroundings;
 use crate::iam::subject::Kind;
 use crate::minio::Urgency;
 use crate::telemetry::metrics::{DriftKind, IssueOutcome};
@@ -101,8 +100,9 @@ fn count_repair(engine: &Engine, owner: &KeyOwner, issued: &Issued) {
 /// Takes away the Secrets of an object that goes, and the keys that were issued for it.
 pub async fn retire(engine: &Engine, owner: &Declared) -> Result<(), Failure> {
     let Some(key_owner) = key_owner(engine, owner)? else { return Ok(()) };
-    let exists = engine.state().mirror.has_user(key_owner.user.as_str());
-    engine.issuer.retire(&key_owner, exists, Urgency::Urgent).await?;
+    // What is not known of the account, such as after a failure, must not keep its keys alive.
+    let may_exist = !engine.state().mirror.lacks_user(key_owner.user.as_str());
+    engine.issuer.retire(&key_owner, may_exist, Urgency::Urgent).await?;
     engine.state().proven.remove(&owner.meta.uid);
     Ok(())
 }

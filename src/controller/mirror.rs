@@ -204,6 +204,11 @@ impl Mirror {
         self.accounts.get(name).and_then(Option::as_ref)
     }
 
+    /// Whether the server is known to have no such user. One that was not looked at may exist.
+    pub fn lacks_user(&self, name: &str) -> bool {
+        matches!(self.accounts.get(name), Some(None))
+    }
+
     /// Whether a policy may carry admin actions, as `carries` tells of a document. One that is not understood may.
     pub fn may_carry(&self, name: &DocumentName, carries: impl Fn(&Document) -> bool) -> bool {
         match self.documents.get(name) {
@@ -402,6 +407,16 @@ mod tests {
 
     fn alice() -> UserName {
         UserName::parse("alice").unwrap()
+    }
+
+    #[test]
+    fn what_was_forgotten_of_a_user_is_not_its_absence() {
+        let mut mirror = Mirror::default();
+        assert!(!mirror.lacks_user("alice"), "nobody has looked");
+        mirror.learn_account("alice", None);
+        assert!(mirror.lacks_user("alice"));
+        mirror.forget(&user());
+        assert!(!mirror.lacks_user("alice") && !mirror.has_user("alice"));
     }
 
     fn user() -> Desired {

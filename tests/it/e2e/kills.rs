@@ -18,8 +18,9 @@ use crate::support::{
 
 /// How often each of the three tests kills; together more than 200 times.
 const KILLS: usize = 70;
-/// The longest time from readiness to the kill, in milliseconds.
+/// The longest time to the kill from readiness, or from so many looks at subjects, in milliseconds.
 const LONGEST_LIFE: usize = 400;
+const MOST_RUNS: usize = 8;
 const USERS: usize = 20;
 /// The first users are never deleted, and the workloads of all but the last of them have keys that nobody else revokes.
 const LASTING: usize = 3;
@@ -144,6 +145,12 @@ impl Scene {
         self.world.eventually("it has its first lists", async || self.world.product().get("/ready").0 == 200).await;
         for _ in 0..self.random.below(3) {
             self.disturb().await;
+        }
+        if self.random.percent(70) {
+            // However slow the machine is, most lives come to something.
+            let runs = 1 + self.random.below(MOST_RUNS);
+            let converged = || self.world.product().metrics().sum("minio_manager_converge_total", &[]);
+            self.world.eventually("it has looked at some subjects", async || converged() >= runs as f64).await;
         }
         tokio::time::sleep(Duration::from_millis(self.random.below(LONGEST_LIFE) as u64)).await;
         if self.random.percent(50) {
