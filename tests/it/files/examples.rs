@@ -23,16 +23,21 @@ const SECTIONS: [(&str, bool); 8] = [
 /// The extension of DuckDB comes from PyPI here; where it can, DuckDB gets it by itself.
 const EXTENSION: &str = "import duckdb_extensions; duckdb_extensions.import_extension('httpfs')\n";
 
+/// What an example does is over with its last line. Libraries that are torn down with threads of theirs still running may end
+/// the process with a failure.
+const LEAVE: &str = "\nimport os; os._exit(0)\n";
+
 async fn run(work: &Workplace, example: &Example, text: &str, variables: &Data) -> Output {
     let (programs, prelude) = match example.section.as_str() {
         "boto3" | "aws-cli" => (Programs::Boto, ""),
         "DuckDB" => (Programs::Httpfs, EXTENSION),
         _ => (Programs::Data, ""),
     };
-    let (program, options) = if example.language == "python" { ("python", "-c") } else { ("sh", "-euc") };
+    let (program, options, postlude) =
+        if example.language == "python" { ("python", "-c", LEAVE) } else { ("sh", "-euc", "") };
     let text = mounted_at(text, work.volume.path());
     let mut command = work.command(program, &[programs.folder()], variables);
-    command.arg(options).arg(format!("{prelude}{text}")).stdin(Stdio::null());
+    command.arg(options).arg(format!("{prelude}{text}{postlude}")).stdin(Stdio::null());
     let output = tokio::time::timeout(DEADLINE, command.output()).await;
     output.unwrap_or_else(|_| panic!("{} does not end:\n{text}", example.section)).unwrap()
 }
