@@ -42,7 +42,9 @@ async fn two_installations_never_look_after_one_minio() {
     assert_eq!(second.product().metrics().writes(), 0, "{}", second.product().log_tail());
     assert_eq!(second.secret_names().await.len(), 0);
     first.user("bob").await;
-    alice.expect(&alice.home("file"), "GPDL").await;
+    let file = alice.home("file");
+    first.seed(&[&file]).await;
+    alice.expect(&file, "GPDL").await;
     assert_eq!(claimed_by(&first).await, first.namespace());
 
     second.product().terminate();
