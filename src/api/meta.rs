@@ -20,6 +20,8 @@ pub mod annotation {
     pub const FORCE_DELETE: &str = "minio-manager.io/force-delete";
     /// On the `MinioInstance`: the hash of the held change that a person has looked at and wants.
     pub const ACKNOWLEDGE_LARGE_CHANGE: &str = "minio-manager.io/acknowledge-large-change";
+    /// On the Lease of the controller: the id of the installation.
+    pub const INSTANCE: &str = "minio-manager.io/instance";
     /// The value that switches an annotation on.
     pub const TRUE: &str = "true";
 }

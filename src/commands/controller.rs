@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::Failure;
-use crate::config::{ControllerArgs, ControllerConfig, Environment, LeaseConfig};
-use crate::lease::InProcess;
+use crate::config::{ControllerArgs, ControllerConfig, Environment};
+use crate::lease::Lease;
 use crate::telemetry::{self, Metrics, Readiness, http, logs};
 
 /// What every part of a running controller shares.
@@ -19,7 +19,7 @@ pub struct Stage {
     /// To be set after the first full lists of all objects.
     pub readiness: Readiness,
     /// Asked before every mutation.
-    pub lease: Arc<InProcess>,
+    pub lease: Arc<Lease>,
     /// Ends everything, in order, when it is cancelled.
     pub shutdown: CancellationToken,
 }
@@ -60,22 +60,17 @@ where
         metrics = %listener.local_addr()?,
         "starting"
     );
-    if config.lease != LeaseConfig::InProcess {
-        warn!("the lease is held in this process, whatever --lease says: run one replica, replaced by Recreate");
-    }
     let stage = Stage {
         readiness: Readiness::waiting("the first full lists of objects are not complete"),
-        lease: Arc::new(InProcess::acquire(metrics.clone())),
+        lease: Arc::new(Lease::new(metrics.clone())),
         shutdown: CancellationToken::new(),
         metrics,
     };
     let health = http::serve(listener, stage.metrics.clone(), stage.readiness.clone(), stage.shutdown.clone());
-    let ended = tokio::select! {
+    tokio::select! {
         ended = ordered(health, controller(config, stage.clone()), &stage.shutdown) => ended,
         signalled = end_on_signal(stage.shutdown.clone()) => signalled,
-    };
-    stage.lease.release();
-    ended
+    }
 }
 
 /// Runs both until both have ended; the end of one asks the other to end too. Where both fail, the failure of `main` counts.

@@ -37,13 +37,13 @@ enum Command {
     /// Say whether a MinIO is fit for the controller, and what to do where it is not
     Check(check::CheckArgs),
     /// Watch the objects and converge MinIO to them
-    Controller(ControllerArgs),
+    Controller(Box<ControllerArgs>),
     /// Run the controller and the REST service in one process
     All(Box<AllArgs>),
     /// Serve the REST API by editing and watching objects
     Rest(Box<RestArgs>),
     /// Say what the objects would change: exit code 0 nothing, 2 something
-    Plan(plan::PlanArgs),
+    Plan(Box<plan::PlanArgs>),
     /// Print the OpenAPI document of the REST API
     Openapi {
         /// Write it into this file instead
@@ -79,8 +79,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: &Environ
 fn run(command: Command, environment: &Environment) -> Result<ExitCode, Failure> {
     match command {
         Command::Check(args) => return check::run(args, environment),
-        Command::Plan(args) => return plan::run(args, environment),
-        Command::Controller(args) => controller::run(args, environment, crate::controller::run)?,
+        Command::Plan(args) => return plan::run(*args, environment),
+        Command::Controller(args) => controller::run(*args, environment, crate::controller::run)?,
         Command::All(args) => all::run(*args, environment)?,
         Command::Rest(args) => rest::run(*args, environment)?,
         Command::Openapi { out } => openapi::run(out.as_deref())?,

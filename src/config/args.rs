@@ -110,7 +110,10 @@ pub struct LeaseArgs {
     /// URL of Redis, redis:// or rediss://
     #[arg(long, value_name = "URL", value_parser = RedisUrl::parse, hide_env_values = true)]
     pub redis_url: Option<RedisUrl>,
-    /// Act on a MinIO that another installation claims
+    /// PEM certificates to trust for rediss:// instead of the system's
+    #[arg(long, value_name = "FILE")]
+    pub redis_ca_file: Option<PathBuf>,
+    /// Take a MinIO over that another installation claims; remove it once that has happened
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
           default_value_t = false, action = clap::ArgAction::Set)]
     pub take_over: bool,

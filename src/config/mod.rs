@@ -111,7 +111,7 @@ impl MinioConfig {
             endpoint,
             region: args.minio_region,
             credentials: CredentialsSource::from_environment(environment)?,
-            ca_bundle: args.minio_ca_file.as_deref().map(read_ca_bundle).transpose()?,
+            ca_bundle: args.minio_ca_file.as_deref().map(|path| read_ca_bundle("MINIO_CA_FILE", path)).transpose()?,
         })
     }
 }
@@ -130,18 +130,15 @@ impl MinioConfig {
     }
 }
 
-fn read_ca_bundle(path: &Path) -> Result<Vec<u8>, ConfigError> {
+fn read_ca_bundle(name: &str, path: &Path) -> Result<Vec<u8>, ConfigError> {
     let pem = std::fs::read(path).map_err(|source| ConfigError::Unreadable {
-        name: "MINIO_CA_FILE".to_owned(),
+        name: name.to_owned(),
         path: path.to_owned(),
         source,
     })?;
     match reqwest::Certificate::from_pem_bundle(&pem) {
         Ok(certificates) if !certificates.is_empty() => Ok(pem),
-        _ => Err(ConfigError::invalid(
-            "MINIO_CA_FILE",
-            format!("expected PEM certificates in {}, found none", path.display()),
-        )),
+        _ => Err(ConfigError::invalid(name, format!("expected PEM certificates in {}, found none", path.display()))),
     }
 }
 
@@ -254,7 +251,16 @@ pub enum LeaseConfig {
     /// A Kubernetes Lease in the home namespace.
     Kubernetes,
     /// Redis.
-    Redis(RedisUrl),
+    Redis(RedisConfig),
+}
+
+/// How to reach Redis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisConfig {
+    /// Where it is, and as whom.
+    pub url: RedisUrl,
+    /// PEM certificates to trust instead of the system's.
+    pub ca_bundle: Option<Vec<u8>>,
 }
 
 impl LeaseConfig {
@@ -262,7 +268,10 @@ impl LeaseConfig {
         match (args.lease, &args.redis_url) {
             (LeaseKind::None, _) => Ok(Self::InProcess),
             (LeaseKind::Kubernetes, _) | (LeaseKind::Auto, None) => Ok(Self::Kubernetes),
-            (LeaseKind::Redis | LeaseKind::Auto, Some(url)) => Ok(Self::Redis(url.clone())),
+            (LeaseKind::Redis | LeaseKind::Auto, Some(url)) => {
+                let ca_bundle = args.redis_ca_file.as_deref().map(|path| read_ca_bundle("REDIS_CA_FILE", path));
+                Ok(Self::Redis(RedisConfig { url: url.clone(), ca_bundle: ca_bundle.transpose()? }))
+            }
             (LeaseKind::Redis, None) => Err(ConfigError::Missing {
                 name: "REDIS_URL".to_owned(),
                 expected: "the lease is redis and needs redis://HOST:PORT/DB".to_owned(),

@@ -130,7 +130,7 @@ fn every_flag_has_its_twin() {
     assert_eq!(config.instance.instance_id.as_deref(), Some("one"));
     assert_eq!(config.instance.layout.name(), "berdl");
     assert!(config.instance.layout.buckets().iter().any(|bucket| bucket.as_str() == "other-lake"));
-    assert!(matches!(&config.lease, LeaseConfig::Redis(url) if url.expose() == "redis://:pw@redis:6379/1"));
+    assert!(matches!(&config.lease, LeaseConfig::Redis(redis) if redis.url.expose() == "redis://:pw@redis:6379/1"));
     assert!(config.converge.take_over);
     assert_eq!(config.converge.mode, Mode::Observe);
     assert_eq!(config.converge.large_change_limit, LargeChangeLimit::Off);

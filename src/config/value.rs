@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use redis::IntoConnectionInfo as _;
 
 use crate::controller::credentials::{SecretFile, UnknownSecretFile};
 use serde::{Deserialize, Serialize};
@@ -95,7 +96,9 @@ impl RedisUrl {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let host = text.strip_prefix("redis://").or_else(|| text.strip_prefix("rediss://"));
         match host {
-            Some(host) if !host.is_empty() && !host.starts_with('/') => Ok(Self(text.to_owned())),
+            Some(host) if !host.is_empty() && !host.starts_with('/') && text.into_connection_info().is_ok() => {
+                Ok(Self(text.to_owned()))
+            }
             _ => Err("expected redis://HOST:PORT/DB or rediss://HOST:PORT/DB".to_owned()),
         }
     }

@@ -47,8 +47,8 @@ pub struct Facts {
     pub held_back: Option<Said>,
     /// Something that the object needs is not there: its owner.
     pub missing: Option<Said>,
-    /// Why MinIO cannot be used.
-    pub problem: Option<String>,
+    /// Why what waits cannot be worked on: MinIO is away, or the store of the lease.
+    pub problem: Option<Said>,
     /// The last failure of a subject that the object waits for.
     pub failure: Option<Failure>,
     /// What the object waits for, in words; nothing when it is in force.
@@ -88,7 +88,7 @@ fn judge(facts: &Facts) -> Judgement {
     }
     if !facts.outstanding.is_empty() {
         if let Some(problem) = &facts.problem {
-            return judgement(Ready::Unknown, Said::new(reason::MINIO_UNAVAILABLE, problem.clone()), false, true);
+            return judgement(Ready::Unknown, problem.clone(), false, true);
         }
         let said = match &facts.failure {
             Some(failure) => Said::new(failure.reason, format!("tried again: {}", failure.message)),
@@ -161,7 +161,7 @@ mod tests {
         expect(&facts, "False", "OwnerNotFound", &[]);
         facts.outstanding = vec!["user bob".into()];
         expect(&facts, "Unknown", "Progressing", &["Reconciling"]);
-        facts.problem = Some("MinIO is away".into());
+        facts.problem = Some(Said::new(reason::MINIO_UNAVAILABLE, "MinIO is away"));
         expect(&facts, "Unknown", "MinioUnavailable", &["Reconciling"]);
         facts.failure = Some(Failure::stalled(reason::ALREADY_EXISTS, "exists"));
         expect(&facts, "False", "AlreadyExists", &["Stalled"]);

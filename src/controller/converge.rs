@@ -22,6 +22,7 @@ use crate::telemetry::{AuditLine, audit, metrics};
 
 use super::adopted_secret::{self, FormerSecret};
 use super::claim::claim;
+use super::duty::Phase;
 use super::engine::{Engine, State};
 use super::foreign_keys;
 use super::keys::{self, Keys};
@@ -41,18 +42,19 @@ pub async fn work(engine: Arc<Engine>, stop: CancellationToken) {
     loop {
         let next = async {
             engine.health.wait_up().await;
-            let next = engine.subjects.next().await;
+            let next = engine.duty.next(&engine.subjects, Phase::Converging).await;
             // The server may have gone while there was nothing to do.
             engine.health.wait_up().await;
             next
         };
-        let (subject, urgency) = tokio::select! {
+        let next = tokio::select! {
             biased;
             () = stop.cancelled() => return,
             next = next => next,
         };
-        converge(&engine, &subject, urgency).await;
-        engine.subjects.done(&subject);
+        let (subject, urgency) = next.clone();
+        let converged = converge(&engine, &subject, urgency);
+        engine.duty.carry_out(&engine.subjects, Phase::Converging, next, converged).await;
     }
 }
 

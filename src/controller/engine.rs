@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
+use crate::api::meta::reason;
 use crate::config::ForeignKeys;
 use crate::controller::credentials::{Issuer, SecretCache};
 use crate::iam::declared::{Body, Target};
@@ -20,8 +21,11 @@ use crate::iam::observed::Surroundings;
 use crate::iam::subject::{KeyName, Kind, ObjectKey, Subject};
 use crate::kubernetes::watch::Sink;
 use crate::kubernetes::{Decoded, Seen};
+use crate::lease::Lease;
 use crate::telemetry::Metrics;
 
+use super::conditions::Said;
+use super::duty::Duty;
 use super::foreign_keys::Ledger;
 use super::health::Health;
 use super::keys::Keys;
@@ -134,6 +138,22 @@ impl State {
         last.keys.as_ref().filter(|keys| keys.issued.is_some() && is_ready && may_stay)
     }
 
+    /// Forgets what came of a former term of leading: somebody else has led since. What that one brought into force is not
+    /// measured here.
+    fn begin_term(&mut self) {
+        self.forget_server();
+        self.foreign_keys = Ledger::default();
+        self.outcomes.clear();
+        self.settling.clear();
+        self.markers.clear();
+        let (seen, index) = (&self.seen, &self.index);
+        self.pending.retain(|key, _| {
+            let generation = index.get(key).map(|declared| declared.meta.generation);
+            let is_ready = |generation| seen.get(key).is_some_and(|seen| status::is_ready_at(&seen.status, generation));
+            !generation.is_some_and(is_ready)
+        });
+    }
+
     /// Forgets what was known of the server; the declarations stay.
     pub fn forget_server(&mut self) {
         self.mirror.forget_all();
@@ -157,6 +177,10 @@ pub struct Engine {
     pub server: Server,
     /// Whether MinIO can be reached.
     pub health: Health,
+    /// Whether this replica leads.
+    pub lease: Arc<Lease>,
+    /// What it may do therefore.
+    pub duty: Duty,
     /// Issues keys.
     pub issuer: Issuer,
     /// What is known of Secrets.
@@ -184,6 +208,10 @@ pub struct Parts {
     pub secrets: Arc<SecretCache>,
     /// Counts and measures.
     pub metrics: Arc<Metrics>,
+    /// Whether this replica leads.
+    pub lease: Arc<Lease>,
+    /// What it may do therefore.
+    pub duty: Duty,
     /// What the controller was told to be.
     pub settings: Settings,
 }
@@ -217,6 +245,8 @@ impl Engine {
             objects: parts.objects,
             server: parts.server,
             health: Health::new(),
+            lease: parts.lease,
+            duty: parts.duty,
             issuer: parts.issuer,
             secrets: parts.secrets,
             metrics: parts.metrics,
@@ -308,6 +338,17 @@ impl Engine {
     /// Whether objects that act through the subject wait for their finalizer at this moment.
     fn more_is_coming(&self, subject: &Subject, index: &Index) -> bool {
         self.held().values().take(HELD_LOOKED_AT).any(|object| acts_through(object, subject, index))
+    }
+
+    /// Begins a term of leading.
+    pub fn begin_term(&self) {
+        self.state().begin_term();
+    }
+
+    /// Why what waits cannot be worked on, if so.
+    pub fn problem(&self) -> Option<Said> {
+        let lease = self.lease.problem().map(|problem| Said::new(reason::LEASE_UNAVAILABLE, problem));
+        lease.or_else(|| self.health.problem().map(|problem| Said::new(reason::MINIO_UNAVAILABLE, problem)))
     }
 
     /// Whether no object waits for its finalizer.

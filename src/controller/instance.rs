@@ -9,14 +9,15 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::json;
 
-use crate::api::meta::field_manager;
+use crate::api::meta::{field_manager, reason};
 use crate::api::{
     MINIO_INSTANCE_NAME, MinioInstance, MinioInstanceFields, MinioInstanceStatus, Unconverged, UnconvergedKind,
     UnmanagedCounts,
 };
 use crate::iam::subject::Subject;
 
-use super::conditions::{Facts, conditions};
+use super::conditions::{Facts, Said, conditions};
+use super::duty::Phase;
 use super::engine::Engine;
 use crate::kubernetes::{self, call};
 
@@ -31,11 +32,13 @@ pub async fn keep(engine: Arc<Engine>, client: Client) {
     let api = Api::<MinioInstance>::namespaced(client, &engine.settings.home_namespace);
     let mut version = None;
     let mut failing = false;
+    let mut last = None;
     loop {
+        engine.duty.reaches(Phase::Telling).await;
         if version.is_none() && engine.health.problem().is_none() {
             version = engine.server.client.server_info().await.ok().and_then(|info| info.version);
         }
-        let outcome = report(&engine, &api, version.clone()).await;
+        let outcome = report(&engine, &api, version.clone(), &mut last).await;
         if let Err(error) = &outcome
             && !failing
         {
@@ -46,7 +49,12 @@ pub async fn keep(engine: Arc<Engine>, client: Client) {
     }
 }
 
-async fn report(engine: &Engine, api: &Api<MinioInstance>, version: Option<String>) -> Result<(), kubernetes::Error> {
+async fn report(
+    engine: &Engine,
+    api: &Api<MinioInstance>,
+    version: Option<String>,
+    last: &mut Option<MinioInstanceStatus>,
+) -> Result<(), kubernetes::Error> {
     let held = match call("read", "the MinioInstance", api.get_opt(MINIO_INSTANCE_NAME)).await? {
         Some(held) => held,
         None => {
@@ -55,6 +63,10 @@ async fn report(engine: &Engine, api: &Api<MinioInstance>, version: Option<Strin
         }
     };
     let before = held.status.unwrap_or_default();
+    // Without the lease somebody else may lead, who then has written.
+    if engine.duty.phase() < Phase::Admitting && last.as_ref() != Some(&before) {
+        return Ok(());
+    }
     let wanted = status(engine, held.metadata.generation.unwrap_or(0), &before.conditions, version);
     // Fields that this part does not know stay.
     let wanted = MinioInstanceStatus {
@@ -62,13 +74,14 @@ async fn report(engine: &Engine, api: &Api<MinioInstance>, version: Option<Strin
         vendor: wanted.vendor.clone().or_else(|| before.vendor.clone()),
         capabilities: before.capabilities.clone(),
         missing_capabilities: before.missing_capabilities.clone(),
-        claim: before.claim.clone(),
+        claim: engine.duty.claim().or_else(|| before.claim.clone()),
         last_audit: before.last_audit.clone(),
         unmanaged: unmanaged(engine, before.unmanaged),
         held_change: before.held_change.clone(),
         ..wanted
     };
     if wanted == before {
+        *last = Some(before);
         return Ok(());
     }
     let mut patch = json!({"status": wanted});
@@ -78,13 +91,16 @@ async fn report(engine: &Engine, api: &Api<MinioInstance>, version: Option<Strin
     let params = PatchParams { field_manager: Some(field_manager::STATUS.into()), ..Default::default() };
     let patch = Patch::Merge(&patch);
     let written = api.patch_status(MINIO_INSTANCE_NAME, &params, &patch);
-    call("write the status of", "the MinioInstance", written).await.map(|_| ())
+    let written = call("write the status of", "the MinioInstance", written).await?;
+    *last = written.status;
+    Ok(())
 }
 
 fn status(engine: &Engine, generation: i64, previous: &[Condition], version: Option<String>) -> MinioInstanceStatus {
     let facts = Facts {
-        problem: engine.health.problem(),
-        outstanding: engine.health.problem().into_iter().map(|_| "an answer of MinIO".to_owned()).collect(),
+        held_back: engine.duty.foreign_claim().map(|message| Said::new(reason::FOREIGN_CLAIM, message)),
+        outstanding: engine.problem().iter().map(|said| said.message.clone()).collect(),
+        problem: engine.problem(),
         summary: "MinIO answers and is looked after".to_owned(),
         ..Facts::default()
     };

@@ -15,6 +15,7 @@ use crate::iam::declared::{Body, Meta};
 use crate::iam::names::UserName;
 use crate::iam::subject::{KeyName, Kind, Subject};
 
+use super::duty::Phase;
 use super::engine::{Engine, State};
 use super::outcome::{Failure, Retry};
 use super::status;
@@ -38,6 +39,7 @@ pub async fn keep(engine: Arc<Engine>) {
     }
     let mut schedule = Schedule::default();
     loop {
+        engine.duty.reaches(Phase::Converging).await;
         engine.health.wait_up().await;
         let holders = take_stock(&mut engine.state());
         let interval = interval(engine.settings.recheck, engine.settings.full_audit_interval, holders.len());

@@ -11,6 +11,7 @@ use crate::api::meta::reason;
 use crate::iam::subject::Kind;
 use crate::telemetry::metrics::{Ready, UnmanagedKind};
 
+use super::duty::Phase;
 use super::engine::{Engine, State};
 use super::status;
 
@@ -40,7 +41,9 @@ fn measure(engine: &Engine) {
     engine.metrics.set_documents_bytes(documents);
     engine.metrics.set_credentials_expiring(expiring);
     engine.metrics.set_unmanaged(UnmanagedKind::Keys, foreign_keys);
-    engine.metrics.set_queue_depth(engine.subjects.len());
+    // What a replica that stands by has in its queue waits for nobody.
+    let leads = engine.duty.phase() >= Phase::Admitting;
+    engine.metrics.set_queue_depth(if leads { engine.subjects.len() } else { 0 });
 }
 
 fn count_objects(state: &State) -> BTreeMap<(Kind, Ready), u64> {

@@ -101,16 +101,24 @@ impl Objects {
         Err(Error::Contended { object: key.to_string() })
     }
 
-    /// Writes what differs between the status last seen and `wanted`; answers whether anything was written.
+    /// Writes what differs between the status last seen and `wanted`; answers whether anything was written. With `unchanged`
+    /// only if nobody else has written the object since it was seen.
     ///
     /// # Errors
     /// The answer of the API server; an object that is gone already is fine.
-    pub async fn write_status(&self, key: &ObjectKey, seen: &Seen, wanted: &Map<String, Value>) -> Result<bool, Error> {
+    pub async fn write_status(
+        &self,
+        key: &ObjectKey,
+        seen: &Seen,
+        wanted: &Map<String, Value>,
+        unchanged: bool,
+    ) -> Result<bool, Error> {
         let changes = status_changes(&seen.status, wanted);
         if changes.is_empty() {
             return Ok(false);
         }
-        match self.patch_status(key, seen, Value::Object(changes)).await {
+        let version = seen.meta.resource_version.as_deref().filter(|_| unchanged);
+        match self.patch_status(key, seen, version, Value::Object(changes)).await {
             Ok(_) => Ok(true),
             // Gone, or another object of the same name: there is nothing to report on any more.
             Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(false),
@@ -143,15 +151,25 @@ impl Objects {
                 status["credentials"][field] = value.into();
             }
         }
-        match self.patch_status(key, seen, status).await {
+        match self.patch_status(key, seen, None, status).await {
             Ok(object) => Ok(Some(object)),
             Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    async fn patch_status(&self, key: &ObjectKey, seen: &Seen, status: Value) -> Result<DynamicObject, Error> {
-        let patch = Patch::Merge(json!({"metadata": {"uid": seen.meta.uid}, "status": status}));
+    async fn patch_status(
+        &self,
+        key: &ObjectKey,
+        seen: &Seen,
+        version: Option<&str>,
+        status: Value,
+    ) -> Result<DynamicObject, Error> {
+        let mut patch = json!({"metadata": {"uid": seen.meta.uid}, "status": status});
+        if let Some(version) = version {
+            patch["metadata"]["resourceVersion"] = version.into();
+        }
+        let patch = Patch::Merge(patch);
         let params = PatchParams { field_manager: Some(field_manager::STATUS.into()), ..Default::default() };
         let api = self.api(key);
         call("write the status of", key, api.patch_status(&key.name, &params, &patch)).await

@@ -15,6 +15,7 @@ use crate::kubernetes::Seen;
 use crate::kubernetes::watch::FirstLists;
 use crate::telemetry::metrics::Ready;
 
+use super::duty::Phase;
 use super::engine::{Engine, Pending, State};
 use super::outcome::{Failure, Outcome, Retry};
 use super::queue::Urgency;
@@ -42,12 +43,15 @@ const RETRY: Duration = Duration::from_secs(1);
 pub async fn work(engine: Arc<Engine>, lists: FirstLists) {
     lists.wait().await;
     loop {
-        let (key, _) = engine.reports.next().await;
-        if let Err(failure) = report(&engine, &key).await {
-            tracing::warn!(object = %key, message = failure.message, "status not written; it is tried again");
-            engine.reports.push(key.clone(), Urgency::Normal, RETRY);
-        }
-        engine.reports.done(&key);
+        let next = engine.duty.next(&engine.reports, Phase::Telling).await;
+        let key = next.0.clone();
+        let told = async {
+            if let Err(failure) = report(&engine, &key).await {
+                tracing::warn!(object = %key, message = failure.message, "status not written; it is tried again");
+                engine.reports.push(key.clone(), Urgency::Normal, RETRY);
+            }
+        };
+        engine.duty.carry_out(&engine.reports, Phase::Telling, next, told).await;
     }
 }
 
@@ -63,10 +67,11 @@ async fn report_unreadable(engine: &Engine, key: &ObjectKey) -> Result<(), Failu
         let may_go = seen.has_finalizer() && is_done;
         (seen.clone(), status::unreadable(seen, &found.error, Timestamp::now()), may_go)
     };
-    if may_go && !engine.settings.observe {
+    let phase = engine.duty.phase();
+    if may_go && !engine.settings.observe && phase >= Phase::Admitting {
         engine.objects.remove_finalizer(key, &seen).await?;
     } else {
-        engine.objects.write_status(key, &seen, &wanted).await?;
+        engine.objects.write_status(key, &seen, &wanted, phase == Phase::Telling).await?;
     }
     Ok(())
 }
@@ -109,7 +114,7 @@ async fn report(engine: &Engine, key: &ObjectKey) -> Result<(), Failure> {
 }
 
 fn look(engine: &Engine, key: &ObjectKey) -> Option<View> {
-    let problem = engine.health.problem();
+    let problem = engine.problem();
     let state = engine.state();
     let seen = state.seen.get(key)?.clone();
     let now = Timestamp::now();
@@ -131,6 +136,7 @@ fn look(engine: &Engine, key: &ObjectKey) -> Option<View> {
         own,
         failure: failure.as_ref(),
         problem,
+        foreign_claim: engine.duty.foreign_claim(),
         settling,
         observing: engine.settings.observe,
         twin,
@@ -167,7 +173,7 @@ fn failure_of<'a>(state: &'a State, verdict: &Verdict) -> Option<&'a Failure> {
 
 /// Whether our finalizer may go: nothing is left to undo, or somebody insists.
 fn may_let_go(engine: &Engine, view: &View) -> bool {
-    if !view.seen.has_finalizer() || engine.settings.observe {
+    if !view.seen.has_finalizer() || engine.settings.observe || engine.duty.phase() < Phase::Admitting {
         return false;
     }
     view.declared.meta.force_delete || view.verdict.may_finish
@@ -188,7 +194,7 @@ fn wants_marker(engine: &Engine, view: &View) -> Option<S3Path> {
     let generation = view.verdict.generation;
     let seen_to = status::is_ready_at(&view.seen.status, generation)
         || engine.state().markers.get(view.seen.uid()).is_some_and(|(seen_to, _)| *seen_to == generation);
-    let up = engine.health.problem().is_none() && !engine.settings.observe;
+    let up = engine.problem().is_none() && engine.duty.phase() == Phase::Converging && !engine.settings.observe;
     (writes && in_force && !seen_to && up).then(|| share.path.clone())
 }
 
@@ -265,7 +271,12 @@ fn is_minor(before: &Map<String, Value>, after: &Map<String, Value>) -> bool {
 }
 
 async fn write(engine: &Engine, key: &ObjectKey, view: &View) -> Result<(), Failure> {
-    let written = engine.objects.write_status(key, &view.seen, &view.wanted).await?;
+    // Without the lease somebody else may lead, who knows better: what is in force for that one is not talked about.
+    let is_unsure = engine.duty.phase() == Phase::Telling;
+    if is_unsure && status::is_ready_at(&view.seen.status, view.verdict.generation) {
+        return Ok(());
+    }
+    let written = engine.objects.write_status(key, &view.seen, &view.wanted, is_unsure).await?;
     if view.verdict.is_settled() {
         settled(engine, key, view);
     }

@@ -1,35 +1,32 @@
 //! Puts the controller together and keeps it running until it is told to stop.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::{Api, Client};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
 
 use crate::commands::controller::Stage;
-use crate::config::{ControllerConfig, Mode};
+use crate::config::{ControllerConfig, LeaseConfig, Mode};
 use crate::iam::index::Index;
-use crate::iam::subject::Subject;
 use crate::kubernetes::{self, watch::FirstLists};
+use crate::lease::{self, InKubernetes, InProcess, InRedis};
 use crate::minio::{self, Pacer};
 
-use super::credentials::{Issuer, SecretCache, Template};
+use super::credentials::{Fence, Issuer, SecretCache, Template};
+use super::duty::Duty;
 use super::engine::{Engine, Parts, Settings};
 use super::objects::Objects;
-use super::outcome::{Failure, backoff};
-use super::queue::Urgency;
 use super::server::Server;
 use super::watch;
-use super::{converge, instance, key_audit, measure, report, upkeep};
+use super::{converge, instance, key_audit, leader, measure, report, upkeep};
 
 /// How many subjects are converged at once. MinIO takes one write at a time, so this only overlaps reads and Secrets.
 const WORKERS: usize = 8;
-
-/// How long the first plan waits for objects to be given their finalizer, and how often it looks.
-const ADMISSION_LIMIT: Duration = Duration::from_secs(30);
-const ADMISSION_CHECK: Duration = Duration::from_millis(20);
 
 /// How many objects are given their finalizer at once.
 const ADMITTERS: usize = 8;
@@ -39,6 +36,9 @@ const REPORTERS: usize = 8;
 
 /// How long work in progress may take when the process is told to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long it may take to give the lease up.
+const RELEASE_LIMIT: Duration = Duration::from_secs(3);
 
 /// Why the controller ended.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +52,9 @@ pub enum Error {
     /// The MinIO client cannot be built.
     #[error(transparent)]
     Minio(#[from] minio::ClientError),
+    /// The place that keeps the lease cannot be used.
+    #[error(transparent)]
+    Lease(#[from] lease::Error),
     /// A part ended that should run for ever.
     #[error("the {0} ended unexpectedly")]
     Ended(String),
@@ -71,6 +74,7 @@ pub async fn run(config: ControllerConfig, stage: Stage) -> Result<(), Error> {
 }
 
 async fn start(config: ControllerConfig, stage: &Stage, client: Client, instance_id: String) -> Result<(), Error> {
+    let mut keeper = Keeper::spawn(&config, stage, &client, &instance_id)?;
     let engine = Arc::new(build(&config, stage, &client, instance_id)?);
     let lists = FirstLists::new();
     let mut tasks = JoinSet::new();
@@ -87,64 +91,72 @@ async fn start(config: ControllerConfig, stage: &Stage, client: Client, instance
     spawn_many(&mut tasks, 1, "measurement", || measure::keep(engine.clone()));
     spawn_many(&mut tasks, 1, "instance report", || instance::keep(engine.clone(), client.clone()));
     spawn_credentials_watch(&mut tasks, &engine, config.minio.credentials);
-    let begin = begin(engine.clone(), stage.clone(), lists);
-    tokio::pin!(begin);
-    tokio::select! {
-        () = &mut begin => {}
-        () = stage.shutdown.cancelled() => return Ok(()),
-        ended = tasks.join_next() => return Err(Error::Ended(name_of(ended))),
-    }
     spawn_many(&mut tasks, WORKERS, "convergence", || converge::work(engine.clone(), stage.shutdown.clone()));
     spawn_many(&mut tasks, 1, "audit of keys", || key_audit::keep(engine.clone()));
-    wait_for_end(tasks, stage).await
-}
-
-/// Everything that must have happened before the first plan: the first lists, an answer of MinIO, the buckets, and the
-/// document that every user's attachments name.
-async fn begin(engine: Arc<Engine>, stage: Stage, lists: FirstLists) {
-    lists.wait().await;
-    stage.readiness.set_ready();
-    all_admitted(&engine).await;
-    engine.metrics.set_queue_depth(engine.subjects.len());
-    tracing::info!(objects = engine.state().seen.len(), "all objects are known");
-    let mut failures = 0;
-    loop {
-        engine.health.wait_up().await;
-        let Err(failure) = prepare(&engine).await else { break };
-        failures += 1;
-        tracing::warn!(message = failure.message, "MinIO cannot be prepared; it is tried again");
-        engine.health.set_obstacle(Some(failure.message));
-        tokio::time::sleep(backoff(failures)).await;
-    }
-    engine.health.set_obstacle(None);
-    converge::converge(&engine, &Subject::Everyone, Urgency::Urgent).await;
-    engine.converge_all();
-}
-
-/// Shares and memberships count once they carry our finalizer. Planning without those that only lack it would take away
-/// what they give; but one that cannot be written must not hold up all others.
-async fn all_admitted(engine: &Engine) {
-    let admitted = async {
-        while !engine.all_admitted() {
-            tokio::time::sleep(ADMISSION_CHECK).await;
+    spawn_many(&mut tasks, 1, "leadership", || leader::lead(engine.clone(), lists.clone(), stage.readiness.clone()));
+    tokio::select! {
+        () = stage.shutdown.cancelled() => {}
+        ended = tasks.join_next() => {
+            if !stage.shutdown.is_cancelled() {
+                return Err(Error::Ended(name_of(ended)));
+            }
         }
-    };
-    if tokio::time::timeout(ADMISSION_LIMIT, admitted).await.is_err() {
-        tracing::warn!("some objects cannot be given their finalizer; they do not count yet");
+        _ = &mut keeper.task => return Err(Error::Ended("lease".to_owned())),
+    }
+    end(&engine, tasks).await;
+    keeper.end().await;
+    Ok(())
+}
+
+/// Ends in order: no write begins any more, and what is on its way comes to its end. Then whoever leads next need not wait.
+async fn end(engine: &Engine, mut tasks: JoinSet<&'static str>) {
+    engine.lease.close();
+    engine.duty.close();
+    let is_done = tokio::time::timeout(STOP_LIMIT, engine.duty.drained()).await.is_ok();
+    tasks.shutdown().await;
+    if is_done {
+        engine.lease.ended_in_order();
+    } else {
+        tracing::warn!("work in progress did not end in time; it is resumed at the next start");
     }
 }
 
-async fn prepare(engine: &Engine) -> Result<(), Failure> {
-    if engine.settings.observe {
-        return Ok(());
+/// The task that keeps the lease.
+struct Keeper {
+    task: JoinHandle<()>,
+    end: CancellationToken,
+}
+
+impl Keeper {
+    fn spawn(config: &ControllerConfig, stage: &Stage, client: &Client, instance_id: &str) -> Result<Self, Error> {
+        let (lease, end) = (stage.lease.clone(), CancellationToken::new());
+        let task = match &config.lease {
+            LeaseConfig::InProcess => tokio::spawn(lease::keep(lease, InProcess, end.clone())),
+            LeaseConfig::Redis(redis) => {
+                tokio::spawn(lease::keep(lease, InRedis::new(redis, instance_id)?, end.clone()))
+            }
+            LeaseConfig::Kubernetes => {
+                let home = &config.instance.home_namespace;
+                let store = InKubernetes::new(client.clone(), home, instance_id, lease.clock());
+                tokio::spawn(lease::keep(lease, store, end.clone()))
+            }
+        };
+        Ok(Self { task, end })
     }
-    let (buckets, objects) = {
-        let state = engine.state();
-        let layout = &state.index.config().layout;
-        (layout.buckets(), layout.objects_for_everyone())
-    };
-    engine.server.ensure_buckets(buckets.iter().map(|bucket| bucket.as_str())).await?;
-    engine.server.ensure_objects(&objects).await
+
+    /// Gives the lease up, and waits until that is done.
+    async fn end(&mut self) {
+        self.end.cancel();
+        if tokio::time::timeout(RELEASE_LIMIT, &mut self.task).await.is_err() {
+            self.task.abort();
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 /// The uid of the home namespace identifies the installation, unless it is configured.
@@ -171,8 +183,9 @@ fn build(config: &ControllerConfig, stage: &Stage, client: &Client, instance_id:
     let minio = minio::Client::new(config.minio.client(Some(stage.metrics.clone()))?)?;
     let pacer = Pacer::new(config.converge.writes_per_second.unwrap_or(0));
     let cache = Arc::new(SecretCache::new(template(config)));
-    let lease = stage.lease.clone();
-    let fence = Arc::new(move |deadline| lease.may_mutate(deadline));
+    let (lease, is_foreign) = (stage.lease.clone(), Arc::new(AtomicBool::new(false)));
+    let duty = Duty::new(is_foreign.clone(), config.converge.take_over);
+    let fence: Fence = Arc::new(move |deadline| lease.may_mutate(deadline) && !is_foreign.load(Ordering::Acquire));
     let issuer = Issuer::new(client.clone(), minio.clone(), pacer.clone(), cache.clone(), fence.clone());
     let reporter = Reporter { controller: "minio-manager".into(), instance: std::env::var("POD_NAME").ok() };
     Ok(Engine::new(Parts {
@@ -182,6 +195,8 @@ fn build(config: &ControllerConfig, stage: &Stage, client: &Client, instance_id:
         issuer,
         secrets: cache,
         metrics: stage.metrics.clone(),
+        lease: stage.lease.clone(),
+        duty,
         settings: Settings {
             instance: instance_id,
             home_namespace: config.instance.home_namespace.clone(),
@@ -244,32 +259,6 @@ fn spawn_credentials_watch(
             }
         }
     });
-}
-
-/// Waits for the order to stop, then for work in progress; a part that ends before that ends the process.
-async fn wait_for_end(mut tasks: JoinSet<&'static str>, stage: &Stage) -> Result<(), Error> {
-    tokio::select! {
-        () = stage.shutdown.cancelled() => {}
-        ended = tasks.join_next() => {
-            if !stage.shutdown.is_cancelled() {
-                return Err(Error::Ended(name_of(ended)));
-            }
-        }
-    }
-    let workers_done = async {
-        let mut left = WORKERS;
-        while left > 0 {
-            match tasks.join_next().await {
-                Some(Ok("convergence")) => left -= 1,
-                Some(_) => {}
-                None => return,
-            }
-        }
-    };
-    if tokio::time::timeout(STOP_LIMIT, workers_done).await.is_err() {
-        tracing::warn!("work in progress did not end in time; it is resumed at the next start");
-    }
-    Ok(())
 }
 
 fn name_of(ended: Option<Result<&'static str, tokio::task::JoinError>>) -> String {

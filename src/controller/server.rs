@@ -1,7 +1,7 @@
 //! The MinIO side: reads what a plan needs, carries out what it says, lays out buckets and folders.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::iam::change::{Change, Holder};
 use crate::iam::document::Document;
@@ -9,6 +9,7 @@ use crate::iam::layout::SeedObject;
 use crate::iam::names::DocumentName;
 use crate::iam::observed::{Account, GroupState};
 use crate::iam::path::S3Path;
+use crate::lease::MUTATION_DEADLINE;
 use crate::minio::{self, Client, Pacer, Urgency, generate_secret};
 
 use super::credentials::Fence;
@@ -17,9 +18,6 @@ use super::outcome::Failure;
 
 /// A name that nobody has: asking for it costs the server nothing.
 const PROBED_NAME: &str = "minio-manager--probe";
-
-/// The longest that one mutation may take.
-const MUTATION_DEADLINE: Duration = Duration::from_secs(3);
 
 /// What one reading brought; taken into the mirror under its lock.
 #[derive(Debug)]

@@ -45,8 +45,10 @@ pub struct Inputs<'a> {
     pub own: Option<&'a Outcome>,
     /// The last failure of a subject that it waits for.
     pub failure: Option<&'a Failure>,
-    /// Why MinIO cannot be used.
-    pub problem: Option<String>,
+    /// Why what waits cannot be worked on.
+    pub problem: Option<Said>,
+    /// Why nothing is done for any object: another installation claims the server.
+    pub foreign_claim: Option<String>,
     /// Whether its folders and keys are being seen to.
     pub settling: bool,
     /// Whether nothing is written at all.
@@ -264,6 +266,9 @@ fn facts(inputs: &Inputs<'_>) -> Facts {
     if inputs.observing && facts.stalled.is_none() {
         let said = Said::new(reason::PAUSED, "observe mode: nothing is written");
         facts.held_back = Some(with_plan(said, inputs));
+    }
+    if let Some(message) = &inputs.foreign_claim {
+        facts.held_back = Some(Said::new(reason::FOREIGN_CLAIM, message.clone()));
     }
     if let Some(error) = &verdict.undecodable {
         facts.stalled = Some(Said::new(

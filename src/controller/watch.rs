@@ -18,6 +18,7 @@ use crate::kubernetes::watch::{FirstLists, Sink, log_failure, watch_kinds};
 use crate::kubernetes::{Seen, decode_dynamic};
 
 use super::credentials::{PENDING_SUFFIX, Scope};
+use super::duty::Phase;
 use super::engine::Engine;
 use super::keys;
 use super::outcome::Outcome;
@@ -121,12 +122,15 @@ pub fn watch_namespace(
 /// Gives held objects our finalizer, after which they count.
 pub async fn admit(engine: Arc<Engine>) {
     loop {
-        let (key, _) = engine.admissions.next().await;
-        if let Some(failed) = admit_one(&engine, &key).await {
-            tracing::warn!(object = %key, error = failed, "object cannot be given its finalizer; it is tried again");
-            engine.admissions.push(key.clone(), Urgency::Normal, Duration::from_secs(1));
-        }
-        engine.admissions.done(&key);
+        let next = engine.duty.next(&engine.admissions, Phase::Admitting).await;
+        let key = next.0.clone();
+        let admitted = async {
+            if let Some(failed) = admit_one(&engine, &key).await {
+                tracing::warn!(object = %key, error = failed, "object cannot be given its finalizer; it is tried again");
+                engine.admissions.push(key.clone(), Urgency::Normal, Duration::from_secs(1));
+            }
+        };
+        engine.duty.carry_out(&engine.admissions, Phase::Admitting, next, admitted).await;
     }
 }
 

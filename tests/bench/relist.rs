@@ -7,6 +7,7 @@ use std::time::Duration;
 use minio_manager::api::meta::FINALIZER;
 use minio_manager::config::ForeignKeys;
 use minio_manager::controller::credentials::{Fence, Issuer, SecretCache, Template};
+use minio_manager::controller::duty::Duty;
 use minio_manager::controller::engine::{Engine, Parts, Settings};
 use minio_manager::controller::objects::Objects;
 use minio_manager::controller::server::Server;
@@ -15,6 +16,7 @@ use minio_manager::iam::layout::{BerdlParameters, Layout, LayoutSpec};
 use minio_manager::iam::subject::Kind;
 use minio_manager::kubernetes::watch::Sink;
 use minio_manager::kubernetes::{Decoded, decode_dynamic};
+use minio_manager::lease::Lease;
 use minio_manager::minio::{self, Credentials, Endpoint, Pacer};
 use minio_manager::rest::view::View;
 use minio_manager::telemetry::Metrics;
@@ -125,13 +127,16 @@ fn engine() -> Engine {
     let secrets = Arc::new(SecretCache::new(Template::new(endpoint, "us-east-1")));
     let fence: Fence = Arc::new(|_| true);
     let recorder = kube::runtime::events::Recorder::new(client.clone(), "bench".into());
+    let metrics = Arc::new(Metrics::new());
     Engine::new(Parts {
         index: index(),
         objects: Objects::new(client.clone(), recorder),
         issuer: Issuer::new(client, minio.clone(), pacer.clone(), secrets.clone(), fence.clone()),
         server: Server { client: minio, pacer, fence },
         secrets,
-        metrics: Arc::new(Metrics::new()),
+        lease: Arc::new(Lease::new(metrics.clone())),
+        duty: Duty::new(Arc::default(), false),
+        metrics,
         settings: Settings {
             full_audit_interval: Duration::from_secs(600),
             foreign_keys: ForeignKeys::Report,

@@ -8,6 +8,7 @@ mod files;
 mod guard;
 mod identity;
 mod jupyterhub;
+mod lease;
 mod minio;
 mod rest;
 mod support;

@@ -9,6 +9,7 @@ pub mod proxy;
 pub mod python;
 pub mod random;
 #[allow(dead_code, reason = "the tests of most endpoints come with them")]
+pub mod redis;
 pub mod rest;
 pub mod s3;
 pub mod sts;

@@ -33,6 +33,12 @@ pub struct Setup {
     pub beside: Vec<String>,
     /// The kubeconfig; the cluster's own where none is given.
     pub kubeconfig: Option<PathBuf>,
+    /// The namespace of the installation, for a further replica; a new one where none is given.
+    pub namespace: Option<String>,
+    /// Where the lease lives, as `--lease` wants it; in the process where nothing is given.
+    pub lease: Option<String>,
+    /// More variables.
+    pub variables: Vec<(String, String)>,
 }
 
 impl Setup {
@@ -87,7 +93,10 @@ impl Product {
         let minio = setup.minio.clone().unwrap_or_else(|| Arc::new(Server::start()));
         let directory = env::temp_dir().join(unique("minio-manager-product"));
         fs::create_dir_all(&directory).unwrap();
-        let namespace = Cluster::shared().namespace("e2e").await;
+        let namespace = match &setup.namespace {
+            Some(namespace) => namespace.clone(),
+            None => Cluster::shared().namespace("e2e").await,
+        };
         let product = Self { namespace, minio, setup, directory, state: Mutex::default() };
         product.launch();
         product
@@ -126,13 +135,14 @@ impl Product {
             .args(["--watch-namespaces", &watched.join(",")])
             .args(["--instance-id", &self.namespace])
             .args(["--minio-endpoint", &self.minio.endpoint().to_string()])
-            .args(["--lease", "none", "--log-format", "json"])
+            .args(["--lease", self.setup.lease.as_deref().unwrap_or("none"), "--log-format", "json"])
             .args(["--metrics-listen", "127.0.0.1:0"])
             .args(&self.setup.arguments)
             .env_clear()
             .env("KUBECONFIG", kubeconfig)
             .env("MINIO_ACCESS_KEY", &root.access_key)
-            .env("MINIO_SECRET_KEY", root.secret.expose());
+            .env("MINIO_SECRET_KEY", root.secret.expose())
+            .envs(self.setup.variables.iter().cloned());
         if let Some(level) = env::var_os("RUST_LOG") {
             command.env("RUST_LOG", level);
         }
@@ -148,6 +158,25 @@ impl Product {
     pub fn terminate(&self) -> ExitStatus {
         let running = self.state().running.take().expect("the product is running");
         running.program.terminate()
+    }
+
+    /// Stops the program in the midst of whatever it does, until [`Product::thaw`].
+    pub fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets a stopped program go on.
+    pub fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        self.state().running.as_ref().expect("the product is running").program.signal(signal);
+    }
+
+    /// Whether it leads.
+    pub fn leads(&self) -> bool {
+        self.metrics().sum("minio_manager_leader", &[]) == 1.0
     }
 
     /// Whether the program has not ended by itself.
