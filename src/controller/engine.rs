@@ -37,6 +37,9 @@ use super::report;
 use super::server::Server;
 use super::status;
 
+/// How often all accounts are read when something is forgotten meanwhile, such as by another part at the same start.
+const ACCOUNT_ROUNDS: usize = 3;
+
 /// How many of the objects that wait for their finalizer are looked at to tell a burst.
 const HELD_LOOKED_AT: usize = 256;
 
@@ -532,16 +535,16 @@ impl Engine {
     /// # Errors
     /// The answer of the server, or that something was forgotten meanwhile.
     pub async fn learn_accounts(&self) -> Result<(), Failure> {
-        let epoch = self.state().mirror.epoch();
-        let facts = self.server.read_accounts().await?;
-        let mut state = self.state();
-        if state.mirror.epoch() != epoch {
-            return Err(Failure::transient("MinIO failed while its accounts were read"));
+        for _ in 0..ACCOUNT_ROUNDS {
+            let epoch = self.state().mirror.epoch();
+            let facts = self.server.read_accounts().await?;
+            let mut state = self.state();
+            if state.mirror.epoch() == epoch {
+                facts.into_iter().for_each(|fact| fact.enter(&mut state.mirror));
+                return Ok(());
+            }
         }
-        for fact in facts {
-            fact.enter(&mut state.mirror);
-        }
-        Ok(())
+        Err(Failure::transient("what is known of MinIO was forgotten again and again while its accounts were read"))
     }
 
     /// The label that every document of this installation carries.
