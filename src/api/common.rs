@@ -205,6 +205,29 @@ pub trait Declared: ResourceExt {
     }
 }
 
+/// Implements [`Declared`] for a kind, whose statuses all begin alike; the expression is the identity of an object.
+macro_rules! declared {
+    ($kind:ident, |$object:ident| $identity:expr) => {
+        impl $crate::api::Declared for $kind {
+            const KIND: &'static str = stringify!($kind);
+
+            fn identity(&self) -> &str {
+                let $object = self;
+                $identity
+            }
+
+            fn observed_generation(&self) -> Option<i64> {
+                self.status.as_ref().and_then(|status| status.observed_generation)
+            }
+
+            fn conditions(&self) -> &[Condition] {
+                self.status.as_ref().map_or(&[], |status| &status.conditions)
+            }
+        }
+    };
+}
+pub(super) use declared;
+
 /// What people ask for by annotation and label, on any kind.
 pub trait Requests: ResourceExt {
     /// The value of an annotation.

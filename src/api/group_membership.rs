@@ -4,7 +4,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use super::{Access, Declared, GrantCounts, PendingReference, common::null_as_default, rules, schema};
+use super::{
+    Access, GrantCounts, PendingReference,
+    common::{declared, null_as_default},
+    rules, schema,
+};
 
 /// Who should be in a group.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
@@ -119,18 +123,4 @@ pub struct GroupMembershipStatus {
     pub next_expiry: Option<Time>,
 }
 
-impl Declared for GroupMembership {
-    const KIND: &'static str = "GroupMembership";
-
-    fn identity(&self) -> &str {
-        &self.spec.group
-    }
-
-    fn observed_generation(&self) -> Option<i64> {
-        self.status.as_ref().and_then(|s| s.observed_generation)
-    }
-
-    fn conditions(&self) -> &[Condition] {
-        self.status.as_ref().map_or(&[], |s| &s.conditions)
-    }
-}
+declared!(GroupMembership, |object| &object.spec.group);

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema, ResourceExt};
 use serde::{Deserialize, Serialize};
 
-use super::{Access, CredentialsSpec, CredentialsStatus, Declared, rules, schema};
+use super::{Access, CredentialsSpec, CredentialsStatus, common::declared, rules, schema};
 
 /// Which key somebody wants, and for whom.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
@@ -120,18 +120,4 @@ impl MinioAccessKey {
     }
 }
 
-impl Declared for MinioAccessKey {
-    const KIND: &'static str = "MinioAccessKey";
-
-    fn identity(&self) -> &str {
-        &self.spec.user
-    }
-
-    fn observed_generation(&self) -> Option<i64> {
-        self.status.as_ref().and_then(|s| s.observed_generation)
-    }
-
-    fn conditions(&self) -> &[Condition] {
-        self.status.as_ref().map_or(&[], |s| &s.conditions)
-    }
-}
+declared!(MinioAccessKey, |object| &object.spec.user);

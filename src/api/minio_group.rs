@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
-    AdoptionPolicy, DataDeletionPolicy, Declared, DeletionPolicy, DocumentSummary, Origin, PendingReference, Workspace,
-    common::{declared_or_object_name, null_as_default},
+    AdoptionPolicy, DataDeletionPolicy, DeletionPolicy, DocumentSummary, Origin, PendingReference, Workspace,
+    common::{declared, declared_or_object_name, null_as_default},
     rules, schema,
 };
 
@@ -189,21 +189,7 @@ impl MinioGroup {
     }
 }
 
-impl Declared for MinioGroup {
-    const KIND: &'static str = "MinioGroup";
-
-    fn identity(&self) -> &str {
-        self.group_name()
-    }
-
-    fn observed_generation(&self) -> Option<i64> {
-        self.status.as_ref().and_then(|s| s.observed_generation)
-    }
-
-    fn conditions(&self) -> &[Condition] {
-        self.status.as_ref().map_or(&[], |s| &s.conditions)
-    }
-}
+declared!(MinioGroup, |object| object.group_name());
 
 const fn enabled() -> bool {
     true

@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema, Resource, ResourceExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Declared, meta, rules, schema};
+use super::{common::declared, meta, rules, schema};
 
 /// The name of the one object that the controller keeps in the home namespace.
 pub const MINIO_INSTANCE_NAME: &str = "default";
@@ -235,18 +235,4 @@ impl MinioInstance {
     }
 }
 
-impl Declared for MinioInstance {
-    const KIND: &'static str = "MinioInstance";
-
-    fn identity(&self) -> &str {
-        self.meta().name.as_deref().unwrap_or_default()
-    }
-
-    fn observed_generation(&self) -> Option<i64> {
-        self.status.as_ref().and_then(|s| s.observed_generation)
-    }
-
-    fn conditions(&self) -> &[Condition] {
-        self.status.as_ref().map_or(&[], |s| &s.conditions)
-    }
-}
+declared!(MinioInstance, |object| object.meta().name.as_deref().unwrap_or_default());

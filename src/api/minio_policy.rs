@@ -5,8 +5,8 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AdoptionPolicy, Declared, DeletionPolicy, Origin,
-    common::{declared_or_object_name, null_as_default},
+    AdoptionPolicy, DeletionPolicy, Origin,
+    common::{declared, declared_or_object_name, null_as_default},
     rules, schema,
 };
 
@@ -93,18 +93,4 @@ impl MinioPolicy {
     }
 }
 
-impl Declared for MinioPolicy {
-    const KIND: &'static str = "MinioPolicy";
-
-    fn identity(&self) -> &str {
-        self.policy_name()
-    }
-
-    fn observed_generation(&self) -> Option<i64> {
-        self.status.as_ref().and_then(|s| s.observed_generation)
-    }
-
-    fn conditions(&self) -> &[Condition] {
-        self.status.as_ref().map_or(&[], |s| &s.conditions)
-    }
-}
+declared!(MinioPolicy, |object| object.policy_name());

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AdoptionPolicy, DataDeletionPolicy, Declared, DeletionPolicy, DocumentSummary, Origin, PendingReference, Workspace,
-    common::{declared_or_object_name, is_default, null_as_default},
+    AdoptionPolicy, DataDeletionPolicy, DeletionPolicy, DocumentSummary, Origin, PendingReference, Workspace,
+    common::{declared, declared_or_object_name, is_default, null_as_default},
     rules, schema,
 };
 
@@ -210,18 +210,4 @@ impl MinioUser {
     }
 }
 
-impl Declared for MinioUser {
-    const KIND: &'static str = "MinioUser";
-
-    fn identity(&self) -> &str {
-        self.username()
-    }
-
-    fn observed_generation(&self) -> Option<i64> {
-        self.status.as_ref().and_then(|s| s.observed_generation)
-    }
-
-    fn conditions(&self) -> &[Condition] {
-        self.status.as_ref().map_or(&[], |s| &s.conditions)
-    }
-}
+declared!(MinioUser, |object| object.username());

@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Access, Declared, GrantCounts, PendingReference, Subject, SubjectKind, common::null_as_default, rules, schema,
+    Access, GrantCounts, PendingReference, Subject, SubjectKind,
+    common::{declared, null_as_default},
+    rules, schema,
 };
 
 /// Who should have access to a path.
@@ -168,18 +170,4 @@ pub struct PathShareStatus {
     pub next_expiry: Option<Time>,
 }
 
-impl Declared for PathShare {
-    const KIND: &'static str = "PathShare";
-
-    fn identity(&self) -> &str {
-        &self.spec.path
-    }
-
-    fn observed_generation(&self) -> Option<i64> {
-        self.status.as_ref().and_then(|s| s.observed_generation)
-    }
-
-    fn conditions(&self) -> &[Condition] {
-        self.status.as_ref().map_or(&[], |s| &s.conditions)
-    }
-}
+declared!(PathShare, |object| &object.spec.path);
