@@ -10,7 +10,7 @@ use crate::api::meta::reason;
 use crate::iam::declared::{Body, Declared};
 use crate::iam::index::Verdict;
 use crate::iam::path::{Access, S3Path};
-use crate::iam::subject::{KeyName, Kind, ObjectKey, Subject};
+use crate::iam::subject::{Kind, ObjectKey, Subject};
 use crate::kubernetes::Seen;
 use crate::kubernetes::watch::FirstLists;
 use crate::telemetry::metrics::Ready;
@@ -120,7 +120,8 @@ fn look(engine: &Engine, key: &ObjectKey) -> Option<View> {
     let now = Timestamp::now();
     let verdict = state.index.outcome(key, now)?;
     let declared = state.index.get(key)?.clone();
-    let own_subject = own_subject(&declared)
+    let own_subject = declared
+        .own_subject()
         .filter(|subject| state.index.object_of(subject).is_some_and(|holder| holder.meta.key == *key));
     let own = own_subject.as_ref().and_then(|subject| state.outcomes.get(subject));
     let twin = match &declared.body {
@@ -149,16 +150,6 @@ fn look(engine: &Engine, key: &ObjectKey) -> Option<View> {
     });
     let pending = state.pending.get(key).copied();
     Some(View { seen, declared, verdict, pending, failing: failure.is_some(), settling, wanted })
-}
-
-fn own_subject(declared: &Declared) -> Option<Subject> {
-    match &declared.body {
-        Ok(Body::User(user)) => Some(Subject::User(user.name.clone())),
-        Ok(Body::Group(group)) => Some(Subject::Group(group.name.clone())),
-        Ok(Body::Policy(policy)) => Some(Subject::Policy(policy.name.clone())),
-        Ok(Body::Key(_)) => Some(Subject::Key(KeyName::from(declared.key()))),
-        Ok(Body::Membership(_) | Body::Share(_)) | Err(_) => None,
-    }
 }
 
 fn failed(outcome: &Outcome) -> Option<&Failure> {

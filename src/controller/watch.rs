@@ -11,9 +11,7 @@ use kube::{Api, Client};
 use tokio::task::JoinSet;
 
 use crate::api::meta::{label, reason};
-use crate::iam::declared::Body;
-use crate::iam::index::Index;
-use crate::iam::subject::{KeyName, Kind, ObjectKey, Subject};
+use crate::iam::subject::{Kind, ObjectKey, Subject};
 use crate::kubernetes::watch::{FirstLists, Sink, log_failure, watch_kinds};
 use crate::kubernetes::{Seen, decode_dynamic};
 
@@ -63,8 +61,11 @@ fn mark_owners(engine: &Engine, namespace: &str, owners: impl IntoIterator<Item 
         return;
     }
     let state = engine.state();
-    let owned = |(key, seen): &(&ObjectKey, &Seen)| key.namespace == namespace && owners.contains(seen.uid());
-    let subjects = state.seen.iter().filter(owned).filter_map(|(key, _)| subject_with_key(&state.index, key));
+    let has_keys = |kind: Kind| matches!(kind, Kind::MinioUser | Kind::MinioAccessKey);
+    let owned = |(key, seen): &(&ObjectKey, &Seen)| {
+        has_keys(key.kind) && key.namespace == namespace && owners.contains(seen.uid())
+    };
+    let subjects = state.seen.iter().filter(owned).filter_map(|(key, _)| state.index.get(key)?.own_subject());
     for subject in subjects {
         engine.subjects.push(subject, Urgency::Normal, Duration::ZERO);
     }
@@ -92,14 +93,6 @@ fn mark_waiting(engine: &Engine, namespace: &str, name: &str) {
         if is_refused(outcome) && wants(subject) {
             engine.subjects.push(subject.clone(), Urgency::Normal, Duration::ZERO);
         }
-    }
-}
-
-fn subject_with_key(index: &Index, key: &ObjectKey) -> Option<Subject> {
-    match &index.get(key)?.body {
-        Ok(Body::User(user)) => Some(Subject::User(user.name.clone())),
-        Ok(Body::Key(_)) => Some(Subject::Key(KeyName::from(key))),
-        _ => None,
     }
 }
 

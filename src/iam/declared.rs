@@ -13,7 +13,7 @@ use super::check::Checked;
 use super::document::Document;
 use super::names::{GroupName, NameError, PolicyName, ServerGroup, UserName};
 use super::path::{Access, S3Path};
-use super::subject::{Cause, Kind, ObjectKey};
+use super::subject::{Cause, KeyName, Kind, ObjectKey, Subject};
 use crate::api::{
     AdoptedSecret, AdoptionPolicy, CredentialsSpec, DataDeletionPolicy, DeletionPolicy, Origin, Requests, SubjectKind,
     Workspace, meta::reason,
@@ -414,6 +414,17 @@ impl KeyDecl {
 }
 
 impl Declared {
+    /// What is converged for the object itself; none for one that only gives something to others.
+    pub fn own_subject(&self) -> Option<Subject> {
+        match &self.body {
+            Ok(Body::User(user)) => Some(Subject::User(user.name.clone())),
+            Ok(Body::Group(group)) => Some(Subject::Group(group.name.clone())),
+            Ok(Body::Policy(policy)) => Some(Subject::Policy(policy.name.clone())),
+            Ok(Body::Key(_)) => Some(Subject::Key(KeyName::from(&self.meta.key))),
+            Ok(Body::Membership(_) | Body::Share(_)) | Err(_) => None,
+        }
+    }
+
     /// The key of the object.
     pub fn key(&self) -> &ObjectKey {
         &self.meta.key

@@ -280,14 +280,10 @@ pub(super) fn group_of(declared: &Declared) -> Option<&GroupName> {
     }
 }
 
-/// The subject that an object declares.
+/// The subject that an object declares, or to which it adds members.
 pub(super) fn subject_of(declared: &Declared) -> Option<Subject> {
     match &declared.body {
-        Ok(Body::User(user)) => Some(Subject::User(user.name.clone())),
-        Ok(Body::Group(group)) => Some(Subject::Group(group.name.clone())),
         Ok(Body::Membership(membership)) => Some(Subject::Group(membership.group.clone())),
-        Ok(Body::Policy(policy)) => Some(Subject::Policy(policy.name.clone())),
-        Ok(Body::Key(_)) => Some(Subject::Key(KeyName::from(declared.key()))),
-        Ok(Body::Share(_)) | Err(_) => None,
+        _ => declared.own_subject(),
     }
 }
