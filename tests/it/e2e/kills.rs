@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    env,
     time::{Duration, Instant},
 };
 
@@ -16,8 +17,10 @@ use crate::support::{
     world::{View, World, user},
 };
 
-/// How often each of the three tests kills; together more than 200 times.
-const KILLS: usize = 70;
+/// How often each of the three tests kills, where nothing is said.
+const KILLS: usize = 24;
+/// The variable that says how often.
+const HOW_OFTEN: &str = "MINIO_MANAGER_KILLS";
 /// The longest time to the kill from readiness, or from so many looks at subjects, in milliseconds.
 const LONGEST_LIFE: usize = 400;
 const MOST_RUNS: usize = 8;
@@ -332,7 +335,8 @@ fn is_acknowledged(view: &View) -> bool {
 
 async fn kill_again_and_again(purpose: &str) {
     let mut scene = Scene::set(purpose).await;
-    for _ in 0..KILLS {
+    let kills = env::var(HOW_OFTEN).map_or(KILLS, |text| text.parse().expect("a number of kills"));
+    for _ in 0..kills {
         scene.live_and_die().await;
     }
     scene.world.product().launch();

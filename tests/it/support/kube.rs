@@ -40,14 +40,22 @@ const START_TIMEOUT: Duration = Duration::from_secs(90);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const FIELD_MANAGER: &str = "minio-manager-tests";
 
-/// Stops both servers as soon as the standard input ends, and removes the data.
+/// Stops and starts the API server as it is told, stops both servers as soon as the standard input ends, and removes the data.
 const SUPERVISE: &str = r#"
 trap '' INT
 data=$1 etcd=$2 apiserver=$3
 . "$data/flags"
+start() {
+    "$apiserver" $apiserver_flags >> "$data/apiserver.log" 2>&1 < /dev/null & apiserver_process=$!
+}
 "$etcd" $etcd_flags > "$data/etcd.log" 2>&1 < /dev/null & etcd_process=$!
-"$apiserver" $apiserver_flags > "$data/apiserver.log" 2>&1 < /dev/null & apiserver_process=$!
-cat > /dev/null
+start
+while read -r order; do
+    case $order in
+        stop) kill -9 "$apiserver_process"; wait "$apiserver_process" ;;
+        start) start ;;
+    esac
+done
 kill -9 $apiserver_process $etcd_process
 wait
 rm -rf "$data"
@@ -67,7 +75,7 @@ pub struct Cluster {
     /// Goes with the test process, however that ends.
     files: PathBuf,
     is_own: bool,
-    _supervisor: Child,
+    supervisor: Child,
 }
 
 impl Cluster {
@@ -138,6 +146,26 @@ impl Cluster {
         }
     }
 
+    /// Ends the API server as a crash would, until [`Cluster::start_again`]; what it stored stays. False where the cluster is not
+    /// ours to stop.
+    pub fn stop(&self) -> bool {
+        if self.is_own {
+            self.order("stop");
+        }
+        self.is_own
+    }
+
+    /// Starts the stopped API server, and waits until it is ready.
+    pub async fn start_again(&self) {
+        self.order("start");
+        self.wait_until_ready().await;
+    }
+
+    fn order(&self, order: &str) {
+        let mut orders = self.supervisor.stdin.as_ref().expect("the supervisor is told by its input");
+        writeln!(orders, "{order}").expect("the supervisor of the API server lives");
+    }
+
     /// A new namespace whose name starts with the prefix.
     pub async fn namespace(&self, prefix: &str) -> String {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
@@ -165,7 +193,7 @@ impl Cluster {
         let context = Kubeconfig::read_from(&kubeconfig).unwrap().current_context.unwrap();
         let files = new_directory();
         let tidy = Command::new("sh").args(["-c", TIDY, "tidy"]).arg(&files).stdin(Stdio::piped()).spawn().unwrap();
-        Self { kubeconfig, context, files, is_own: false, _supervisor: tidy }
+        Self { kubeconfig, context, files, is_own: false, supervisor: tidy }
     }
 
     async fn wait_until_ready(&self) {
@@ -231,7 +259,7 @@ fn start_own() -> Cluster {
         .spawn()
         .unwrap();
     let kubeconfig = data.join("kubeconfig");
-    Cluster { kubeconfig, context: "tests".to_owned(), files: data, is_own: true, _supervisor: servers }
+    Cluster { kubeconfig, context: "tests".to_owned(), files: data, is_own: true, supervisor: servers }
 }
 
 fn new_directory() -> PathBuf {

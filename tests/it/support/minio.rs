@@ -115,6 +115,26 @@ impl Server {
         self.wait_for_iam().unwrap_or_else(|error| panic!("MinIO does not start again: {error}\n{}", self.log()));
     }
 
+    /// Copies everything that the stopped server holds.
+    pub fn back_up(&self, to: &Path) {
+        copy_folder(&self.drive(), to);
+    }
+
+    /// Puts what [`Server::back_up`] copied in the place of everything that the stopped server holds.
+    pub fn restore(&self, from: &Path) {
+        self.wipe();
+        copy_folder(from, &self.drive());
+    }
+
+    /// Takes everything from the stopped server.
+    pub fn wipe(&self) {
+        fs::remove_dir_all(self.drive()).unwrap();
+    }
+
+    fn drive(&self) -> PathBuf {
+        self.data.join("drive")
+    }
+
     /// Makes the server accept connections and answer nothing, until [`Server::thaw`].
     pub fn freeze(&self) {
         self.order("freeze");
@@ -210,6 +230,11 @@ pub fn unique(prefix: &str) -> String {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros();
     format!("{prefix}-{now:x}-{}", COUNTER.fetch_add(1, Ordering::Relaxed))
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    let copied = Command::new("cp").args(["-a", "-T"]).args([from, to]).status().expect("cp is installed");
+    assert!(copied.success(), "{} cannot be copied to {}", from.display(), to.display());
 }
 
 /// Writes key and certificate where MinIO looks for them; the certificate.

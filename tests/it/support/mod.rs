@@ -1,5 +1,6 @@
 //! The servers that tests run against, and the product between them.
 
+pub mod flaky;
 pub mod identity;
 pub mod kube;
 pub mod minio;

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use minio_manager::minio::Credentials;
+use minio_manager::minio::{Credentials, Endpoint};
 use serde_json::Value;
 
 use super::{
@@ -25,6 +25,8 @@ use super::{
 pub struct Setup {
     /// The MinIO; one of its own where none is given.
     pub minio: Option<Arc<Server>>,
+    /// Where the product finds that MinIO; at its own address where nothing is given.
+    pub endpoint: Option<Endpoint>,
     /// Arguments beside those that every product of the tests gets.
     pub arguments: Vec<String>,
     /// Who the product is on MinIO; root where nobody is given.
@@ -126,6 +128,7 @@ impl Product {
     fn command(&self) -> Command {
         let root = self.setup.credentials.clone().unwrap_or_else(|| self.minio.root());
         let kubeconfig = self.setup.kubeconfig.clone().unwrap_or_else(|| Cluster::shared().kubeconfig().to_owned());
+        let endpoint = self.setup.endpoint.clone().unwrap_or_else(|| self.minio.endpoint());
         let mut watched = vec![self.namespace.clone()];
         watched.extend(self.setup.beside.iter().cloned());
         let mut command = Command::new(env!("CARGO_BIN_EXE_minio-manager"));
@@ -134,7 +137,7 @@ impl Product {
             .args(["--home-namespace", &self.namespace])
             .args(["--watch-namespaces", &watched.join(",")])
             .args(["--instance-id", &self.namespace])
-            .args(["--minio-endpoint", &self.minio.endpoint().to_string()])
+            .args(["--minio-endpoint", &endpoint.to_string()])
             .args(["--lease", self.setup.lease.as_deref().unwrap_or("none"), "--log-format", "json"])
             .args(["--metrics-listen", "127.0.0.1:0"])
             .args(&self.setup.arguments)

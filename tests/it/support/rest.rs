@@ -176,6 +176,11 @@ impl Service {
         stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
+    /// Ends the program as a crash would.
+    pub fn kill(&self) {
+        drop(self.program.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
     /// Ends the program in order.
     pub fn terminate(&self) -> std::process::ExitStatus {
         let program = self.program.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -218,13 +223,18 @@ impl Person {
 
     /// Sends a request.
     pub async fn send(request: RequestBuilder) -> Answer {
-        let answer = request.send().await.expect("the service answers");
+        Self::try_send(request).await.expect("the service answers")
+    }
+
+    /// As [`Person::send`]; that nobody answers is an answer.
+    pub async fn try_send(request: RequestBuilder) -> Result<Answer, reqwest::Error> {
+        let answer = request.send().await?;
         let status = answer.status().as_u16();
         let headers = answer.headers().iter();
         let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()));
         let headers = headers.collect();
-        let text = answer.text().await.expect("the answer is complete");
-        Answer { status, headers, body: serde_json::from_str(&text).unwrap_or_default(), text }
+        let text = answer.text().await?;
+        Ok(Answer { status, headers, body: serde_json::from_str(&text).unwrap_or_default(), text })
     }
 
     /// GET

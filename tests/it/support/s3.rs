@@ -1,7 +1,7 @@
 //! S3 as people use it: real requests with somebody's own key, and what the server answered.
 
 use http::Method;
-use minio_manager::minio::{Client, Credentials};
+use minio_manager::minio::{Client, Credentials, Error};
 
 /// Somebody with a key.
 #[derive(Clone)]
@@ -46,6 +46,12 @@ impl Caller {
 
     /// The status of one request for `bucket/key`; a list takes what follows the bucket as its prefix.
     pub async fn status(&self, what: Try, path: &str) -> u16 {
+        let answer = self.try_status(what, path).await;
+        answer.unwrap_or_else(|error| panic!("{what:?} {path} got no answer: {error}"))
+    }
+
+    /// As [`Caller::status`]; that nobody answers is an answer.
+    pub async fn try_status(&self, what: Try, path: &str) -> Result<u16, Error> {
         let (bucket, key) = path.split_once('/').expect("a path has a bucket and a key");
         let (method, key, query) = match what {
             Try::Get => (Method::GET, Some(key), vec![]),
@@ -53,8 +59,7 @@ impl Caller {
             Try::Delete => (Method::DELETE, Some(key), vec![]),
             Try::List => (Method::GET, None, vec![("list-type", "2"), ("prefix", key)]),
         };
-        let answer = self.client.probe_object(&self.credentials, method, bucket, key, &query).await;
-        answer.unwrap_or_else(|error| panic!("{what:?} {path} got no answer: {error}"))
+        self.client.probe_object(&self.credentials, method, bucket, key, &query).await
     }
 
     /// Whether the server does it: anything else than yes or 403 fails the test.

@@ -152,6 +152,14 @@ impl World {
         deleted.unwrap_or_else(|error| panic!("{kind} {name} cannot be deleted: {error}"));
     }
 
+    /// As [`World::delete`]; what the API server refuses is an answer, and that it was gone already is fine.
+    pub async fn try_delete(&self, kind: &str, name: &str) -> Result<(), kube::Error> {
+        match self.api(kind).delete(name, &DeleteParams::default()).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            deleted => deleted.map(drop),
+        }
+    }
+
     /// Deletes an object and waits until it is gone.
     #[track_caller]
     pub fn delete_and_wait(&self, kind: &str, name: &str) -> impl Future<Output = ()> {

@@ -1,0 +1,161 @@
+//! What goes wrong, and when.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::scene::{CONTROLLERS, SERVICES, Scene};
+use crate::support::{flaky::Faults, random::Random};
+
+/// How many faults make a round.
+const FAULTS_A_ROUND: usize = 3;
+/// How long somebody leads and works before something happens.
+const AT_WORK: Duration = Duration::from_secs(2);
+/// A lease lasts for ten seconds.
+const LONGER_THAN_THE_LEASE: Duration = Duration::from_secs(13);
+
+/// One thing that goes wrong. It is over before the next one begins.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// Controllers are killed one after the other, the leader in half of the cases, each after so many milliseconds.
+    KillControllers(Vec<(Option<usize>, usize)>),
+    /// The leader stands still for longer than its lease lasts, and goes on.
+    FreezeLeader,
+    /// A REST service is killed.
+    KillService(usize),
+    /// MinIO ends as in a crash, for so many milliseconds.
+    StopMinio(usize),
+    /// MinIO accepts connections and does not answer.
+    FreezeMinio(usize),
+    /// Redis ends and comes back empty.
+    StopRedis(usize),
+    /// The API server ends as in a crash.
+    StopApiServer(usize),
+    /// Requests to MinIO are delayed, lost and repeated.
+    SlowMinio(Faults, usize),
+    /// MinIO loses everything.
+    WipeMinio,
+    /// MinIO is what it was at the start.
+    RestoreMinio,
+}
+
+/// The faults of all rounds.
+pub struct Schedule {
+    /// By round.
+    pub rounds: Vec<Vec<Fault>>,
+}
+
+impl Schedule {
+    /// As the seed wants it. The first round has no harder faults than kills; after that everything comes in turn.
+    pub fn new(random: &mut Random, rounds: usize) -> Self {
+        let mut turn = 0;
+        let mut round = |number: usize| {
+            let mut faults = vec![kills(random)];
+            for _ in 1..FAULTS_A_ROUND {
+                faults.push(nth(turn, random));
+                turn += 1;
+            }
+            // It takes a person to end it, so it ends the round.
+            match number % 5 {
+                3 => faults.push(Fault::WipeMinio),
+                4 => faults.push(Fault::RestoreMinio),
+                _ => {}
+            }
+            faults
+        };
+        Self { rounds: (0..rounds).map(&mut round).collect() }
+    }
+}
+
+fn kills(random: &mut Random) -> Fault {
+    let one = |random: &mut Random| {
+        let whom = if random.percent(50) { None } else { Some(random.below(CONTROLLERS)) };
+        (whom, 300 + random.below(2500))
+    };
+    let count = 2 + random.below(3);
+    Fault::KillControllers((0..count).map(|_| one(random)).collect())
+}
+
+fn nth(turn: usize, random: &mut Random) -> Fault {
+    let short = 1000 + random.below(4000);
+    match turn % 7 {
+        0 => Fault::SlowMinio(slow(random), 6000),
+        1 => Fault::StopMinio(short),
+        2 => Fault::StopRedis(short),
+        3 => Fault::StopApiServer(short),
+        4 => Fault::FreezeLeader,
+        5 => Fault::KillService(random.below(SERVICES)),
+        _ => Fault::FreezeMinio(short),
+    }
+}
+
+fn slow(random: &mut Random) -> Faults {
+    Faults {
+        delay: 50 + random.below(400),
+        lost: 2 + random.below(8),
+        unanswered: 2 + random.below(8),
+        repeated: 5 + random.below(20),
+    }
+}
+
+impl Scene {
+    /// Lets the faults happen, one after the other, and the end of the changes begin after them.
+    pub async fn suffer(&self, faults: &[Fault]) {
+        for fault in faults {
+            // While nobody leads, nothing is under way that a fault could hit.
+            self.someone_leads().await;
+            sleep(AT_WORK).await;
+            self.suffer_one(fault).await;
+        }
+        self.someone_leads().await;
+        sleep(AT_WORK).await;
+        self.stop_acting();
+    }
+
+    async fn suffer_one(&self, fault: &Fault) {
+        let pause = |milliseconds: usize| sleep(Duration::from_millis(milliseconds as u64));
+        match fault {
+            Fault::KillControllers(kills) => {
+                for (whom, after) in kills {
+                    pause(*after).await;
+                    self.kill_controller(*whom);
+                }
+            }
+            Fault::FreezeLeader => {
+                let leader = self.leader();
+                leader.freeze();
+                sleep(LONGER_THAN_THE_LEASE).await;
+                leader.thaw();
+            }
+            Fault::KillService(number) => self.replace_service(*number).await,
+            Fault::StopMinio(time) => {
+                blocking(|| self.minio().stop());
+                pause(*time).await;
+                blocking(|| self.minio().start_again());
+            }
+            Fault::FreezeMinio(time) => {
+                self.minio().freeze();
+                pause(*time).await;
+                self.minio().thaw();
+            }
+            Fault::StopRedis(time) => {
+                self.redis.stop();
+                pause(*time).await;
+                blocking(|| self.redis.start_again());
+            }
+            Fault::StopApiServer(time) => self.without_api_server(pause(*time)).await,
+            Fault::SlowMinio(faults, time) => {
+                self.flaky.set(*faults);
+                pause(*time).await;
+                self.flaky.set(Faults::default());
+            }
+            Fault::WipeMinio => self.lose_everything(None).await,
+            Fault::RestoreMinio => self.lose_everything(Some(self.backup())).await,
+        }
+    }
+}
+
+/// Something that takes long and knows nothing of other tasks.
+pub fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    tokio::task::block_in_place(work)
+}

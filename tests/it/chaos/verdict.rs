@@ -1,0 +1,276 @@
+//! Whether everything is as the objects say, once nothing fails any more.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use super::{
+    actors::{Actors, Told, folders},
+    faults::blocking,
+    sampler::private,
+    scene::{GROUPS, GUESTS, OWNERS, STRANGER, Scene},
+};
+use crate::support::{
+    kube::Cluster,
+    world::{View, World},
+};
+
+const PATIENCE: Duration = Duration::from_secs(120);
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// The objects as they are, which say what shall be.
+struct Declared {
+    users: BTreeMap<String, View>,
+    groups: BTreeMap<String, View>,
+    memberships: Vec<View>,
+    shares: Vec<View>,
+}
+
+impl Scene {
+    /// Waits until nothing is to be said against what is there.
+    pub async fn expect_right(&self, actors: &Actors) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            self.acknowledge().await;
+            let complaints = self.complaints(actors).await;
+            if complaints.is_empty() {
+                return;
+            }
+            if Instant::now() > deadline {
+                let logs: Vec<String> = self.controllers().iter().map(|product| product.log_tail()).collect();
+                panic!("not right after {PATIENCE:?}:\n{}\n{}", complaints.join("\n"), logs.join("\n"));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Says what was proven.
+    pub fn sum_up(&self, actors: &Actors) {
+        let (kills, hit, certain) = (self.kills(), self.flaky.hit(), actors.certain());
+        println!("{kills} kills; {hit} requests lost, unanswered or repeated; {certain} acknowledged facts in force");
+        assert!(kills > 0 && certain > 0);
+    }
+
+    /// As a person would who has lost a server and knows it.
+    async fn acknowledge(&self) {
+        let Some(instance) = self.world.find("MinioInstance", "default").await else { return };
+        if let Some(hash) = instance.status("/heldChange/hash").as_str() {
+            self.world.annotate("MinioInstance", "default", "acknowledge-large-change", Some(hash)).await;
+        }
+    }
+
+    /// The first kind of thing that is not as it should be: the later ones take longer to look at.
+    async fn complaints(&self, actors: &Actors) -> Vec<String> {
+        for service in self.services() {
+            service.ready().await;
+        }
+        let health = self.against_health();
+        if !health.is_empty() {
+            return health;
+        }
+        let declared = Declared::read(&self.world).await;
+        let statuses = declared.against_statuses();
+        if !statuses.is_empty() {
+            return statuses;
+        }
+        let lost = declared.against_what_was_told(actors);
+        if !lost.is_empty() {
+            return lost;
+        }
+        let plan = self.against_plan();
+        if !plan.is_empty() {
+            return plan;
+        }
+        let keys = self.against_keys(&declared).await;
+        if !keys.is_empty() {
+            return keys;
+        }
+        self.against_matrix(&declared).await
+    }
+
+    fn against_health(&self) -> Vec<String> {
+        let mut complaints = Vec::new();
+        for (number, product) in self.controllers().iter().enumerate() {
+            if !product.is_alive() {
+                complaints.push(format!("controller {number} has ended"));
+            } else if product.get("/live").0 != 200 || product.get("/ready").0 != 200 {
+                complaints.push(format!("controller {number} is not well"));
+            }
+        }
+        if complaints.is_empty() {
+            let leaders = self.controllers().iter().filter(|product| product.leads()).count();
+            if leaders != 1 {
+                complaints.push(format!("{leaders} lead"));
+            }
+        }
+        complaints
+    }
+
+    /// What the product itself would change, after a full comparison.
+    fn against_plan(&self) -> Vec<String> {
+        let root = self.minio().root();
+        let output = blocking(|| {
+            Command::new(env!("CARGO_BIN_EXE_minio-manager"))
+                .args(["plan", "--home-namespace", self.world.namespace()])
+                .args(["--watch-namespaces", self.world.namespace(), "--instance-id", self.world.namespace()])
+                .args(["--minio-endpoint", &self.minio().endpoint().to_string()])
+                .env_clear()
+                .env("KUBECONFIG", Cluster::shared().kubeconfig())
+                .env("MINIO_ACCESS_KEY", &root.access_key)
+                .env("MINIO_SECRET_KEY", root.secret.expose())
+                .output()
+                .expect("the program runs")
+        });
+        if output.status.success() {
+            return Vec::new();
+        }
+        let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+        vec![format!("something would be changed: {}", said.concat())]
+    }
+
+    /// Keys on the server that no object knows, and Secrets whose key the server does not know.
+    async fn against_keys(&self, declared: &Declared) -> Vec<String> {
+        let mut complaints = Vec::new();
+        let accounts: BTreeSet<String> = self.world.minio().list_users().await.unwrap().into_keys().collect();
+        let meant: BTreeSet<String> = declared.users.keys().cloned().collect();
+        if accounts != meant {
+            complaints.push(format!("the users on the server are {accounts:?}, not {meant:?}"));
+        }
+        for (name, view) in &declared.users {
+            let current = view.status("/credentials/accessKey").as_str().unwrap_or_default();
+            let may_be_more = usize::from(!view.status("/credentials/previousExpiresAt").is_null());
+            let keys = self.world.access_keys(name).await;
+            let has_current = keys.iter().any(|key| key.access_key == current);
+            // A user that was disabled from the beginning has none.
+            let has_none = current.is_empty() && keys.is_empty() && !is_enabled(view);
+            if !has_none && (!has_current || keys.len() > 1 + may_be_more) {
+                complaints.push(format!("{name} has the keys {keys:?}, the status says {:#}", view.0["status"]));
+            }
+        }
+        complaints
+    }
+
+    /// What S3 allows to everybody, compared with what the objects say.
+    async fn against_matrix(&self, declared: &Declared) -> Vec<String> {
+        let mut complaints = Vec::new();
+        let mut files: Vec<String> = folders().iter().map(|folder| format!("{folder}/file")).collect();
+        files.extend(OWNERS.map(private));
+        files.extend(GROUPS.map(|group| format!("lake/teams/{group}/file")));
+        let paths: Vec<&str> = files.iter().map(String::as_str).collect();
+        self.world.seed(&paths).await;
+        for name in OWNERS.iter().chain([&STRANGER]).chain(&GUESTS) {
+            let Some(view) = declared.users.get(*name) else { continue };
+            if view.status("/credentials/secretName").is_null() {
+                continue;
+            }
+            let caller = self.world.caller(&format!("minio-{name}")).await;
+            for file in &files {
+                let (expected, found) = (declared.rights(name, file), caller.rights(file).await);
+                if expected != found {
+                    complaints.push(format!("{name} has {found:?} on {file}, the objects say {expected:?}"));
+                }
+            }
+        }
+        complaints
+    }
+}
+
+impl Declared {
+    async fn read(world: &World) -> Self {
+        let by_name = |views: Vec<View>| views.into_iter().map(|view| (name_of(&view), view)).collect();
+        Self {
+            users: by_name(world.objects("MinioUser").await),
+            groups: by_name(world.objects("MinioGroup").await),
+            memberships: world.objects("GroupMembership").await,
+            shares: world.objects("PathShare").await,
+        }
+    }
+
+    fn against_statuses(&self) -> Vec<String> {
+        let all = self.users.values().chain(self.groups.values()).chain(&self.memberships).chain(&self.shares);
+        let is_settled = |view: &&View| {
+            view.0["metadata"]["deletionTimestamp"].is_null()
+                && view.0["status"]["observedGeneration"] == view.0["metadata"]["generation"]
+                && view.says("Ready", "True")
+        };
+        let unsettled = all.filter(|view| !is_settled(view));
+        unsettled.map(|view| format!("{} {}: {:#}", view.0["kind"], name_of(view), view.0["status"])).collect()
+    }
+
+    /// Acknowledged writes that are not there.
+    fn against_what_was_told(&self, actors: &Actors) -> Vec<String> {
+        let mut complaints = Vec::new();
+        for (folder, user, told) in actors.told_of_grants() {
+            let found = self.grants_on(&folder).find(|grant| grant["kind"] == "User" && grant["name"] == user);
+            let level = found.map(|grant| grant["access"].clone());
+            let is_so = match told {
+                Told::Has(access) => level == Some(Value::from(access)),
+                Told::HasNot => level.is_none(),
+                Told::Unsure => true,
+            };
+            if !is_so {
+                complaints.push(format!("{user} was told {told:?} on {folder}, the object says {level:?}"));
+            }
+        }
+        for (group, member, told) in actors.told_of_members() {
+            let is_in = self.writers(group).contains(member);
+            if (told == Told::HasNot && is_in) || (matches!(told, Told::Has(_)) && !is_in) {
+                complaints.push(format!("of {member} in {group} was told {told:?}, and it is {is_in}"));
+            }
+        }
+        complaints
+    }
+
+    fn grants_on<'a>(&'a self, folder: &str) -> impl Iterator<Item = &'a Value> {
+        let path = format!("s3a://{folder}");
+        let of =
+            move |view: &&View| view.0["spec"]["path"].as_str().is_some_and(|held| held.trim_end_matches('/') == path);
+        self.shares.iter().filter(of).filter_map(|view| view.0["spec"]["grants"].as_array()).flatten()
+    }
+
+    /// Who may write in a group.
+    fn writers(&self, group: &str) -> BTreeSet<String> {
+        let own = self.groups.get(group).and_then(|view| view.0["spec"]["members"].as_array());
+        let own = own.into_iter().flatten().filter_map(|member| member.as_str());
+        let of_group = |view: &&View| view.0["spec"]["group"] == group;
+        let entries = self.memberships.iter().filter(of_group).filter_map(|view| view.0["spec"]["members"].as_array());
+        let writes = |entry: &&Value| entry["access"].as_str().is_none_or(|access| access == "ReadWrite");
+        let further = entries.flatten().filter(writes).filter_map(|entry| entry["name"].as_str());
+        own.chain(further).map(str::to_owned).collect()
+    }
+
+    /// What the objects let somebody do with a file, in the letters of `Caller::rights`.
+    fn rights(&self, user: &str, file: &str) -> &'static str {
+        let declared = &self.users[user];
+        if !is_enabled(declared) {
+            return "";
+        }
+        let folder = file.rsplit_once('/').map_or(file, |(folder, _)| folder);
+        let is_in = |group: &str| self.writers(group).contains(user);
+        let team = folder.strip_prefix("lake/teams/").is_some_and(is_in);
+        if folder.starts_with(&format!("lake/homes/{user}/")) || team {
+            return "GPDL";
+        }
+        let mine = self.grants_on(folder).filter(|grant| {
+            let name = grant["name"].as_str().unwrap_or_default();
+            if grant["kind"] == "Group" { is_in(name) } else { name == user }
+        });
+        match mine.map(|grant| grant["access"] == "ReadWrite").max() {
+            Some(true) => "GPDL",
+            Some(false) => "GL",
+            None => "",
+        }
+    }
+}
+
+fn name_of(view: &View) -> String {
+    view.0["metadata"]["name"].as_str().unwrap_or_default().to_owned()
+}
+
+fn is_enabled(user: &View) -> bool {
+    user.0["spec"]["enabled"] != false
+}
