@@ -83,8 +83,17 @@ test-servers: needs-cargo
 	@$(OWN_SERVERS)
 	$(STACK) tools > /dev/null
 	eval "$$($(STACK) env | grep '_BIN=')"
-	# Most of them wait for servers most of the time.
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-6} cargo test --locked
+	# Most of them wait for servers most of the time; some need the machine for themselves.
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-6} cargo test --locked -- --skip alone::
+	cargo test --locked --test it -- --test-threads 1 alone::
+
+.PHONY: chaos
+chaos: needs-cargo ## kill, stop, slow and empty everything, again and again (MINIO_MANAGER_SEED repeats a run)
+	@$(OWN_SERVERS)
+	$(STACK) tools > /dev/null
+	eval "$$($(STACK) env | grep '_BIN=')"
+	export MINIO_MANAGER_CHAOS_ROUNDS=$${MINIO_MANAGER_CHAOS_ROUNDS:-20} MINIO_MANAGER_KILLS=$${MINIO_MANAGER_KILLS:-70}
+	cargo test --locked --test it -- --test-threads 1 --nocapture alone::chaos e2e::kills
 
 # Twice, because a second run starts from what the first one left.
 .PHONY: test-demo

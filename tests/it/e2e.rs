@@ -24,7 +24,6 @@ mod process;
 mod references;
 mod requests;
 mod restart;
-mod scale;
 mod shares;
 mod time;
 mod users;

@@ -1,6 +1,6 @@
 //! Tests against real servers. One binary, so that they are linked once.
 
-mod chaos;
+mod alone;
 mod crds;
 mod credentials;
 mod documentation;
