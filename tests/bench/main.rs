@@ -2,7 +2,8 @@
 //! in the same run against the same servers.
 //!
 //! `make bench` runs it on a release build. Figures go to the terminal and, one file a measurement, to `bench/*.json` in the
-//! target directory. It ends with 1 where a requirement is missed. `make bench ONLY=rest` measures one part.
+//! target directory. It ends with 1 where a requirement is missed. `make bench ONLY=rest` measures one part; `scale-large` is
+//! measured only where it is asked for.
 
 #[allow(dead_code, reason = "shared with the tests, which use all of it")]
 #[path = "../it/support/mod.rs"]
@@ -20,6 +21,7 @@ mod relist;
 mod rest;
 mod restart;
 mod rotating;
+mod scale;
 mod sharing;
 
 use std::process::ExitCode;
@@ -53,6 +55,12 @@ fn main() -> ExitCode {
         }
         if wanted("relist") {
             relist::measure(&mut report).await;
+        }
+        if wanted("scale") {
+            scale::measure(&mut report).await;
+        }
+        if chosen.iter().any(|one| one == "scale-large") {
+            scale::measure_large(&mut report).await;
         }
         if wanted("rest") {
             rest::measure(&mut report).await;

@@ -177,6 +177,12 @@ impl Product {
         self.state().running.as_ref().expect("the product is running").program.signal(signal);
     }
 
+    /// How much memory the program has in use.
+    #[allow(dead_code, reason = "measured by the benchmarks")]
+    pub fn resident_bytes(&self) -> u64 {
+        self.state().running.as_ref().expect("the product is running").program.resident_bytes()
+    }
+
     /// Whether it leads.
     pub fn leads(&self) -> bool {
         self.metrics().sum("minio_manager_leader", &[]) == 1.0

@@ -1,0 +1,285 @@
+//! A whole installation at once: what it costs to bring into force, to start beside, and to work beside.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use futures::{StreamExt, stream};
+use jiff::Timestamp;
+use minio_manager::minio::{Client, Credentials, Holder, NewAccessKey};
+use serde_json::json;
+
+use crate::figures::{Report, Samples};
+use crate::support::minio::{Server, unique};
+use crate::support::product::Setup;
+use crate::support::s3::Try;
+use crate::support::world::{Person, World, grant, group, share, user};
+
+const AT_ONCE: usize = 64;
+const KEY_LIFE: Duration = Duration::from_secs(48 * 3600);
+const LOOK: Duration = Duration::from_millis(200);
+/// However long it takes, this would be wrong.
+const PATIENCE: Duration = Duration::from_secs(3600);
+const MEBIBYTE: u64 = 1 << 20;
+
+/// How large an installation is, and what is asked of it.
+struct Size {
+    users: usize,
+    groups: usize,
+    members: usize,
+    shares: usize,
+    ready_within: Duration,
+    mebibytes: u64,
+}
+
+const TYPICAL: Size = Size {
+    users: 2_000,
+    groups: 200,
+    members: 20,
+    shares: 10_000,
+    ready_within: Duration::from_secs(10),
+    mebibytes: 150,
+};
+
+const LARGE: Size = Size {
+    users: 10_000,
+    groups: 1_000,
+    members: 20,
+    shares: 50_000,
+    ready_within: Duration::from_secs(30),
+    mebibytes: 200,
+};
+
+/// 2,000 users, 200 groups, 10,000 shares.
+pub async fn measure(report: &mut Report) {
+    let world = unpaced(report, &TYPICAL).await;
+    restart(report, &world, &TYPICAL).await;
+    drop(world);
+    paced(report, &TYPICAL).await;
+}
+
+/// 10,000 users, 1,000 groups, 50,000 shares. Takes most of an hour, nearly all of it for the keys.
+pub async fn measure_large(report: &mut Report) {
+    let world = unpaced(report, &LARGE).await;
+    restart(report, &world, &LARGE).await;
+}
+
+impl Size {
+    fn title(&self) -> String {
+        format!("{} users, {} groups, {} shares", self.users, self.groups, self.shares)
+    }
+
+    fn objects(&self) -> usize {
+        self.users + self.groups + self.shares
+    }
+
+    /// Each group has some of the users; each share gives a folder of one to another, or to a group.
+    fn manifests(&self) -> Vec<String> {
+        let users = (0..self.users).map(|number| user(&person(number), ""));
+        let groups = (0..self.groups).map(|number| {
+            let members: Vec<String> =
+                (0..self.members).map(|member| person((number * self.members + member) % self.users)).collect();
+            group(&team(number), &format!("members: [{}]", members.join(", ")))
+        });
+        let shares = (0..self.shares).map(|number| {
+            let owner = number % self.users;
+            let to = match number % 10 {
+                0 => format!("{{kind: Group, name: {}, access: Read}}", team(number / 10 % self.groups)),
+                _ => grant(&person((owner + 1 + number / self.users) % self.users), "Read"),
+            };
+            share(
+                &format!("share{number:05}"),
+                &format!("lake/homes/{}/data/{number}", person(owner)),
+                &format!("grants: [{to}]"),
+            )
+        });
+        users.chain(groups).chain(shares).collect()
+    }
+}
+
+fn person(number: usize) -> String {
+    format!("user{number:05}")
+}
+
+fn team(number: usize) -> String {
+    format!("team{number:04}")
+}
+
+async fn apply(world: &World, manifests: &[String]) {
+    stream::iter(manifests).for_each_concurrent(AT_ONCE, |manifest| world.apply(manifest)).await;
+}
+
+/// Everything is applied while the controller runs and writes as fast as it can.
+async fn unpaced(report: &mut Report, size: &Size) -> World {
+    let world = World::own(Setup::default().with(&["--minio-writes-per-second", "0"])).await;
+    let started = Instant::now();
+    apply(&world, &size.manifests()).await;
+    let applied = started.elapsed();
+    all_ready(&world, size.objects()).await;
+    let took = started.elapsed();
+    let state = State::read(world.minio()).await;
+    let (writes, needed) = (world.product().metrics().writes(), state.writes());
+    let details = json!({"needed": needed, "appliedAfterSeconds": applied.as_secs(), "state": state.counts()});
+    report.count(&format!("{}, writes", size.title()), writes, needed * 11 / 10, details);
+    let floor = state.bring_about().await;
+    report.once(&format!("{}, in force", size.title()), took, floor, 1.3);
+    world
+}
+
+/// A start beside all that, when nothing is to be done.
+async fn restart(report: &mut Report, world: &World, size: &Size) {
+    assert!(world.product().terminate().success());
+    let started = Instant::now();
+    world.product().launch();
+    until(world, "it is ready", || world.product().get("/ready").0 == 200).await;
+    let ready = started.elapsed();
+    until(world, "everything is compared", || {
+        world.product().stderr().matches("everything has been compared").count() >= 2
+    })
+    .await;
+    let compared = started.elapsed();
+    all_ready(world, size.objects()).await;
+    let metrics = world.product().metrics();
+    let resident = world.product().resident_bytes() / MEBIBYTE;
+    let title = size.title();
+    report.within(&format!("{title}: start to ready"), &Samples::of(vec![ready]), size.ready_within);
+    report.within(&format!("{title}: start to compared"), &Samples::of(vec![compared]), 2 * size.ready_within);
+    let details = json!({"requests": metrics.all_requests()});
+    report.count(&format!("{title}: writes of a start"), metrics.writes(), 0, details);
+    report.count(&format!("{title}: resident MiB"), resident, size.mebibytes, json!({}));
+}
+
+/// Everything is applied at the default pace, while somebody works and somebody loses a grant.
+async fn paced(report: &mut Report, size: &Size) {
+    let world = World::own(Setup::default()).await;
+    let [alice, bob] = world.users(["alice", "bob"]).await;
+    let file = alice.home("file");
+    world.seed(&[&file]).await;
+    let idle = works(&alice, &file, 500).await;
+    let manifests = size.manifests();
+    let (applying, busy, revoked) = tokio::join!(
+        apply(&world, &manifests),
+        async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            works(&alice, &file, 5_000).await
+        },
+        revocations(&world, &alice, &bob),
+    );
+    let () = applying;
+    report.compare("working while many are brought into force", &busy, &idle, 2.0, f64::INFINITY);
+    report.within("one revocation meanwhile", &revoked, Duration::from_millis(250));
+}
+
+async fn works(person: &Person, file: &str, requests: usize) -> Samples {
+    let mut samples = Samples::default();
+    for _ in 0..requests {
+        let begin = Instant::now();
+        assert!(person.may(Try::Get, file).await);
+        samples.push(begin.elapsed());
+    }
+    samples
+}
+
+/// Grants that end, one after the other, each timed from the answer of the API server to the first refusal.
+async fn revocations(world: &World, alice: &Person, bob: &Person) -> Samples {
+    let mut samples = Samples::default();
+    for _ in 0..10 {
+        let name = unique("share");
+        let file = alice.home(&format!("{name}/file"));
+        world.seed(&[&file]).await;
+        world.apply(&share(&name, &alice.home(&name), &format!("grants: [{}]", grant(&bob.name, "Read")))).await;
+        world.ready("PathShare", &name).await;
+        world.delete("PathShare", &name).await;
+        let begin = Instant::now();
+        while bob.may(Try::Get, &file).await {
+            assert!(begin.elapsed() < PATIENCE);
+        }
+        samples.push(begin.elapsed());
+    }
+    samples
+}
+
+async fn all_ready(world: &World, count: usize) {
+    let ready = || world.product().metrics().sum("minio_manager_objects", &["ready=\"True\""]) as usize >= count;
+    until(world, "everything is Ready", ready).await;
+}
+
+async fn until(world: &World, what: &str, holds: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < PATIENCE, "not so after {PATIENCE:?}: {what}\n{}", world.product().log_tail());
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// All that a server holds, to be brought about once more by somebody who knows it beforehand.
+struct State {
+    documents: BTreeMap<String, String>,
+    /// Users with their policies.
+    users: BTreeMap<String, BTreeSet<String>>,
+    /// Groups with their members and policies.
+    groups: BTreeMap<String, (BTreeSet<String>, BTreeSet<String>)>,
+    keys: usize,
+}
+
+impl State {
+    async fn read(minio: &Client) -> Self {
+        let built_in = minio_manager::iam::names::BUILT_IN_POLICIES;
+        let all = minio.list_all_policies().await.unwrap().into_iter();
+        let ours = all.filter(|(name, _)| !built_in.contains(&name.as_str()));
+        let documents = ours.map(|(name, document)| (name, document.to_string())).collect();
+        let users = minio.list_users().await.unwrap().into_iter().map(|(name, entry)| (name, entry.policies)).collect();
+        let mut groups = BTreeMap::new();
+        for name in minio.list_all_groups().await.unwrap() {
+            let info = minio.group_info(&name).await.unwrap().expect("a group that is listed");
+            groups.insert(name, (info.members, info.policies));
+        }
+        let mut state = Self { documents, users, groups, keys: 0 };
+        state.keys = state.users.len();
+        state
+    }
+
+    /// The least number of writes: one for each document, account, group with its members, mapping and key.
+    fn writes(&self) -> u64 {
+        let mapped = self.groups.values().filter(|(_, policies)| !policies.is_empty()).count();
+        (self.documents.len() + 2 * self.users.len() + self.groups.len() + mapped + self.keys) as u64
+    }
+
+    fn counts(&self) -> serde_json::Value {
+        json!({
+            "documents": self.documents.len(), "users": self.users.len(), "groups": self.groups.len(), "keys": self.keys,
+        })
+    }
+
+    /// The same on another server, one call after the other.
+    async fn bring_about(&self) -> Duration {
+        let server = Server::start();
+        let minio = server.client();
+        minio.create_bucket("lake").await.unwrap();
+        let started = Instant::now();
+        for (name, document) in &self.documents {
+            minio.put_policy(name, document.clone()).await.unwrap();
+        }
+        for (name, policies) in &self.users {
+            minio.add_user(name, &Credentials::generate().secret, true).await.unwrap();
+            minio.set_mapping(&Holder::User(name.clone()), policies).await.unwrap();
+            minio.put_object("lake", &format!("homes/{name}/"), "", true).await.unwrap();
+            let key = NewAccessKey {
+                parent: name.clone(),
+                credentials: Credentials::generate(),
+                name: String::new(),
+                description: String::new(),
+                expiration: Some(Timestamp::now() + KEY_LIFE),
+                session_policy: None,
+            };
+            minio.add_access_key(&key).await.unwrap();
+            minio.probe(&key.credentials).await.unwrap();
+        }
+        for (name, (members, policies)) in &self.groups {
+            minio.update_group_members(name, members, false).await.unwrap();
+            if !policies.is_empty() {
+                minio.set_mapping(&Holder::Group(name.clone()), policies).await.unwrap();
+            }
+        }
+        started.elapsed()
+    }
+}
