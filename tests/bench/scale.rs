@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
-use minio_manager::minio::{Client, Credentials, Holder, NewAccessKey};
+use minio_manager::minio::{Call, Client, Credentials, Holder, NewAccessKey};
 use serde_json::json;
 
 use crate::figures::{Report, Samples};
@@ -15,6 +15,8 @@ use crate::support::s3::Try;
 use crate::support::world::{Person, World, grant, group, share, user};
 
 const AT_ONCE: usize = 64;
+const REVOCATIONS: usize = 20;
+const BETWEEN_REVOCATIONS: Duration = Duration::from_secs(2);
 const KEY_LIFE: Duration = Duration::from_secs(48 * 3600);
 const LOOK: Duration = Duration::from_millis(200);
 /// However long it takes, this would be wrong.
@@ -118,11 +120,37 @@ async fn unpaced(report: &mut Report, size: &Size) -> World {
     let took = started.elapsed();
     let state = State::read(world.minio()).await;
     let (writes, needed) = (world.product().metrics().writes(), state.writes());
-    let details = json!({"needed": needed, "appliedAfterSeconds": applied.as_secs(), "state": state.counts()});
+    let details = json!({
+        "needed": needed, "appliedAfterSeconds": applied.as_secs(), "state": state.counts(), "calls": calls(&world),
+        "documentsByWrites": by_writes(&world),
+    });
     report.count(&format!("{}, writes", size.title()), writes, needed * 11 / 10, details);
     let floor = state.bring_about().await;
     report.once(&format!("{}, in force", size.title()), took, floor, 1.3);
     world
+}
+
+/// The writes by their kind.
+fn calls(world: &World) -> BTreeMap<&'static str, u64> {
+    let metrics = world.product().metrics();
+    let mutations = Call::ALL.iter().filter(|call| call.is_mutation()).map(|call| call.as_str());
+    mutations.map(|call| (call, metrics.requests(&[call]))).filter(|(_, count)| *count > 0).collect()
+}
+
+/// How many documents were written so often.
+fn by_writes(world: &World) -> BTreeMap<u64, usize> {
+    let mut writes: BTreeMap<String, u64> = BTreeMap::new();
+    for line in world.product().audit() {
+        let change = line["change"].as_str().unwrap_or_default();
+        if let Some(rest) = change.strip_prefix("write policy ") {
+            *writes.entry(rest.split([' ', ':']).next().unwrap_or_default().to_owned()).or_default() += 1;
+        }
+    }
+    let mut counts = BTreeMap::new();
+    for count in writes.into_values() {
+        *counts.entry(count).or_default() += 1;
+    }
+    counts
 }
 
 /// A start beside all that, when nothing is to be done.
@@ -154,6 +182,7 @@ async fn paced(report: &mut Report, size: &Size) {
     let [alice, bob] = world.users(["alice", "bob"]).await;
     let file = alice.home("file");
     world.seed(&[&file]).await;
+    let granted = granted(&world, &alice, &bob).await;
     let idle = works(&alice, &file, 500).await;
     let manifests = size.manifests();
     let (applying, busy, revoked) = tokio::join!(
@@ -162,7 +191,7 @@ async fn paced(report: &mut Report, size: &Size) {
             tokio::time::sleep(Duration::from_secs(5)).await;
             works(&alice, &file, 5_000).await
         },
-        revocations(&world, &alice, &bob),
+        revoke(&world, &bob, &granted),
     );
     let () = applying;
     report.compare("working while many are brought into force", &busy, &idle, 2.0, f64::INFINITY);
@@ -180,22 +209,32 @@ async fn works(person: &Person, file: &str, requests: usize) -> Samples {
 }
 
 /// Grants that end, one after the other, each timed from the answer of the API server to the first refusal.
-async fn revocations(world: &World, alice: &Person, bob: &Person) -> Samples {
+async fn revoke(world: &World, bob: &Person, granted: &[(String, String)]) -> Samples {
     let mut samples = Samples::default();
-    for _ in 0..10 {
+    for (name, file) in granted {
+        tokio::time::sleep(BETWEEN_REVOCATIONS).await;
+        world.delete("PathShare", name).await;
+        let begin = Instant::now();
+        while bob.may(Try::Get, file).await {
+            assert!(begin.elapsed() < PATIENCE, "the grant does not end");
+        }
+        samples.push(begin.elapsed());
+    }
+    samples
+}
+
+/// Shares by name, each with a file that bob may read.
+async fn granted(world: &World, alice: &Person, bob: &Person) -> Vec<(String, String)> {
+    let mut granted = Vec::new();
+    for _ in 0..REVOCATIONS {
         let name = unique("share");
         let file = alice.home(&format!("{name}/file"));
         world.seed(&[&file]).await;
         world.apply(&share(&name, &alice.home(&name), &format!("grants: [{}]", grant(&bob.name, "Read")))).await;
         world.ready("PathShare", &name).await;
-        world.delete("PathShare", &name).await;
-        let begin = Instant::now();
-        while bob.may(Try::Get, &file).await {
-            assert!(begin.elapsed() < PATIENCE);
-        }
-        samples.push(begin.elapsed());
+        granted.push((name, file));
     }
-    samples
+    granted
 }
 
 async fn all_ready(world: &World, count: usize) {
