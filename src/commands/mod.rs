@@ -7,6 +7,7 @@ pub mod crds;
 pub mod openapi;
 pub mod output;
 pub mod plan;
+pub mod release;
 pub mod rest;
 
 use std::error::Error;
@@ -44,6 +45,8 @@ enum Command {
     Rest(Box<RestArgs>),
     /// Say what the objects would change: exit code 0 nothing, 2 something
     Plan(Box<plan::PlanArgs>),
+    /// Take our finalizers off before an uninstall, so that MinIO stays as it is
+    Release(Box<release::ReleaseArgs>),
     /// Print the OpenAPI document of the REST API
     Openapi {
         /// Write it into this file instead
@@ -80,6 +83,7 @@ fn run(command: Command, environment: &Environment) -> Result<ExitCode, Failure>
     match command {
         Command::Check(args) => return check::run(args, environment),
         Command::Plan(args) => return plan::run(*args, environment),
+        Command::Release(args) => return release::run(*args, environment),
         Command::Controller(args) => controller::run(*args, environment, crate::controller::run)?,
         Command::All(args) => all::run(*args, environment)?,
         Command::Rest(args) => rest::run(*args, environment)?,

@@ -264,7 +264,11 @@ pub struct RedisConfig {
 }
 
 impl LeaseConfig {
-    fn resolve(args: &LeaseArgs) -> Result<Self, ConfigError> {
+    /// Checks what flags and environment say about the lease.
+    ///
+    /// # Errors
+    /// The first wrong or missing value.
+    pub fn resolve(args: &LeaseArgs) -> Result<Self, ConfigError> {
         match (args.lease, &args.redis_url) {
             (LeaseKind::None, _) => Ok(Self::InProcess),
             (LeaseKind::Kubernetes, _) | (LeaseKind::Auto, None) => Ok(Self::Kubernetes),

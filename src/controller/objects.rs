@@ -7,13 +7,10 @@ use kube::{Api, Client};
 use serde_json::{Map, Value, json};
 
 use crate::api;
-use crate::api::meta::{FINALIZER, field_manager};
+use crate::api::meta::field_manager;
 use crate::iam::declared::KeyRequests;
 use crate::iam::subject::{Kind, ObjectKey};
-use crate::kubernetes::{Error, Seen, call, resource};
-
-/// How often a write is tried again when somebody else wrote meanwhile.
-const CONFLICT_TRIES: usize = 5;
+use crate::kubernetes::{Error, Seen, call, finalizer, resource};
 
 /// Writes metadata, status and events of the kinds.
 #[derive(Clone)]
@@ -32,28 +29,13 @@ impl Objects {
         Api::namespaced_with(self.client.clone(), &key.namespace, &resource(key.kind))
     }
 
-    /// Reads an object as it is now; `None` where it is gone.
-    ///
-    /// # Errors
-    /// The answer of the API server.
-    pub async fn get(&self, key: &ObjectKey) -> Result<Option<DynamicObject>, Error> {
-        call("read", key, self.api(key).get_opt(&key.name)).await
-    }
-
     /// Adds our finalizer; answers the object as it is then, `None` where it is gone or being deleted.
     ///
     /// # Errors
     /// The answer of the API server.
     pub async fn add_finalizer(&self, key: &ObjectKey, seen: &Seen) -> Result<Option<DynamicObject>, Error> {
-        self.edit_finalizers(key, seen, |finalizers| {
-            if finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
-                return false;
-            }
-            finalizers.push(FINALIZER.to_owned());
-            true
-        })
-        .await
-        .map(|object| object.filter(|object| object.metadata.deletion_timestamp.is_none()))
+        let object = finalizer::add_finalizer(&self.api(key), key, &seen.meta, field_manager::CONTROLLER).await?;
+        Ok(object.filter(|object| object.metadata.deletion_timestamp.is_none()))
     }
 
     /// Removes our finalizer, which lets a deleted object go.
@@ -61,44 +43,7 @@ impl Objects {
     /// # Errors
     /// The answer of the API server; an object that is gone already is fine.
     pub async fn remove_finalizer(&self, key: &ObjectKey, seen: &Seen) -> Result<(), Error> {
-        self.edit_finalizers(key, seen, |finalizers| {
-            let before = finalizers.len();
-            finalizers.retain(|finalizer| finalizer != FINALIZER);
-            finalizers.len() != before
-        })
-        .await
-        .map(|_| ())
-    }
-
-    /// Changes the finalizers under the resource version, so that nobody else's are lost.
-    async fn edit_finalizers(
-        &self,
-        key: &ObjectKey,
-        seen: &Seen,
-        edit: impl Fn(&mut Vec<String>) -> bool,
-    ) -> Result<Option<DynamicObject>, Error> {
-        let api = self.api(key);
-        let mut meta = seen.meta.clone();
-        for _ in 0..CONFLICT_TRIES {
-            let mut finalizers = meta.finalizers.clone().unwrap_or_default();
-            if !edit(&mut finalizers) {
-                return self.get(key).await;
-            }
-            let patch = json!({"metadata": {
-                "uid": meta.uid, "resourceVersion": meta.resource_version, "finalizers": finalizers
-            }});
-            let params = PatchParams { field_manager: Some(field_manager::CONTROLLER.into()), ..Default::default() };
-            match call("change the finalizers of", key, api.patch(&key.name, &params, &Patch::Merge(&patch))).await {
-                Ok(object) => return Ok(Some(object)),
-                Err(error) if error.code() == Some(404) => return Ok(None),
-                Err(error) if error.code() == Some(409) => match self.get(key).await? {
-                    Some(object) if object.metadata.uid == meta.uid => meta = object.metadata,
-                    _ => return Ok(None),
-                },
-                Err(error) => return Err(error),
-            }
-        }
-        Err(Error::Contended { object: key.to_string() })
+        finalizer::remove_finalizer(&self.api(key), key, &seen.meta, field_manager::CONTROLLER).await
     }
 
     /// Writes what differs between the status last seen and `wanted`; answers whether anything was written. With `unchanged`

@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod decode;
+pub mod finalizer;
 pub mod object;
 pub mod watch;
 

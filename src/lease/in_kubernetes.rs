@@ -14,6 +14,7 @@ use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 use tokio::time::Instant;
 
+use super::look::Look;
 use super::store::{Attempt, Error, Former, Renewal, Store};
 use super::{Clock, LEASE};
 use crate::api::meta::{annotation, field_manager};
@@ -130,6 +131,26 @@ impl InKubernetes {
                 false
             }
         }
+    }
+}
+
+impl Look for InKubernetes {
+    type Sight = Record;
+
+    async fn look(&mut self) -> Result<Option<Record>, Error> {
+        let is_held = |record: &Record| {
+            let spec = record.spec.as_ref();
+            spec.and_then(|spec| spec.holder_identity.as_ref()).is_some_and(|holder| !holder.is_empty())
+        };
+        Ok(self.read().await?.filter(is_held))
+    }
+
+    fn is_renewed(before: &Record, after: &Record) -> bool {
+        before.metadata.resource_version != after.metadata.resource_version
+    }
+
+    fn life(record: &Record) -> Duration {
+        life(record)
     }
 }
 

@@ -11,6 +11,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ErrorKind, RedisError, ServerErrorKind, TlsCertificates};
 
 use super::LEASE;
+use super::look::Look;
 use super::store::{Attempt, Error, Former, Renewal, Store};
 use crate::config::RedisConfig;
 
@@ -53,6 +54,18 @@ redis.call('DEL', KEYS[1])
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 return 1
 ";
+
+/// KEYS: lease. Answers its token, empty where there is none, and when it ends, in ms.
+const LOOK: &str = r"
+local token = redis.call('GET', KEYS[1])
+if not token then return {'', 0} end
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+return {token, now + redis.call('PTTL', KEYS[1])}
+";
+
+/// A key that ends so much later than before was renewed in between; less is the rounding of clocks.
+const RENEWED: u64 = 500;
 
 /// The lease of one installation in Redis.
 pub struct InRedis {
@@ -121,6 +134,24 @@ impl InRedis {
             || source.kind() == ErrorKind::Server(ServerErrorKind::NoPerm)
             || ["WRONGPASS", "NOAUTH", "NOPERM"].contains(&code);
         if refused { Error::RedisCredentials { address, source } } else { Error::Redis { address, source } }
+    }
+}
+
+impl Look for InRedis {
+    type Sight = (String, u64);
+
+    async fn look(&mut self) -> Result<Option<Self::Sight>, Error> {
+        let keys = [self.key.clone()];
+        let (token, ends): Self::Sight = self.run(LOOK, &keys, &[]).await?;
+        Ok((!token.is_empty()).then_some((token, ends)))
+    }
+
+    fn is_renewed(before: &Self::Sight, after: &Self::Sight) -> bool {
+        before.0 != after.0 || after.1 > before.1 + RENEWED
+    }
+
+    fn life(_: &Self::Sight) -> Duration {
+        LEASE
     }
 }
 

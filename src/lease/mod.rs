@@ -20,6 +20,7 @@ mod in_kubernetes;
 mod in_process;
 mod in_redis;
 mod keeper;
+mod look;
 mod store;
 
 use std::time::Duration;
@@ -30,6 +31,7 @@ pub use in_kubernetes::InKubernetes;
 pub use in_process::InProcess;
 pub use in_redis::InRedis;
 pub use keeper::keep;
+pub use look::{Look, is_kept};
 pub use store::{Attempt, Error, Former, Renewal, Store};
 
 /// How long a lease lasts.
