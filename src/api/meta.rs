@@ -95,6 +95,9 @@ pub mod reason {
     /// The owner of a share does not exist, so nothing of it is in force.
     pub const OWNER_NOT_FOUND: &str = "OwnerNotFound";
 
+    /// Only of an event: the object was let go by [`super::annotation::FORCE_DELETE`].
+    pub const FORCE_DELETED: &str = "ForceDeleted";
+
     /// Stalled: another object claims the same name.
     pub const CONFLICT: &str = "Conflict";
     /// Stalled: this namespace may not declare it.

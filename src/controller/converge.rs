@@ -22,6 +22,7 @@ use crate::telemetry::{AuditLine, audit, metrics};
 
 use super::adopted_secret::{self, FormerSecret};
 use super::claim::claim;
+use super::crds;
 use super::duty::Phase;
 use super::engine::{Engine, State};
 use super::foreign_keys;
@@ -154,7 +155,13 @@ async fn run(engine: &Engine, subject: &Subject, urgency: Urgency, sequence: &mu
         // What a policy on the server carries decides whether it may be attached, so that is known to the compiler first.
         learn_policies(engine, subject).await?;
         // Meanwhile the object may have been deleted, or made anew.
-        let ground = Ground::of(&engine.state().index, subject);
+        let (ground, doubtful) = {
+            let state = engine.state();
+            (Ground::of(&state.index, subject), state.crds.doubtful())
+        };
+        if crds::look(engine, doubtful).await? {
+            continue;
+        }
         if ground.next(observe) == Next::Plan {
             *sequence = ground.sequence;
             return carry_out(engine, subject, urgency, &ground).await;
@@ -367,15 +374,17 @@ async fn settle(
     report: &mut Report,
 ) -> Result<(), Failure> {
     if is_deleting(owner) {
-        if report.is_stuck() {
+        // Whoever insists wants the object to go, and nothing else.
+        if report.is_stuck() || owner.meta.force_delete {
             return Ok(());
         }
-        if !workspace::remove(engine, owner, desired.fate()).await? {
+        keys::retire(engine, owner).await?;
+        report.erasing = workspace::remove(engine, owner, desired.fate()).await?;
+        if let Some(erasing) = &report.erasing {
             report.held_back = true;
-            engine.subjects.push(subject.clone(), Urgency::Normal, Duration::ZERO);
-            return Ok(());
+            engine.subjects.push(subject.clone(), Urgency::Normal, erasing.pause());
         }
-        return keys::retire(engine, owner).await;
+        return Ok(());
     }
     // What is waited for comes first: a user without the guard could mint keys with its key.
     if report.awaited_user.is_some() {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::api::meta::reason;
 use crate::config::ForeignKeys;
@@ -25,6 +25,7 @@ use crate::lease::Lease;
 use crate::telemetry::Metrics;
 
 use super::conditions::Said;
+use super::crds::Crds;
 use super::duty::Duty;
 use super::foreign_keys::Ledger;
 use super::health::Health;
@@ -36,6 +37,7 @@ use super::queue::{Queue, Urgency};
 use super::report;
 use super::server::Server;
 use super::status;
+use super::workspace;
 
 /// How often all accounts are read when something is forgotten meanwhile, such as by another part at the same start.
 const ACCOUNT_ROUNDS: usize = 3;
@@ -103,6 +105,10 @@ pub struct State {
     pub proven: HashSet<String>,
     /// What is known of keys that were not issued here.
     pub foreign_keys: Ledger,
+    /// What is known of our CRDs.
+    pub crds: Crds,
+    /// How many objects below their folders have been deleted for objects (by uid) that go.
+    pub erased: HashMap<String, u64>,
     /// Objects with minor news that wait for a quiet moment, and how often they have.
     pub minor_news: HashMap<ObjectKey, u32>,
 }
@@ -194,6 +200,8 @@ pub struct Engine {
     pub settings: Settings,
     /// Rung when the next expiry may have changed.
     pub expiry: Notify,
+    /// Who may delete data at present.
+    pub erasers: Semaphore,
     held: Mutex<HashMap<ObjectKey, Decoded>>,
 }
 
@@ -238,6 +246,8 @@ impl Engine {
             policies: ServerPolicies::default(),
             proven: HashSet::new(),
             foreign_keys: Ledger::default(),
+            crds: Crds::default(),
+            erased: HashMap::new(),
             minor_news: HashMap::new(),
         };
         Self {
@@ -255,6 +265,7 @@ impl Engine {
             metrics: parts.metrics,
             settings: parts.settings,
             expiry: Notify::new(),
+            erasers: Semaphore::new(workspace::ERASERS),
             held: Mutex::new(HashMap::new()),
         }
     }
@@ -295,6 +306,10 @@ impl Engine {
                 state.proven.remove(&was);
             }
         }
+        let was_leaving = state.seen.get(&key).is_some_and(Seen::is_deleting);
+        if seen.is_deleting() && !was_leaving {
+            state.crds.saw_deletion(key.kind);
+        }
         state.seen.insert(key.clone(), seen);
         let dirty = state.index.apply(event);
         if !dirty.subjects.is_empty() {
@@ -311,6 +326,10 @@ impl Engine {
         if let Some(seen) = state.seen.remove(key) {
             state.markers.remove(seen.uid());
             state.proven.remove(seen.uid());
+            state.erased.remove(seen.uid());
+            if !seen.is_deleting() {
+                state.crds.saw_deletion(key.kind);
+            }
         }
         state.pending.remove(key);
         state.minor_news.remove(key);
@@ -580,7 +599,9 @@ impl Sink for Engine {
         for key in gone {
             dirty.absorb(self.drop_out(&mut self.state(), &key));
         }
-        self.spread(&self.state(), dirty);
+        let mut state = self.state();
+        state.crds.saw_list(kind, namespace);
+        self.spread(&state, dirty);
     }
 }
 

@@ -10,6 +10,7 @@ pub mod adopted_secret;
 pub mod claim;
 pub mod conditions;
 pub mod converge;
+pub mod crds;
 pub mod credentials;
 pub mod duty;
 pub mod engine;

@@ -1,6 +1,7 @@
 //! What the controller writes on the Kubernetes side of an object: its finalizer, its status, its events.
 
 use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Api, Client};
@@ -10,6 +11,7 @@ use crate::api;
 use crate::api::meta::field_manager;
 use crate::iam::declared::KeyRequests;
 use crate::iam::subject::{Kind, ObjectKey};
+use super::crds::Standing;
 use crate::kubernetes::{Error, Seen, call, finalizer, resource};
 
 /// Writes metadata, status and events of the kinds.
@@ -44,6 +46,22 @@ impl Objects {
     /// The answer of the API server; an object that is gone already is fine.
     pub async fn remove_finalizer(&self, key: &ObjectKey, seen: &Seen) -> Result<(), Error> {
         finalizer::remove_finalizer(&self.api(key), key, &seen.meta, field_manager::CONTROLLER).await
+    }
+
+    /// How it stands with the CRD of a kind.
+    ///
+    /// # Errors
+    /// The API server does not answer.
+    pub async fn standing_of_crd(&self, kind: Kind) -> Result<Standing, Error> {
+        let resource = resource(kind);
+        let name = format!("{}.{}", resource.plural, resource.group);
+        let api = Api::<CustomResourceDefinition>::all(self.client.clone());
+        match call("read", &name, api.get_metadata_opt(&name)).await {
+            Ok(Some(crd)) if crd.metadata.deletion_timestamp.is_none() => Ok(Standing::There),
+            Ok(_) => Ok(Standing::Going),
+            Err(error) if error.code() == Some(403) => Ok(Standing::Unreadable),
+            Err(error) => Err(error),
+        }
     }
 
     /// Writes what differs between the status last seen and `wanted`; answers whether anything was written. With `unchanged`

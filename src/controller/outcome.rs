@@ -7,6 +7,7 @@ use crate::api::meta::reason;
 use crate::controller::adopted_secret::FormerSecret;
 use crate::controller::credentials;
 use crate::controller::keys::Keys;
+use crate::controller::workspace::Erasing;
 use crate::iam::names::{DocumentName, UserName};
 use crate::kubernetes;
 use crate::minio;
@@ -107,6 +108,8 @@ pub struct Report {
     pub keys: Option<Keys>,
     /// How it stands with the secret that an adopted account had; `None` where that was not looked at.
     pub former_secret: Option<FormerSecret>,
+    /// How far the deletion of data has come that is not over yet.
+    pub erasing: Option<Erasing>,
     /// Why folders or keys are not ready although the rest is in force.
     pub unfinished: Option<Failure>,
     /// How often in a row folders or keys were tried in vain.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::api::meta::reason;
+use crate::api::meta::{annotation, reason};
 use crate::iam::declared::{Body, Declared};
 use crate::iam::index::Verdict;
 use crate::iam::path::{Access, S3Path};
@@ -58,18 +58,22 @@ pub async fn work(engine: Arc<Engine>, lists: FirstLists) {
 /// An object that could never be read has no declaration to judge, only a reason. Under deletion it goes once nothing can be
 /// in force any more that it may have said before this process started.
 async fn report_unreadable(engine: &Engine, key: &ObjectKey) -> Result<(), Failure> {
-    let (seen, wanted, may_go) = {
+    let (seen, wanted, may_go, forced) = {
         let state = engine.state();
         let (Some(seen), Some(found)) = (state.seen.get(key), state.index.undecodable().get(key)) else {
             return Ok(());
         };
-        let is_done = state.index.may_finish_unread(key) || (found.deleting.is_some() && found.force_delete);
-        let may_go = seen.has_finalizer() && is_done;
-        (seen.clone(), status::unreadable(seen, &found.error, Timestamp::now()), may_go)
+        let is_done = state.index.may_finish_unread(key);
+        let forced = !is_done && found.deleting.is_some() && found.force_delete;
+        let may_go = seen.has_finalizer() && (is_done || forced);
+        (seen.clone(), status::unreadable(seen, &found.error, Timestamp::now()), may_go, forced)
     };
     let phase = engine.duty.phase();
     if may_go && !engine.settings.observe && phase >= Phase::Admitting {
         engine.objects.remove_finalizer(key, &seen).await?;
+        if forced {
+            announce_force(engine, key, &seen, "whatever it stands for, because it could not be read").await;
+        }
     } else {
         engine.objects.write_status(key, &seen, &wanted, phase == Phase::Telling).await?;
     }
@@ -173,8 +177,37 @@ fn may_let_go(engine: &Engine, view: &View) -> bool {
 async fn let_go(engine: &Engine, key: &ObjectKey, view: &View) -> Result<(), Failure> {
     engine.objects.remove_finalizer(key, &view.seen).await?;
     settled(engine, key, view);
-    tracing::info!(object = %key, "let go");
+    match left_behind(view) {
+        Some(left) => announce_force(engine, key, &view.seen, &left).await,
+        None => tracing::info!(object = %key, "let go"),
+    }
     Ok(())
+}
+
+/// What may still be on the server of an object that is let go because somebody insists; `None` where nothing is.
+fn left_behind(view: &View) -> Option<String> {
+    if view.verdict.may_finish {
+        return None;
+    }
+    let is_claimed = view.declared.meta.origin.is_some();
+    match &view.declared.body {
+        Ok(Body::User(user)) => {
+            is_claimed.then(|| format!("user {} with its policies, memberships and keys", user.name))
+        }
+        Ok(Body::Group(group)) => is_claimed.then(|| format!("group {} with its members and policies", group.name)),
+        Ok(Body::Policy(policy)) => is_claimed.then(|| format!("policy {}", policy.name)),
+        Ok(Body::Key(key)) => Some(format!("its keys below user {}, until they end by themselves", key.user)),
+        Ok(Body::Share(_) | Body::Membership(_)) => {
+            Some("what it gave, until it can be compared with the objects that are left".to_owned())
+        }
+        Err(_) => None,
+    }
+}
+
+async fn announce_force(engine: &Engine, key: &ObjectKey, seen: &Seen, left: &str) {
+    tracing::warn!(object = %key, left, "let go by force-delete; this may still be on MinIO");
+    let note = format!("let go by the annotation {}; this may still be on MinIO: {left}", annotation::FORCE_DELETE);
+    engine.objects.event(key, seen, true, reason::FORCE_DELETED, &note).await;
 }
 
 /// A share in force that lets somebody write should show its folder to clients that look for it first.

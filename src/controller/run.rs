@@ -23,7 +23,7 @@ use super::engine::{Engine, Parts, Settings};
 use super::objects::Objects;
 use super::server::Server;
 use super::watch;
-use super::{converge, instance, key_audit, leader, measure, report, upkeep};
+use super::{converge, crds, instance, key_audit, leader, measure, report, upkeep};
 
 /// How many subjects are converged at once. MinIO takes one write at a time, so this only overlaps reads and Secrets.
 const WORKERS: usize = 8;
@@ -93,6 +93,8 @@ async fn start(config: ControllerConfig, stage: &Stage, client: Client, instance
     spawn_credentials_watch(&mut tasks, &engine, config.minio.credentials);
     spawn_many(&mut tasks, WORKERS, "convergence", || converge::work(engine.clone(), stage.shutdown.clone()));
     spawn_many(&mut tasks, 1, "audit of keys", || key_audit::keep(engine.clone()));
+    let namespaces = &config.instance.watch_namespaces;
+    spawn_many(&mut tasks, 1, "look at CRDs", || crds::keep(engine.clone(), namespaces.clone()));
     spawn_many(&mut tasks, 1, "leadership", || leader::lead(engine.clone(), lists.clone(), stage.readiness.clone()));
     tokio::select! {
         () = stage.shutdown.cancelled() => {}

@@ -257,7 +257,7 @@ impl Server {
     /// # Errors
     /// The answer of the server; objects that it refuses to delete count as a failure.
     pub async fn delete_below(&self, folder: &S3Path, until: Instant) -> Result<(u64, bool), Failure> {
-        const PAGE: u16 = 1000;
+        const PAGE: u16 = 250;
         let (bucket, prefix) = (folder.bucket().as_str(), format!("{}/", folder.key()));
         let mut deleted = 0;
         loop {

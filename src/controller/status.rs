@@ -315,6 +315,12 @@ fn outstanding(inputs: &Inputs<'_>) -> Vec<String> {
         let holders: Vec<String> = report.holders.iter().cloned().collect();
         waits.push(format!("those who still hold the policy to give it up: {}", some_of(&holders)));
     }
+    if let Some(erasing) = report(inputs).and_then(|report| report.erasing.as_ref()) {
+        waits.push(erasing.to_string());
+    }
+    for kind in &verdict.missing_kinds {
+        waits.push(format!("the CustomResourceDefinition of {kind}, without which nothing is taken away"));
+    }
     if inputs.seen.is_deleting()
         && let Some(report) = report(inputs).filter(|report| !report.stale_members.is_empty())
     {

@@ -9,12 +9,15 @@ use crate::iam::layout::SeedObject;
 use crate::iam::path::S3Path;
 use crate::iam::subject::Subject;
 
-use super::engine::Engine;
+use super::engine::{Engine, State};
 use super::outcome::Failure;
 use super::status;
 
 /// How long data is deleted in one turn of a worker.
-const TURN: Duration = Duration::from_secs(2);
+const TURN: Duration = Duration::from_secs(1);
+
+/// How many workers may delete data at once; the others are there for everybody else.
+pub const ERASERS: usize = 2;
 
 /// Writes the markers and texts of the workspace that are absent, once. What was ready before this process started was laid
 /// out then: people may have deleted a text since, and it is theirs to delete.
@@ -48,39 +51,84 @@ fn folders(index: &crate::iam::index::Index, owner: &Declared) -> Vec<SeedObject
     }
 }
 
+/// Data that is still to be deleted.
+#[derive(Clone, Debug)]
+pub struct Erasing {
+    folder: S3Path,
+    /// How many objects have been deleted by this process.
+    deleted: u64,
+    /// Whether others have their turn.
+    waits: bool,
+}
+
+impl Erasing {
+    /// How soon it goes on.
+    pub fn pause(&self) -> Duration {
+        if self.waits { TURN } else { Duration::ZERO }
+    }
+}
+
+impl std::fmt::Display for Erasing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { folder, deleted, waits } = self;
+        let next = if *waits { "other folders have their turn" } else { "going on" };
+        write!(f, "the end of its data: {deleted} objects below {folder} are deleted, {next}")
+    }
+}
+
 /// After the account or group is gone: deletes the data below its folders where the object says so. Data of something that
 /// was only let go is never deleted.
 ///
-/// Answers whether nothing is left: a large folder takes several turns, so that others get theirs.
-pub async fn remove(engine: &Engine, owner: &Declared, fate: Fate) -> Result<bool, Failure> {
-    let homes: Vec<S3Path> = {
-        let mut state = engine.state();
-        match &owner.body {
-            Ok(Body::User(user)) => {
-                state.laid_out.remove(&Subject::User(user.name.clone()));
-                let delete = user.data_deletion == DataDeletionPolicy::Delete;
-                if delete { state.index.config().layout.user_homes(&user.name) } else { Vec::new() }
-            }
-            Ok(Body::Group(group)) => {
-                state.laid_out.remove(&Subject::Group(group.name.clone()));
-                let delete = group.data_deletion == DataDeletionPolicy::Delete;
-                if delete { state.index.config().layout.group_homes(&group.name) } else { Vec::new() }
-            }
-            _ => Vec::new(),
-        }
-    };
-    if fate != Fate::Deleted {
-        return Ok(true);
+/// Answers what is left: a large folder takes several turns, so that others get theirs, and few are deleted at once.
+pub async fn remove(engine: &Engine, owner: &Declared, fate: Fate) -> Result<Option<Erasing>, Failure> {
+    let homes = doomed(&mut engine.state(), owner);
+    if fate != Fate::Deleted || homes.is_empty() {
+        return Ok(None);
     }
+    let kind = owner.meta.key.kind;
+    if engine.state().crds.is_unreadable(kind) {
+        return Err(Failure::transient(format!(
+            "the data below its folders stays until the CustomResourceDefinition of {kind} may be read: should it go, nobody has \
+             asked for the end of the data; grant get on customresourcedefinitions, or set dataDeletionPolicy to Retain"
+        )));
+    }
+    let uid = &owner.meta.uid;
+    let turn = engine.erasers.try_acquire();
     let until = Instant::now() + TURN;
     for home in &homes {
-        let (deleted, is_empty) = engine.server.delete_below(home, until).await?;
-        if deleted > 0 || is_empty {
-            tracing::info!(folder = %home, deleted, is_empty, "deleting the data of a removed workspace");
+        if turn.is_err() {
+            let deleted = engine.state().erased.get(uid).copied().unwrap_or_default();
+            return Ok(Some(Erasing { folder: home.clone(), deleted, waits: true }));
         }
+        let (deleted, is_empty) = engine.server.delete_below(home, until).await?;
+        let deleted = count(engine, uid, deleted);
         if !is_empty {
-            return Ok(false);
+            tracing::debug!(folder = %home, deleted, "deleting the data of a removed workspace");
+            return Ok(Some(Erasing { folder: home.clone(), deleted, waits: false }));
         }
     }
-    Ok(true)
+    let deleted = engine.state().erased.remove(uid).unwrap_or_default();
+    tracing::info!(object = %owner.meta.key, deleted, "the data of a removed workspace is deleted");
+    Ok(None)
+}
+
+/// The folders whose data goes with an object.
+fn doomed(state: &mut State, owner: &Declared) -> Vec<S3Path> {
+    if let Some(subject) = owner.own_subject() {
+        state.laid_out.remove(&subject);
+    }
+    let layout = &state.index.config().layout;
+    match &owner.body {
+        Ok(Body::User(user)) if user.data_deletion == DataDeletionPolicy::Delete => layout.user_homes(&user.name),
+        Ok(Body::Group(group)) if group.data_deletion == DataDeletionPolicy::Delete => layout.group_homes(&group.name),
+        _ => Vec::new(),
+    }
+}
+
+/// Adds to what has been deleted for an object.
+fn count(engine: &Engine, uid: &str, deleted: u64) -> u64 {
+    let mut state = engine.state();
+    let erased = state.erased.entry(uid.to_owned()).or_default();
+    *erased += deleted;
+    *erased
 }

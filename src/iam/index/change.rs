@@ -114,7 +114,7 @@ impl Index {
         unread.is_some_and(|found| found.deleting.is_none())
     }
 
-    fn touchable(&self, kind: Kind) -> Vec<Subject> {
+    pub(super) fn touchable(&self, kind: Kind) -> Vec<Subject> {
         self.subjects().into_iter().filter(|subject| super::could_touch(kind, subject)).collect()
     }
 
@@ -191,6 +191,7 @@ impl Index {
             self.refs.remove(&former.declared, warning);
             self.quotas.leave(&former);
         }
+        let entry = entry.map(|entry| Entry { retained: self.is_retained(key.kind), ..entry });
         let claim = entry.as_ref().filter(|_| !names.is_empty());
         let claim = claim.map(|entry| (Rank::from(&entry.declared.meta), names));
         self.claims.set(key, claim, component);
@@ -340,7 +341,7 @@ impl Index {
         self.mark(subject, urgency, dirty);
     }
 
-    fn mark(&mut self, subject: &Subject, urgency: Urgency, dirty: &mut Dirty) {
+    pub(super) fn mark(&mut self, subject: &Subject, urgency: Urgency, dirty: &mut Dirty) {
         let held = dirty.subjects.entry(subject.clone()).or_insert(urgency);
         *held = (*held).max(urgency);
         dirty.objects.extend(self.holder_of(subject).cloned());

@@ -24,6 +24,8 @@ pub(super) struct Entry {
     pub(super) document_refused: Option<Invalid>,
     /// Whether an older version, which this index has not seen, may still be in force.
     pub(super) former_unknown: bool,
+    /// Whether all objects of its kind go because their CRD does: what they stand for stays.
+    pub(super) retained: bool,
 }
 
 impl Entry {
@@ -34,7 +36,7 @@ impl Entry {
         // Of an object under deletion nothing is left that says what it gave.
         let unsettled = meta.deleting.is_some() || (meta.observed && !meta.settled);
         let former_unknown = former.map_or(!compared && unsettled, |former| former.former_unknown);
-        Self { declared, refused, document, document_refused, former_unknown }
+        Self { declared, refused, document, document_refused, former_unknown, retained: false }
     }
 
     /// Whether the object can have an effect: neither refused nor under deletion.
@@ -119,7 +121,8 @@ impl Entry {
 
     /// Whether the thing on the server goes when its object goes.
     pub(super) fn ends_with_its_object(&self) -> bool {
-        self.is_claimed() && self.declared.deletion_policy() == DeletionPolicy::Delete
+        let is_let_go = self.retained || self.declared.meta.force_delete;
+        self.is_claimed() && !is_let_go && self.declared.deletion_policy() == DeletionPolicy::Delete
     }
 
     /// The account status of a user.

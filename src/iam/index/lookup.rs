@@ -292,8 +292,11 @@ impl Index {
     }
 
     /// Whether a subject may only be widened, because an object that could touch it has never been readable and is not
-    /// under deletion.
+    /// under deletion, or because the CRD of such objects is not there.
     pub fn widen_only(&self, subject: &Subject) -> bool {
+        if self.keeps_all(subject) {
+            return true;
+        }
         let mut unread = self.undecodable.keys().filter(|key| could_touch(key.kind, subject));
         unread.any(|key| self.holds_back(key))
     }
@@ -304,6 +307,7 @@ impl Index {
     pub fn may_finish_unread(&self, key: &ObjectKey) -> bool {
         let unread = self.undecodable.get(key).filter(|_| !self.entries.contains_key(key));
         let deleting = unread.is_some_and(|found| found.deleting.is_some());
-        deleting && self.compared && self.progress.outstanding(key).is_empty()
+        let is_done = self.compared && self.progress.outstanding(key).is_empty();
+        deleting && (is_done || self.is_retained(key.kind))
     }
 }

@@ -21,6 +21,7 @@ mod lookup;
 mod progress;
 mod quota;
 mod refs;
+mod retained;
 mod standing;
 #[cfg(test)]
 mod tests;
@@ -167,6 +168,8 @@ pub struct Index {
     undecodable: BTreeMap<ObjectKey, Undecodable>,
     /// The objects under deletion.
     leaving: BTreeSet<ObjectKey>,
+    /// The kinds whose CRD goes or is gone.
+    retained: BTreeSet<Kind>,
     server_policies: ServerPolicies,
     seq: u64,
     clock: Timestamp,
@@ -185,6 +188,7 @@ impl Index {
             progress: progress::Progress::default(),
             undecodable: BTreeMap::new(),
             leaving: BTreeSet::new(),
+            retained: BTreeSet::new(),
             server_policies: ServerPolicies::default(),
             seq: 0,
             clock: Timestamp::MIN,

@@ -12,7 +12,7 @@ use crate::api::{GrantCounts, PendingReason, PendingReference, ReferenceKind, Su
 use crate::iam::check::Warning;
 use crate::iam::declared::{Body, GroupDecl, KeyDecl, MembershipDecl, ShareDecl, Target, UserDecl};
 use crate::iam::names::BUILT_IN_POLICIES;
-use crate::iam::subject::{ObjectKey, Subject};
+use crate::iam::subject::{Kind, ObjectKey, Subject};
 
 /// What the status of an object follows from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub struct Verdict {
     pub outstanding: BTreeSet<Subject>,
     /// Whether a former version, unknown to this index, may be in force until all subjects have been compared.
     pub former_unknown: bool,
+    /// The kinds whose CRD is not there, so that what the object waits for loses nothing.
+    pub missing_kinds: Vec<Kind>,
     /// Whether the object is under deletion and nothing of it is left to undo (its finalizer may go).
     pub may_finish: bool,
     /// Why the present version cannot be read; all else then speaks of the last one that could.
@@ -79,14 +81,14 @@ impl Index {
             notes: Vec::new(),
             warnings: Vec::new(),
             bound_uid: None,
-            may_finish: entry.is_deleting()
-                && outstanding.is_empty()
-                && !entry.former_unknown
-                && !self.waits_for_resume(entry),
+            may_finish: false,
+            missing_kinds: Vec::new(),
             outstanding,
             former_unknown: entry.former_unknown,
             undecodable: self.undecodable.get(key).map(|found| found.error.clone()),
         };
+        self.judge_retained(entry, &mut verdict);
+        verdict.may_finish = entry.is_deleting() && verdict.is_settled() && !self.waits_for_resume(entry);
         match &entry.declared.body {
             Ok(Body::Share(share)) => self.judge_share(entry, share, now, &mut verdict),
             Ok(Body::Membership(membership)) => self.judge_membership(entry, membership, now, &mut verdict),
