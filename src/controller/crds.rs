@@ -17,8 +17,7 @@ use super::outcome::Failure;
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// The kinds whose deletion may be that of their CRD. A key of a workload ends in any case.
-const KINDS: [Kind; 5] =
-    [Kind::MinioUser, Kind::MinioGroup, Kind::GroupMembership, Kind::PathShare, Kind::MinioPolicy];
+const KINDS: [Kind; 5] = [Kind::MinioUser, Kind::MinioGroup, Kind::GroupMembership, Kind::PathShare, Kind::MinioPolicy];
 
 /// How it stands with a CRD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

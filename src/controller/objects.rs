@@ -7,11 +7,11 @@ use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Api, Client};
 use serde_json::{Map, Value, json};
 
+use super::crds::Standing;
 use crate::api;
 use crate::api::meta::field_manager;
 use crate::iam::declared::KeyRequests;
 use crate::iam::subject::{Kind, ObjectKey};
-use super::crds::Standing;
 use crate::kubernetes::{Error, Seen, call, finalizer, resource};
 
 /// Writes metadata, status and events of the kinds.

@@ -93,6 +93,14 @@ impl Cluster {
         })
     }
 
+    /// A cluster of a test's own, for what would disturb others: it ends when it is dropped.
+    pub async fn own() -> Self {
+        let cluster = start_own(new_directory(&unique("minio-manager-cluster")));
+        cluster.wait_until_ready().await;
+        cluster.install_crds().await;
+        cluster
+    }
+
     /// A new client. A client works in the runtime that it was made in only, so that each test needs its own.
     pub async fn client(&self) -> Client {
         self.client_as(&self.kubeconfig).await
@@ -182,7 +190,7 @@ impl Cluster {
     async fn start() -> Self {
         let cluster = match env::var_os("KUBECONFIG") {
             Some(path) if !path.is_empty() => Self::existing(path.into()),
-            _ => start_own(),
+            _ => start_own(new_directory(&own_name())),
         };
         cluster.wait_until_ready().await;
         cluster.install_crds().await;
@@ -191,7 +199,7 @@ impl Cluster {
 
     fn existing(kubeconfig: PathBuf) -> Self {
         let context = Kubeconfig::read_from(&kubeconfig).unwrap().current_context.unwrap();
-        let files = new_directory();
+        let files = new_directory(&own_name());
         let tidy = Command::new("sh").args(["-c", TIDY, "tidy"]).arg(&files).stdin(Stdio::piped()).spawn().unwrap();
         Self { kubeconfig, context, files, is_own: false, supervisor: tidy }
     }
@@ -219,7 +227,8 @@ impl Cluster {
         self.client().await.request_text(request).await.map(drop).map_err(|error| error.to_string())
     }
 
-    async fn install_crds(&self) {
+    /// Installs our CRDs, and waits until they are in force.
+    pub async fn install_crds(&self) {
         let api: Api<CustomResourceDefinition> = Api::all(self.client().await);
         let params = PatchParams::apply(FIELD_MANAGER).force();
         for crd in schema::crds() {
@@ -241,8 +250,7 @@ pub fn install_crypto() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
-fn start_own() -> Cluster {
-    let data = new_directory();
+fn start_own(data: PathBuf) -> Cluster {
     let (etcd, etcd_peer, secure) = (free_port(), free_port(), free_port());
     write_flags(&data, etcd, etcd_peer, secure);
     write_service_account_keys(&data);
@@ -262,8 +270,13 @@ fn start_own() -> Cluster {
     Cluster { kubeconfig, context: "tests".to_owned(), files: data, is_own: true, supervisor: servers }
 }
 
-fn new_directory() -> PathBuf {
-    let directory = env::temp_dir().join(format!("minio-manager-tests-{}", std::process::id()));
+/// The name of everything that belongs to this test process.
+fn own_name() -> String {
+    format!("minio-manager-tests-{}", std::process::id())
+}
+
+fn new_directory(name: &str) -> PathBuf {
+    let directory = env::temp_dir().join(name);
     fs::create_dir_all(&directory).unwrap();
     directory
 }

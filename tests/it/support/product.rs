@@ -109,6 +109,11 @@ impl Product {
         &self.namespace
     }
 
+    /// The kubeconfig file of the program.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.setup.kubeconfig.clone().unwrap_or_else(|| Cluster::shared().kubeconfig().to_owned())
+    }
+
     /// The MinIO beside it.
     pub fn minio(&self) -> &Server {
         &self.minio
@@ -127,7 +132,6 @@ impl Product {
 
     fn command(&self) -> Command {
         let root = self.setup.credentials.clone().unwrap_or_else(|| self.minio.root());
-        let kubeconfig = self.setup.kubeconfig.clone().unwrap_or_else(|| Cluster::shared().kubeconfig().to_owned());
         let endpoint = self.setup.endpoint.clone().unwrap_or_else(|| self.minio.endpoint());
         let mut watched = vec![self.namespace.clone()];
         watched.extend(self.setup.beside.iter().cloned());
@@ -142,7 +146,7 @@ impl Product {
             .args(["--metrics-listen", "127.0.0.1:0"])
             .args(&self.setup.arguments)
             .env_clear()
-            .env("KUBECONFIG", kubeconfig)
+            .env("KUBECONFIG", self.kubeconfig())
             .env("MINIO_ACCESS_KEY", &root.access_key)
             .env("MINIO_SECRET_KEY", root.secret.expose())
             .envs(self.setup.variables.iter().cloned());
@@ -155,6 +159,21 @@ impl Product {
     /// Ends the program as a crash would.
     pub fn kill(&self) {
         self.state().running = None;
+    }
+
+    /// What another command says about this installation: its exit code, standard output and standard error.
+    pub fn run(&self, command: &str, arguments: &[&str]) -> (i32, String, String) {
+        let output = Command::new(env!("CARGO_BIN_EXE_minio-manager"))
+            .arg(command)
+            .args(["--home-namespace", &self.namespace, "--instance-id", &self.namespace])
+            .args(arguments)
+            .env_clear()
+            .env("KUBECONFIG", self.kubeconfig())
+            .envs(self.setup.variables.iter().cloned())
+            .output()
+            .unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code().expect("it ended by itself"), text(output.stdout), text(output.stderr))
     }
 
     /// Asks the program to end and waits until it has.

@@ -59,8 +59,22 @@ impl World {
         Self::of(Held::Own(Arc::new(Product::start(setup).await))).await
     }
 
+    /// A product of one's own in another cluster than all others.
+    pub async fn elsewhere(cluster: &Cluster, setup: Setup) -> Self {
+        let namespace = match setup.namespace.clone() {
+            Some(namespace) => namespace,
+            None => cluster.namespace("e2e").await,
+        };
+        let kubeconfig = setup.kubeconfig.clone().unwrap_or_else(|| cluster.kubeconfig().to_owned());
+        let setup = Setup { namespace: Some(namespace), kubeconfig: Some(kubeconfig), ..setup };
+        Self::seen_by(Held::Own(Arc::new(Product::start(setup).await)), cluster.client().await)
+    }
+
     async fn of(held: Held) -> Self {
-        let kube = Cluster::shared().client().await;
+        Self::seen_by(held, Cluster::shared().client().await)
+    }
+
+    fn seen_by(held: Held, kube: Client) -> Self {
         let product = match &held {
             Held::Shared(product) => product,
             Held::Own(product) => product.as_ref(),
