@@ -107,6 +107,12 @@ pub async fn retire(engine: &Engine, owner: &Declared) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Takes away the Secrets of an object that is let go by force. Its keys live on, as far as they are still there.
+pub async fn abandon(engine: &Engine, owner: &Declared) -> Result<(), Failure> {
+    let Some(key_owner) = key_owner(engine, owner)? else { return Ok(()) };
+    Ok(engine.issuer.retire(&key_owner, false, Urgency::Urgent).await?)
+}
+
 /// The Secret that an object wants; none where it is of no kind with keys, or cannot be read.
 pub fn secret_name(owner: &Declared) -> Option<String> {
     let (user, credentials) = match &owner.body {

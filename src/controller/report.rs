@@ -17,6 +17,7 @@ use crate::telemetry::metrics::Ready;
 
 use super::duty::Phase;
 use super::engine::{Engine, Pending, State};
+use super::keys;
 use super::outcome::{Failure, Outcome, Retry};
 use super::queue::Urgency;
 use super::status::{self, Inputs};
@@ -175,9 +176,15 @@ fn may_let_go(engine: &Engine, view: &View) -> bool {
 }
 
 async fn let_go(engine: &Engine, key: &ObjectKey, view: &View) -> Result<(), Failure> {
+    let left = left_behind(view);
+    if left.is_some()
+        && let Err(failure) = keys::abandon(engine, &view.declared).await
+    {
+        tracing::warn!(object = %key, message = failure.message, "its Secrets are left to the garbage collector");
+    }
     engine.objects.remove_finalizer(key, &view.seen).await?;
     settled(engine, key, view);
-    match left_behind(view) {
+    match left {
         Some(left) => announce_force(engine, key, &view.seen, &left).await,
         None => tracing::info!(object = %key, "let go"),
     }

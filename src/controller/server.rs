@@ -251,12 +251,13 @@ impl Server {
         Ok(true)
     }
 
-    /// Deletes objects below a folder, page by page, until none is left or `until`; answers how many went, and whether none
-    /// is left. The next call, or a restart, goes on where it stopped.
+    /// Deletes objects below a folder, page by page, until none is left, or `limit` are gone, or `until`; answers how many
+    /// went, and whether none is left. The next call, or a restart, goes on where it stopped. In a bucket with versions what
+    /// people see goes, and former versions stay.
     ///
     /// # Errors
     /// The answer of the server; objects that it refuses to delete count as a failure.
-    pub async fn delete_below(&self, folder: &S3Path, until: Instant) -> Result<(u64, bool), Failure> {
+    pub async fn delete_below(&self, folder: &S3Path, limit: u64, until: Instant) -> Result<(u64, bool), Failure> {
         const PAGE: u16 = 250;
         let (bucket, prefix) = (folder.bucket().as_str(), format!("{}/", folder.key()));
         let mut deleted = 0;
@@ -268,7 +269,7 @@ impl Server {
             if page.objects.is_empty() {
                 return Ok((deleted, true));
             }
-            if Instant::now() >= until {
+            if deleted >= limit || Instant::now() >= until {
                 return Ok((deleted, false));
             }
             self.may_write()?;

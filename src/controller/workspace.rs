@@ -9,12 +9,14 @@ use crate::iam::layout::SeedObject;
 use crate::iam::path::S3Path;
 use crate::iam::subject::Subject;
 
+use super::crds;
 use super::engine::{Engine, State};
 use super::outcome::Failure;
 use super::status;
 
-/// How long data is deleted in one turn of a worker.
+/// How long, and how many objects, are deleted in one turn of a worker.
 const TURN: Duration = Duration::from_secs(1);
+const OBJECTS: u64 = 1000;
 
 /// How many workers may delete data at once; the others are there for everybody else.
 pub const ERASERS: usize = 2;
@@ -86,6 +88,10 @@ pub async fn remove(engine: &Engine, owner: &Declared, fate: Fate) -> Result<Opt
         return Ok(None);
     }
     let kind = owner.meta.key.kind;
+    // Whoever could not look may have been given the right to meanwhile.
+    if engine.state().crds.is_unreadable(kind) && crds::look(engine, vec![kind]).await? {
+        return Err(Failure::transient("its CustomResourceDefinition goes, so its data stays"));
+    }
     if engine.state().crds.is_unreadable(kind) {
         return Err(Failure::transient(format!(
             "the data below its folders stays until the CustomResourceDefinition of {kind} may be read: should it go, nobody has \
@@ -100,7 +106,7 @@ pub async fn remove(engine: &Engine, owner: &Declared, fate: Fate) -> Result<Opt
             let deleted = engine.state().erased.get(uid).copied().unwrap_or_default();
             return Ok(Some(Erasing { folder: home.clone(), deleted, waits: true }));
         }
-        let (deleted, is_empty) = engine.server.delete_below(home, until).await?;
+        let (deleted, is_empty) = engine.server.delete_below(home, OBJECTS, until).await?;
         let deleted = count(engine, uid, deleted);
         if !is_empty {
             tracing::debug!(folder = %home, deleted, "deleting the data of a removed workspace");

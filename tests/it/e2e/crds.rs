@@ -10,6 +10,7 @@ use kube::{
     api::{DeleteParams, PostParams},
 };
 use minio_manager::{api::schema, minio::UserEntry};
+use serde_json::Value;
 
 use crate::support::{
     identity::{apply_moved, service_account_token},
@@ -61,11 +62,11 @@ impl Scene {
     }
 
     /// What the server holds, but for keys: accounts with their policies, members, documents.
-    async fn server(&self, people: &[&Person]) -> (BTreeMap<String, UserEntry>, Option<BTreeSet<String>>, Vec<String>) {
+    async fn server(&self, people: &[&Person]) -> (BTreeMap<String, UserEntry>, Option<BTreeSet<String>>, Vec<Value>) {
         let names = people.iter().map(|person| format!("user-home-policy-{}", person.name));
         let mut documents = Vec::new();
         for name in names.chain(["group-policy-team", "rule", "group-policy-globalusers"].map(str::to_owned)) {
-            documents.push(self.world.document(&name).await.unwrap_or_else(|| panic!("{name} is gone")));
+            documents.push(self.world.meaning(&name).await.unwrap_or_else(|| panic!("{name} is gone")));
         }
         let accounts = self.world.minio().list_users().await.unwrap();
         (accounts.into_iter().collect(), self.world.members("team").await, documents)

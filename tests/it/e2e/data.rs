@@ -15,7 +15,7 @@ use crate::support::{
 };
 
 /// How many objects a home has, and the variable that says otherwise.
-const OBJECTS: usize = 2_500;
+const OBJECTS: usize = 5_000;
 const OBJECTS_VARIABLE: &str = "MINIO_MANAGER_HOME_OBJECTS";
 /// How much longer a large home may take, for each thousand objects.
 const PER_THOUSAND: Duration = Duration::from_secs(30);

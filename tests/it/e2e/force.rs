@@ -123,7 +123,9 @@ async fn beside_a_server_that_another_installation_looks_after_objects_go_too() 
     let alice = first.user("alice").await;
     let second = World::own(Setup { minio: Some(minio.clone()), ..Setup::default() }).await;
     let exp = unique("exp");
-    second.apply(&share(&exp, &alice.home("exp"), &format!("grants: [{}]", grant(&alice.name, "Read")))).await;
+    let bob = unique("bob");
+    second.apply(&user(&bob, "")).await;
+    second.apply(&share(&exp, &alice.home("exp"), &format!("grants: [{}]", grant(&bob, "Read")))).await;
     second.ready_is("PathShare", &exp, "Unknown", "ForeignClaim").await;
     second.delete("PathShare", &exp).await;
     let waits = |view: &crate::support::world::View| !view.0["metadata"]["deletionTimestamp"].is_null();

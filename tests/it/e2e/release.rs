@@ -64,11 +64,11 @@ impl Scene {
     }
 
     /// What the server holds.
-    async fn server(&self) -> (BTreeMap<String, UserEntry>, Option<BTreeSet<String>>, Vec<Option<String>>, usize) {
+    async fn server(&self) -> (BTreeMap<String, UserEntry>, Option<BTreeSet<String>>, Vec<Option<Value>>, usize) {
         let home = |name: &str| format!("user-home-policy-{name}");
         let mut documents = Vec::new();
         for name in [home(&self.alice.name), home(&self.bob.name), "group-policy-team".to_owned()] {
-            documents.push(self.world.document(&name).await);
+            documents.push(self.world.meaning(&name).await);
         }
         let accounts = self.world.minio().list_users().await.unwrap();
         let keys = self.world.access_keys(&self.bob.name).await.len();

@@ -379,6 +379,12 @@ impl World {
         self.minio.policy_info(name).await.unwrap().map(|policy| policy.document.to_string())
     }
 
+    /// A policy document by what it means: the server orders its parts as it likes.
+    pub async fn meaning(&self, name: &str) -> Option<Value> {
+        let policy = self.minio.policy_info(name).await.unwrap();
+        policy.map(|policy| in_order(policy.document))
+    }
+
     /// How often each document of a user's own was written, by its name.
     pub fn document_writes(&self, user: &str) -> BTreeMap<String, u64> {
         let base = format!("user-home-policy-{user}");
@@ -537,6 +543,21 @@ pub fn grant(name: &str, access: &str) -> String {
 /// The instant so far from now, for `expiresAt`.
 pub fn from_now(wait: Duration) -> Timestamp {
     Timestamp::now() + wait
+}
+
+/// The same with every list sorted.
+fn in_order(value: Value) -> Value {
+    match value {
+        Value::Array(items) => {
+            let mut items: Vec<Value> = items.into_iter().map(in_order).collect();
+            items.sort_by_key(Value::to_string);
+            Value::Array(items)
+        }
+        Value::Object(fields) => {
+            Value::Object(fields.into_iter().map(|(name, value)| (name, in_order(value))).collect())
+        }
+        other => other,
+    }
 }
 
 fn resource(kind: &str) -> ApiResource {
