@@ -169,6 +169,8 @@ impl Index {
         let mut effects = Effects::new();
         let mut add = |part, level| effects.insert((subject.clone(), part), level);
         add(Part::Fate, Level::new(fate_rank(self.key_fate(entry, key, self.clock))));
+        // Where the key was to go before, what is left of it may still have to: the object waits for that.
+        add(Part::Content, Level::new((!entry.is_deleting()).into()));
         let settings = format!("{:?} {:?}", key.credentials, key.expires_at);
         add(Part::Credentials(settings), Level::new(1));
         add(Part::Document(format!("{} {:?}", key.user, key.scope)), Level::new(1));

@@ -165,3 +165,19 @@ fn requests_are_urgent_unless_the_object_brings_them_along() {
     assert_eq!(urgency(&put(&mut index, key.clone()), &key), Some(Urgency::Normal));
     assert_eq!(urgency(&put(&mut index, asking("2")), &key), Some(Urgency::Revocation));
 }
+
+#[test]
+fn a_key_that_was_to_go_before_its_object_is_waited_for() {
+    let key = access_key("etl", "alice");
+    let mut index = index_of([user("alice"), key.clone()]);
+    put(&mut index, user("alice").deleting());
+    index.converged(&subject(&key), index.seq());
+    assert_eq!(fate(&index, &key), Fate::Deleted);
+    // What was done for it then may have failed.
+    let dirty = put(&mut index, key.clone().deleting());
+    assert_eq!(urgency(&dirty, &key), Some(Urgency::Revocation));
+    assert!(!verdict(&index, &key).may_finish);
+    index.converged(&subject(&key), index.seq());
+    index.compared();
+    assert!(verdict(&index, &key).may_finish);
+}

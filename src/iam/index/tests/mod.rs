@@ -5,6 +5,7 @@ mod groups;
 mod keys;
 mod model;
 mod quota;
+mod retained;
 mod shares;
 mod time;
 mod users;
