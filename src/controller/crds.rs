@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::iam::subject::Kind;
+use crate::kubernetes::Seen;
 
 use super::engine::{Engine, State};
 use super::outcome::Failure;
@@ -44,9 +45,16 @@ pub struct Crds {
 }
 
 impl Crds {
-    /// An object of the kind goes, or is gone.
-    pub fn saw_deletion(&mut self, kind: Kind) {
-        *self.deletions.entry(kind).or_default() += 1;
+    /// What is under a name now, where `former` was before: an object that goes, is gone or was replaced is a deletion, once.
+    pub fn saw(&mut self, kind: Kind, former: Option<&Seen>, now: Option<&Seen>) {
+        let was_here = former.filter(|former| !former.is_deleting());
+        let is_lost =
+            was_here.is_some_and(|former| now.is_none_or(|now| now.is_deleting() || now.uid() != former.uid()));
+        let comes_leaving =
+            now.is_some_and(|now| now.is_deleting() && former.is_none_or(|former| former.uid() != now.uid()));
+        if is_lost || comes_leaving {
+            *self.deletions.entry(kind).or_default() += 1;
+        }
     }
 
     /// All objects of the kind in a namespace have been listed.
@@ -146,18 +154,42 @@ fn restore(engine: &Engine, kind: Kind) {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+
     use super::*;
+
+    fn seen(uid: &str, is_deleting: bool) -> Seen {
+        let deletion_timestamp = is_deleting.then_some(Time(jiff::Timestamp::UNIX_EPOCH));
+        Seen::new(&ObjectMeta { uid: Some(uid.to_owned()), deletion_timestamp, ..ObjectMeta::default() }, None)
+    }
+
+    #[test]
+    fn a_deletion_counts_once_however_it_is_seen() {
+        let mut crds = Crds::default();
+        let mut counts = |former: Option<(&str, bool)>, now: Option<(&str, bool)>| {
+            let before = crds.deletions.get(&Kind::PathShare).copied();
+            let made = |version: Option<(&str, bool)>| version.map(|(uid, is_deleting)| seen(uid, is_deleting));
+            crds.saw(Kind::PathShare, made(former).as_ref(), made(now).as_ref());
+            crds.deletions.get(&Kind::PathShare).copied() != before
+        };
+        let (here, going, other, other_going) =
+            (Some(("a", false)), Some(("a", true)), Some(("b", false)), Some(("b", true)));
+        assert!(!counts(None, here) && !counts(here, here));
+        assert!(counts(here, going) && !counts(going, going) && !counts(going, None));
+        assert!(counts(here, None) && counts(here, other), "its end was not seen");
+        assert!(counts(None, going) && counts(going, other_going) && !counts(going, other));
+    }
 
     #[test]
     fn a_deletion_is_doubtful_until_the_crd_was_looked_at_after_it() {
         let mut crds = Crds::default();
         assert_eq!(crds.doubtful(), []);
-        crds.saw_deletion(Kind::PathShare);
-        crds.saw_deletion(Kind::MinioAccessKey);
+        crds.saw(Kind::PathShare, None, Some(&seen("a", true)));
+        crds.saw(Kind::MinioAccessKey, None, Some(&seen("a", true)));
         assert_eq!(crds.doubtful(), [Kind::PathShare], "keys of workloads end in any case");
         crds.looked_at.insert(Kind::PathShare, 1);
         assert_eq!(crds.doubtful(), []);
-        crds.saw_deletion(Kind::PathShare);
+        crds.saw(Kind::PathShare, Some(&seen("b", false)), None);
         assert_eq!(crds.doubtful(), [Kind::PathShare], "this one came after the look");
         crds.going.insert(Kind::PathShare, BTreeSet::new());
         assert_eq!(crds.doubtful(), [], "it is known to go");

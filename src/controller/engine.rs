@@ -306,10 +306,7 @@ impl Engine {
                 state.proven.remove(&was);
             }
         }
-        let was_leaving = state.seen.get(&key).is_some_and(Seen::is_deleting);
-        if seen.is_deleting() && !was_leaving {
-            state.crds.saw_deletion(key.kind);
-        }
+        state.crds.saw(key.kind, state.seen.get(&key), Some(&seen));
         state.seen.insert(key.clone(), seen);
         let dirty = state.index.apply(event);
         if !dirty.subjects.is_empty() {
@@ -324,12 +321,10 @@ impl Engine {
     fn drop_out(&self, state: &mut State, key: &ObjectKey) -> Dirty {
         self.held().remove(key);
         if let Some(seen) = state.seen.remove(key) {
+            state.crds.saw(key.kind, Some(&seen), None);
             state.markers.remove(seen.uid());
             state.proven.remove(seen.uid());
             state.erased.remove(seen.uid());
-            if !seen.is_deleting() {
-                state.crds.saw_deletion(key.kind);
-            }
         }
         state.pending.remove(key);
         state.minor_news.remove(key);
