@@ -325,7 +325,7 @@ impl Index {
     }
 
     /// The subject that an object declares is to be looked at again; without an urgency only its status.
-    fn mark_own(&mut self, key: &ObjectKey, urgency: Option<Urgency>, dirty: &mut Dirty) {
+    pub(super) fn mark_own(&mut self, key: &ObjectKey, urgency: Option<Urgency>, dirty: &mut Dirty) {
         dirty.objects.insert(key.clone());
         let subject = self.entry(key).and_then(|entry| subject_of(&entry.declared));
         if let (Some(subject), Some(urgency)) = (subject, urgency) {

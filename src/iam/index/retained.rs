@@ -29,8 +29,14 @@ impl Index {
         if !self.retained.remove(&kind) {
             return dirty;
         }
-        for (_, entry) in self.entries.iter_mut().filter(|(key, _)| key.kind == kind) {
+        let mut leaving = Vec::new();
+        for (key, entry) in self.entries.iter_mut().filter(|(key, _)| key.kind == kind) {
             entry.retained = false;
+            leaving.extend(entry.is_deleting().then(|| key.clone()));
+        }
+        // What was done for them as if all stayed does not count.
+        for key in leaving {
+            self.mark_own(&key, Some(Urgency::Revocation), &mut dirty);
         }
         for subject in self.touchable(kind) {
             self.mark(&subject, Urgency::Normal, &mut dirty);

@@ -164,6 +164,8 @@ async fn what_objects_stood_for_outlives_their_crds() {
     bob.expect(&file, "GL").await;
     bob.expect("lake/teams/team/file", "GPDL").await;
     // And end as ever, data included.
+    let are_back = async || world.product().stderr().matches("CustomResourceDefinition is back").count() == 6;
+    world.eventually("all kinds are back", are_back).await;
     world.delete_and_wait("MinioUser", &alice.name).await;
     assert_eq!(world.account(&alice.name).await, None);
     assert_eq!(world.keys_below(&alice.home("")).await, Vec::<String>::new());

@@ -158,7 +158,7 @@ async fn a_controller_that_starts_after_a_release_takes_everything_back() {
 #[tokio::test]
 async fn many_objects_are_released_page_by_page_and_other_finalizers_stay() {
     let world = World::own(Setup::default()).await;
-    assert!(world.product().terminate().success());
+    world.product().kill();
     let count = env::var(SHARES_VARIABLE).ok().map_or(SHARES, |count| count.parse().expect("a number"));
     let finalizers = |number: usize| match number % 3 {
         0 => "",

@@ -61,6 +61,9 @@ fn what_has_a_name_stays_when_its_kind_goes_and_waits_for_the_end_of_its_keys() 
     assert!(verdict(&index, &user("alice")).may_finish, "the team is not waited for");
     index.kind_is_back(Kind::MinioUser);
     assert_eq!(fate(&index), Fate::Deleted);
+    assert!(!verdict(&index, &user("alice")).may_finish, "now it is to be taken away");
+    settle(&mut index);
+    assert!(verdict(&index, &user("alice")).may_finish);
 }
 
 #[test]
