@@ -23,6 +23,7 @@ use crate::telemetry::{AuditLine, audit, metrics};
 use super::adopted_secret::{self, FormerSecret};
 use super::claim::claim;
 use super::crds;
+use super::drift;
 use super::duty::Phase;
 use super::engine::{Engine, State};
 use super::foreign_keys;
@@ -30,6 +31,7 @@ use super::keys::{self, Keys};
 use super::observe::{learn_policies, policy_holders, read_until_known};
 use super::outcome::{Failure, Outcome, Report, Retry, backoff};
 use super::queue::Urgency;
+use super::wipe;
 use super::workspace;
 
 /// How often in a row a look at what was there before may fail before that is news.
@@ -176,8 +178,11 @@ async fn carry_out(engine: &Engine, subject: &Subject, urgency: Urgency, ground:
     let holders = policy_holders(engine, desired).await?;
     let plan = plan_for(engine, subject, desired, holders).await?;
     let mut report = report_of(&plan);
+    wipe::confirm_losses(engine, owner.as_ref(), &plan).await?;
+    let is_repair = engine.state().is_suspect(subject);
     apply(engine, subject, &plan, urgency).await?;
     report.changes = plan.changes.len();
+    look_back(engine, subject, &plan, is_repair).await;
     // A group that was just enabled has attachments that could not be read before; the next run sees to them.
     let is_enabled = plan.changes.iter().any(|change| matches!(change, Change::EnableGroup { .. }));
     report.held_back |= is_enabled;
@@ -191,6 +196,16 @@ async fn carry_out(engine: &Engine, subject: &Subject, urgency: Urgency, ground:
         settle(engine, subject, desired, owner, &mut report).await?;
     }
     Ok(report)
+}
+
+/// The plan was carried out; with `is_repair` it undid what somebody else had changed. What waits for a user is not over yet.
+async fn look_back(engine: &Engine, subject: &Subject, plan: &Plan, is_repair: bool) {
+    if plan.waiting.missing_users.is_empty() {
+        engine.state().clear(subject);
+    }
+    if is_repair && !plan.changes.is_empty() {
+        drift::tell_of_repair(engine, subject, &plan.changes).await;
+    }
 }
 
 fn is_deleting(owner: &Declared) -> bool {

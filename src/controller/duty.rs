@@ -77,7 +77,8 @@ impl Duty {
         let _ = self.phase.subscribe().wait_for(|phase| *phase >= needed).await;
     }
 
-    async fn falls_below(&self, needed: Phase) {
+    /// Waits until so much may not be done any more.
+    pub async fn falls_below(&self, needed: Phase) {
         let _ = self.phase.subscribe().wait_for(|phase| *phase < needed).await;
     }
 

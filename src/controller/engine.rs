@@ -26,18 +26,21 @@ use crate::telemetry::Metrics;
 
 use super::conditions::Said;
 use super::crds::Crds;
+use super::drift::Drift;
 use super::duty::Duty;
 use super::foreign_keys::Ledger;
 use super::health::Health;
 use super::keys::Keys;
+use super::lookout::Lookout;
 use super::mirror::Mirror;
 use super::objects::Objects;
 use super::outcome::{Failure, Outcome, Report, Retry, backoff};
 use super::queue::{Queue, Urgency};
 use super::report;
-use super::server::Server;
+use super::server::{Fact, Server};
 use super::status;
 use super::workspace;
+use super::wipe::{self, Wipe};
 
 /// How often all accounts are read when something is forgotten meanwhile, such as by another part at the same start.
 const ACCOUNT_ROUNDS: usize = 3;
@@ -111,6 +114,10 @@ pub struct State {
     pub erased: HashMap<String, u64>,
     /// Objects with minor news that wait for a quiet moment, and how often they have.
     pub minor_news: HashMap<ObjectKey, u32>,
+    /// What is known of foreign changes.
+    pub drift: Drift,
+    /// Whether the server has lost its users.
+    pub wipe: Wipe,
 }
 
 impl State {
@@ -152,6 +159,8 @@ impl State {
     fn begin_term(&mut self) {
         self.forget_server();
         self.foreign_keys = Ledger::default();
+        self.drift = Drift::default();
+        self.wipe = Wipe::default();
         self.outcomes.clear();
         self.settling.clear();
         self.markers.clear();
@@ -202,6 +211,8 @@ pub struct Engine {
     pub expiry: Notify,
     /// Who may delete data at present.
     pub erasers: Semaphore,
+    /// What makes the loops that look for foreign changes look.
+    pub lookout: Lookout,
     held: Mutex<HashMap<ObjectKey, Decoded>>,
 }
 
@@ -249,6 +260,8 @@ impl Engine {
             crds: Crds::default(),
             erased: HashMap::new(),
             minor_news: HashMap::new(),
+            drift: Drift::default(),
+            wipe: Wipe::default(),
         };
         Self {
             state: Mutex::new(state),
@@ -266,6 +279,7 @@ impl Engine {
             settings: parts.settings,
             expiry: Notify::new(),
             erasers: Semaphore::new(workspace::ERASERS),
+            lookout: Lookout::default(),
             held: Mutex::new(HashMap::new()),
         }
     }
@@ -468,6 +482,7 @@ impl Engine {
             // Nobody declares it any more, so nobody will ask again.
             let desired = state.index.desired(subject, Timestamp::now());
             state.outcomes.remove(subject);
+            state.clear(subject);
             state.mirror.forget(&desired);
         }
         // Its own object tells of more than what it waited for: keys, documents, what is missing.
@@ -547,14 +562,14 @@ impl Engine {
     /// Reads all accounts in one request, which also proves that the server has loaded its IAM.
     ///
     /// # Errors
-    /// The answer of the server, or that something was forgotten meanwhile.
+    /// The answer of the server, that it is not believed, or that something was forgotten meanwhile.
     pub async fn learn_accounts(&self) -> Result<(), Failure> {
         for _ in 0..ACCOUNT_ROUNDS {
             let epoch = self.state().mirror.epoch();
-            let facts = self.server.read_accounts().await?;
+            let users = wipe::list_users(self).await?;
             let mut state = self.state();
             if state.mirror.epoch() == epoch {
-                facts.into_iter().for_each(|fact| fact.enter(&mut state.mirror));
+                users.into_iter().for_each(|(name, user)| Fact::account(name, user).enter(&mut state.mirror));
                 return Ok(());
             }
         }

@@ -11,14 +11,16 @@ use serde_json::json;
 
 use crate::api::meta::{field_manager, reason};
 use crate::api::{
-    MINIO_INSTANCE_NAME, MinioInstance, MinioInstanceFields, MinioInstanceStatus, Unconverged, UnconvergedKind,
-    UnmanagedCounts,
+    HeldChange, MINIO_INSTANCE_NAME, MinioInstance, MinioInstanceFields, MinioInstanceStatus, MissingCapability,
+    Unconverged, UnconvergedKind, UnmanagedCounts,
 };
 use crate::iam::subject::Subject;
 
 use super::conditions::{Facts, Said, conditions};
 use super::duty::Phase;
 use super::engine::Engine;
+use super::lookout::Stream;
+use super::{trace, wipe};
 use crate::kubernetes::{self, call};
 
 /// How often the status is looked at; it is written only when something else than time has changed.
@@ -62,6 +64,7 @@ async fn report(
             call("create", "the MinioInstance", api.create(&PostParams::default(), &fresh)).await?
         }
     };
+    wipe::acknowledge(engine, held.acknowledged_change());
     let before = held.status.unwrap_or_default();
     // Without the lease somebody else may lead, who then has written.
     if engine.duty.phase() < Phase::Admitting && last.as_ref() != Some(&before) {
@@ -73,11 +76,11 @@ async fn report(
         version: wanted.version.clone().or_else(|| before.version.clone()),
         vendor: wanted.vendor.clone().or_else(|| before.vendor.clone()),
         capabilities: before.capabilities.clone(),
-        missing_capabilities: before.missing_capabilities.clone(),
+        missing_capabilities: missing_capabilities(engine, &before.missing_capabilities),
         claim: engine.duty.claim().or_else(|| before.claim.clone()),
-        last_audit: before.last_audit.clone(),
+        last_audit: last_audit(engine, before.last_audit.as_ref()),
         unmanaged: unmanaged(engine, before.unmanaged),
-        held_change: before.held_change.clone(),
+        held_change: held_change(engine, before.held_change.clone()),
         ..wanted
     };
     if wanted == before {
@@ -85,6 +88,12 @@ async fn report(
         return Ok(());
     }
     let mut patch = json!({"status": wanted});
+    if wanted.held_change.is_none() && before.held_change.is_some() {
+        patch["status"]["heldChange"] = serde_json::Value::Null;
+    }
+    if wanted.missing_capabilities.is_empty() && !before.missing_capabilities.is_empty() {
+        patch["status"]["missingCapabilities"] = json!([]);
+    }
     if wanted.oldest_unconverged.is_none() && before.oldest_unconverged.is_some() {
         patch["status"]["oldestUnconverged"] = serde_json::Value::Null;
     }
@@ -98,6 +107,7 @@ async fn report(
 
 fn status(engine: &Engine, generation: i64, previous: &[Condition], version: Option<String>) -> MinioInstanceStatus {
     let facts = Facts {
+        stalled: wipe::said(&engine.state()),
         held_back: engine.duty.foreign_claim().map(|message| Said::new(reason::FOREIGN_CLAIM, message)),
         outstanding: engine.problem().iter().map(|said| said.message.clone()).collect(),
         problem: engine.problem(),
@@ -117,10 +127,61 @@ fn status(engine: &Engine, generation: i64, previous: &[Condition], version: Opt
     }
 }
 
-/// What no object describes, as far as this part knows: the keys, once everybody's were looked at.
+/// What no object describes, as far as it was counted: the keys once everybody's were looked at, the rest by the audit.
 fn unmanaged(engine: &Engine, before: Option<UnmanagedCounts>) -> Option<UnmanagedCounts> {
-    let Some(keys) = engine.state().foreign_keys.total() else { return before };
-    Some(UnmanagedCounts { keys: Some(i64::try_from(keys).unwrap_or(i64::MAX)), ..before.unwrap_or_default() })
+    let state = engine.state();
+    let (audited, keys) = (state.drift.audited, state.foreign_keys.total());
+    if audited.is_none() && keys.is_none() {
+        return before;
+    }
+    let before = before.unwrap_or_default();
+    let or_before =
+        |count: Option<usize>, before| count.map(|count| i64::try_from(count).unwrap_or(i64::MAX)).or(before);
+    Some(UnmanagedCounts {
+        users: or_before(audited.map(|audited| audited.users), before.users),
+        groups: or_before(audited.map(|audited| audited.groups), before.groups),
+        policies: or_before(audited.map(|audited| audited.policies), before.policies),
+        keys: or_before(keys, before.keys),
+    })
+}
+
+/// When the last audit ended. Foreign changes cause further ones, which are not worth a write each.
+fn last_audit(engine: &Engine, before: Option<&Time>) -> Option<Time> {
+    let Some(audited) = engine.state().drift.audited else { return before.cloned() };
+    let at = Timestamp::from_second(audited.at.as_second()).unwrap_or(audited.at);
+    let told = before.filter(|told| {
+        let since = Duration::try_from(at.duration_since(told.0)).unwrap_or_default();
+        at >= told.0 && since < engine.settings.recheck.mul_f64(0.9)
+    });
+    Some(told.cloned().unwrap_or(Time(at)))
+}
+
+/// What is missing besides what others have found missing.
+fn missing_capabilities(engine: &Engine, before: &[MissingCapability]) -> Vec<MissingCapability> {
+    let others = before.iter().filter(|missing| !trace::is_told_here(missing)).cloned();
+    let stream = engine.lookout.stream();
+    // Before it was asked for the trace, the server has not changed its mind.
+    let told = before.iter().find(|missing| trace::is_told_here(missing) && stream == Stream::Away).cloned();
+    others.chain(trace::missing_capability(&stream).or(told)).collect()
+}
+
+/// What waits for a person: that the server has lost its users, else what others hold.
+fn held_change(engine: &Engine, before: Option<HeldChange>) -> Option<HeldChange> {
+    let state = engine.state();
+    wipe::held_change(&state).or_else(|| before.filter(|held| !wipe::is_wipe(held)))
+}
+
+/// Takes up what was held when a controller last ended, before anything is done.
+///
+/// # Errors
+/// The answer of the API server.
+pub async fn recall(engine: &Engine) -> Result<(), kubernetes::Error> {
+    let api = Api::<MinioInstance>::namespaced(engine.objects.client(), &engine.settings.home_namespace);
+    let held = call("read", "the MinioInstance", api.get_opt(MINIO_INSTANCE_NAME)).await?;
+    if let Some(status) = held.and_then(|held| held.status) {
+        wipe::recall(&mut engine.state(), &status);
+    }
+    Ok(())
 }
 
 /// The subject behind the object that has waited longest.

@@ -144,6 +144,7 @@ fn key_owner(engine: &Engine, owner: &Declared) -> Result<Option<KeyOwner>, Fail
         ends_at,
         session_policy: None,
         enabled: false,
+        waits: engine.state().why_credentials_wait(),
         ends_all_keys: owner.meta.key.kind == Kind::MinioUser,
         last: recorded(engine, owner),
         cause: owner.cause(),

@@ -14,6 +14,7 @@ use crate::telemetry::Readiness;
 use super::converge;
 use super::duty::Phase;
 use super::engine::Engine;
+use super::instance;
 use super::outcome::{Failure, backoff};
 use super::queue::Urgency;
 use super::server_claim::{self, Holder};
@@ -124,6 +125,7 @@ async fn take_up(engine: &Engine) {
 
 /// Only a server that is ours is prepared.
 async fn prepare(engine: &Engine) -> Result<Holder, Failure> {
+    instance::recall(engine).await?;
     engine.learn_accounts().await?;
     if engine.settings.observe {
         return Ok(Holder::Ours);

@@ -39,6 +39,8 @@ pub struct Mirror {
     accounts: HashMap<String, Known<Account>>,
     groups: HashMap<String, Known<GroupState>>,
     documents: BTreeMap<DocumentName, Known<Content>>,
+    /// Documents that were there when they were forgotten by name.
+    expected: BTreeSet<DocumentName>,
 }
 
 impl Mirror {
@@ -74,7 +76,42 @@ impl Mirror {
 
     /// Takes in what was read of a document, unless it is known already.
     pub fn learn_document(&mut self, name: DocumentName, document: Option<Content>) {
+        self.expected.remove(&name);
         self.documents.entry(name).or_insert(document);
+    }
+
+    /// Whether a document was there when it was last heard of.
+    pub fn expects(&self, name: &DocumentName) -> bool {
+        self.expected.contains(name)
+    }
+
+    /// What is known of an account.
+    pub fn known_account(&self, name: &str) -> Option<&Option<Account>> {
+        self.accounts.get(name)
+    }
+
+    /// What is known of a group.
+    pub fn known_group(&self, name: &str) -> Option<&Option<GroupState>> {
+        self.groups.get(name)
+    }
+
+    /// What is known of a document.
+    pub fn known_document(&self, name: &DocumentName) -> Option<&Option<Content>> {
+        self.documents.get(name)
+    }
+
+    /// The names of all accounts and groups of which anything is known.
+    pub fn known_holders(&self) -> Vec<Need> {
+        let accounts = self.accounts.keys().cloned().map(Need::Account);
+        accounts.chain(self.groups.keys().cloned().map(Need::Group)).collect()
+    }
+
+    /// The documents and groups that are known to exist.
+    pub fn existing(&self) -> BTreeSet<Need> {
+        let documents = self.documents.iter().filter(|(_, known)| known.is_some());
+        let documents = documents.map(|(name, _)| Need::Document(name.clone()));
+        let groups = self.groups.iter().filter(|(_, known)| known.is_some());
+        documents.chain(groups.map(|(name, _)| Need::Group(name.clone()))).collect()
     }
 
     /// What must still be read before `desired` can be planned. Attachments reveal further documents, so ask again after
@@ -256,9 +293,11 @@ impl Mirror {
     pub fn apply(&mut self, change: &Change) {
         match change {
             Change::PutDocument { name, document, .. } => {
+                self.expected.remove(name);
                 self.documents.insert(name.clone(), Some(Some(document.clone())));
             }
             Change::DeleteDocument { name, .. } => {
+                self.expected.remove(name);
                 self.documents.insert(name.clone(), None);
             }
             Change::CreateUser { user, enabled } => {
@@ -328,6 +367,24 @@ impl Mirror {
         users.map(|(name, _)| name.clone()).chain(members).collect()
     }
 
+    /// Forgets what somebody else may have changed; it is read again before the next plan.
+    pub fn forget_names<'a>(&mut self, names: impl IntoIterator<Item = &'a Need>) {
+        self.epoch += 1;
+        for name in names {
+            match name {
+                Need::Account(name) => drop(self.accounts.remove(name)),
+                Need::Group(name) => drop(self.groups.remove(name)),
+                Need::Document(name) => self.forget_document(name),
+            }
+        }
+    }
+
+    fn forget_document(&mut self, name: &DocumentName) {
+        if let Some(Some(_)) = self.documents.remove(name) {
+            self.expected.insert(name.clone());
+        }
+    }
+
     /// Forgets everything about the subject of `desired`; it is read again before the next plan.
     pub fn forget(&mut self, desired: &Desired) {
         self.epoch += 1;
@@ -344,7 +401,7 @@ impl Mirror {
                 self.accounts.remove(user.name.as_str());
                 // One that somebody deleted fails the whole call.
                 for policy in &user.policies {
-                    self.documents.remove(policy);
+                    self.forget_document(policy);
                 }
                 vec![user.home.base.clone(), user.system.base.clone()]
             }
@@ -353,7 +410,7 @@ impl Mirror {
                 .map(|side| {
                     self.groups.remove(side.group.as_str());
                     for policy in &side.policies {
-                        self.documents.remove(policy);
+                        self.forget_document(policy);
                     }
                     // A member that the server does not know fails the whole call.
                     for member in &side.members {
@@ -366,7 +423,7 @@ impl Mirror {
         for base in &bases {
             let names: Vec<DocumentName> = self.family_entries(base).map(|(name, _)| name.clone()).collect();
             for name in names {
-                self.documents.remove(&name);
+                self.forget_document(&name);
             }
         }
     }

@@ -7,11 +7,13 @@
 //! ```
 
 pub mod adopted_secret;
+pub mod audit;
 pub mod claim;
 pub mod conditions;
 pub mod converge;
 pub mod crds;
 pub mod credentials;
+pub mod drift;
 pub mod duty;
 pub mod engine;
 pub mod foreign_keys;
@@ -20,6 +22,8 @@ pub mod instance;
 pub mod key_audit;
 pub mod keys;
 pub mod leader;
+pub mod listing;
+pub mod lookout;
 pub mod measure;
 pub mod mirror;
 pub mod objects;
@@ -31,8 +35,10 @@ pub mod run;
 pub mod server;
 pub mod server_claim;
 pub mod status;
+pub mod trace;
 pub mod upkeep;
 pub mod watch;
+pub mod wipe;
 pub mod workspace;
 
 pub use run::{Error, run};

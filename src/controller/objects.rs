@@ -27,6 +27,11 @@ impl Objects {
         Self { client, recorder }
     }
 
+    /// The client behind them.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     fn api(&self, key: &ObjectKey) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), &key.namespace, &resource(key.kind))
     }

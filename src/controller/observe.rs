@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use tokio::time::Instant;
+
 use crate::iam::check::carries_admin_actions;
 use crate::iam::desired::{Desired, Fate};
 use crate::iam::index::Event;
@@ -12,6 +14,8 @@ use crate::iam::subject::Subject;
 use super::engine::{Engine, State};
 use super::mirror::Need;
 use super::outcome::Failure;
+use super::server::Fact;
+use super::wipe;
 
 /// How often reading may reveal more to read, or be overtaken by somebody who forgets.
 const READ_ROUNDS: usize = 64;
@@ -32,7 +36,7 @@ pub async fn read_until_known<T>(
             }
             (needs, state.mirror.epoch())
         };
-        let facts = engine.server.read_all(needs).await?;
+        let facts = read(engine, needs).await?;
         let mut state = engine.state();
         if state.mirror.epoch() == epoch {
             for fact in facts {
@@ -41,6 +45,31 @@ pub async fn read_until_known<T>(
         }
     }
     Err(Failure::transient("MinIO changes faster than it can be read; it is read again later"))
+}
+
+/// Reads several things. A server that loads its IAM says of every policy that there is none, so that is not believed at once:
+/// not of a document that was there, and not of one that somebody else may have made. What only we make is not worth a question.
+async fn read(engine: &Engine, needs: BTreeSet<Need>) -> Result<Vec<Fact>, Failure> {
+    let mut facts = engine.server.read_all(needs).await?;
+    let absent: Vec<&DocumentName> = facts.iter().filter_map(Fact::absent_document).collect();
+    let (expected, others): (Vec<_>, Vec<_>) = {
+        let state = engine.state();
+        absent.into_iter().partition(|name| state.mirror.expects(name))
+    };
+    let others = others.into_iter().filter(|name| !name.is_derived());
+    if !expected.is_empty() {
+        wipe::confirm_absence(engine, Instant::now()).await?;
+    } else if others.clone().next().is_some() {
+        wipe::confirm_first_absence(engine).await?;
+    }
+    let doubted: BTreeSet<Need> = expected.iter().copied().chain(others).cloned().map(Need::Document).collect();
+    if !doubted.is_empty() {
+        let is_doubted =
+            |fact: &Fact| fact.absent_document().is_some_and(|name| doubted.contains(&Need::Document(name.clone())));
+        facts.retain(|fact| !is_doubted(fact));
+        facts.extend(engine.server.read_all(doubted).await?);
+    }
+    Ok(facts)
 }
 
 /// What the server holds for the subject of `desired`, read where it is not known.

@@ -23,7 +23,7 @@ use super::engine::{Engine, Parts, Settings};
 use super::objects::Objects;
 use super::server::Server;
 use super::watch;
-use super::{converge, crds, instance, key_audit, leader, measure, report, upkeep};
+use super::{audit, converge, crds, instance, key_audit, leader, measure, report, trace, upkeep};
 
 /// How many subjects are converged at once. MinIO takes one write at a time, so this only overlaps reads and Secrets.
 const WORKERS: usize = 8;
@@ -92,6 +92,9 @@ async fn start(config: ControllerConfig, stage: &Stage, client: Client, instance
     spawn_many(&mut tasks, 1, "instance report", || instance::keep(engine.clone(), client.clone()));
     spawn_credentials_watch(&mut tasks, &engine, config.minio.credentials);
     spawn_many(&mut tasks, WORKERS, "convergence", || converge::work(engine.clone(), stage.shutdown.clone()));
+    spawn_many(&mut tasks, 1, "audit", || audit::keep(engine.clone()));
+    spawn_many(&mut tasks, 1, "audit of documents", || audit::sweep(engine.clone()));
+    spawn_many(&mut tasks, 1, "trace", || trace::follow(engine.clone()));
     spawn_many(&mut tasks, 1, "audit of keys", || key_audit::keep(engine.clone()));
     let namespaces = &config.instance.watch_namespaces;
     spawn_many(&mut tasks, 1, "look at CRDs", || crds::keep(engine.clone(), namespaces.clone()));

@@ -31,6 +31,19 @@ pub enum Fact {
 }
 
 impl Fact {
+    /// An account that was listed.
+    pub fn account(name: String, entry: minio::UserEntry) -> Self {
+        Self::Account(name, Some(account(entry)))
+    }
+
+    /// The document that is not there, if the fact is that.
+    pub fn absent_document(&self) -> Option<&DocumentName> {
+        match self {
+            Fact::Document(name, None) => Some(name),
+            _ => None,
+        }
+    }
+
     /// Takes the fact into the mirror.
     pub fn enter(self, mirror: &mut Mirror) {
         match self {
@@ -84,16 +97,6 @@ impl Server {
             facts.push(self.read(need).await?);
         }
         Ok(facts)
-    }
-
-    /// Reads all accounts with their attachments in one request. The server answers it only once its IAM is loaded, so
-    /// after it an absent policy is really absent.
-    ///
-    /// # Errors
-    /// The classified answer of the server.
-    pub async fn read_accounts(&self) -> Result<Vec<Fact>, minio::Error> {
-        let users = self.client.list_users().await?;
-        Ok(users.into_iter().map(|(name, entry)| Fact::Account(name, Some(account(entry)))).collect())
     }
 
     /// Users and groups that have a policy attached, in words.

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::engine::Engine;
 use super::health::PROBE_INTERVAL;
 use super::outcome::Failure;
+use super::wipe::Wipe;
 
 /// How often the clock is looked at while an expiry is awaited.
 const CLOCK_CHECK: Duration = Duration::from_secs(30);
@@ -54,7 +55,8 @@ pub async fn probe(engine: Arc<Engine>) {
     loop {
         engine.health.wait_down().await;
         // One call may fail although the server is well: a full disk, a rate limit. Only its subject tries again, with backoff.
-        if !first && engine.server.reach().await.is_ok() {
+        let may_be_hiccup = !first && !matches!(engine.state().wipe, Wipe::Suspected(_));
+        if may_be_hiccup && engine.server.reach().await.is_ok() {
             engine.health.is_up();
             continue;
         }
@@ -77,6 +79,10 @@ pub async fn probe(engine: Arc<Engine>) {
 /// The first words with a server: it answers, and it has loaded its IAM.
 async fn greet(engine: &Engine) -> Result<(), Failure> {
     engine.server.reach().await?;
-    engine.state().forget_server();
+    {
+        let mut state = engine.state();
+        state.suspect_all();
+        state.forget_server();
+    }
     engine.learn_accounts().await
 }

@@ -21,4 +21,5 @@ pub mod place;
 pub mod plan;
 pub mod slug;
 pub mod subject;
+pub mod unmanaged;
 pub mod vocabulary;

@@ -317,6 +317,17 @@ impl DocumentName {
         if number <= 1 { self.clone() } else { Self(format!("{}--{number}", self.0).into()) }
     }
 
+    /// The first document of the family: the name without `--2`, `--3`, ...
+    pub fn family_base(&self) -> DocumentName {
+        let base = self.0.rsplit_once("--").map(|(base, _)| Self::from_server(base));
+        base.filter(|base| self.number_in(base).is_some()).unwrap_or_else(|| self.clone())
+    }
+
+    /// Whether the name is one that only this program gives to documents.
+    pub fn is_derived(&self) -> bool {
+        DERIVED_POLICY_PREFIXES.iter().any(|prefix| self.0.starts_with(prefix))
+    }
+
     /// The number of `self` within the family of `base`, if it belongs to it.
     pub fn number_in(&self, base: &DocumentName) -> Option<usize> {
         if self == base {

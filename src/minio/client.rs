@@ -37,7 +37,8 @@ const ADMIN_PREFIX: &str = "/minio/admin/v3/";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// MinIO closes connections after 30 idle seconds; a change sent at that moment would be ambiguous.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
-const USER_AGENT: &str = concat!("minio-manager/", env!("CARGO_PKG_VERSION"));
+/// What every request of ours says it comes from.
+pub const USER_AGENT: &str = concat!("minio-manager/", env!("CARGO_PKG_VERSION"));
 
 /// Opening a sealed answer takes 64 MiB and a core: one at a time per process.
 static OPENING: Semaphore = Semaphore::const_new(1);

@@ -96,7 +96,7 @@ impl Error {
     }
 
     /// Whether the server does not know this route (an older, newer or foreign server).
-    pub(super) fn is_missing_route(&self) -> bool {
+    pub fn is_missing_route(&self) -> bool {
         match self.status {
             Some(426 | 501 | 405) => true,
             Some(404) => self.class != Class::Absent,

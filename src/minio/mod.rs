@@ -23,7 +23,7 @@ mod types;
 pub use self::{
     call::{Call, Observer, Outcome},
     check::{Ability, ServerInfo, Verdict},
-    client::{Client, Clock, Config, Deadlines},
+    client::{Client, Clock, Config, Deadlines, USER_AGENT},
     endpoint::{Endpoint, EndpointError},
     error::{Class, ClientError, Error},
     keys::{KeyState, NewAccessKey},

@@ -46,8 +46,12 @@ pub enum Touched {
     Policy(String),
     /// An access key.
     AccessKey(String),
-    /// Something, but the trace does not say what.
+    /// A new access key; the trace does not say whose.
+    SomeKey,
+    /// A user, a group or its attachments, but the trace does not say which.
     Something,
+    /// Anything: everything may be different.
+    Anything,
 }
 
 impl TraceEvent {
@@ -69,13 +73,9 @@ impl TraceEvent {
             "SetPolicyForUserOrGroup" => named("userOrGroup", |name| Touched::Holder(Holder::User(name))),
             "AddCannedPolicy" | "RemoveCannedPolicy" => named("name", Touched::Policy),
             "UpdateServiceAccount" | "DeleteServiceAccount" => named("accessKey", Touched::AccessKey),
-            "UpdateGroupMembers"
-            | "AttachDetachPolicyBuiltin"
-            | "AttachDetachPolicyLDAP"
-            | "AddServiceAccount"
-            | "AddServiceAccountLDAP"
-            | "ImportIAM"
-            | "ImportIAMV2" => Touched::Something,
+            "AddServiceAccount" | "AddServiceAccountLDAP" => Touched::SomeKey,
+            "UpdateGroupMembers" | "AttachDetachPolicyBuiltin" | "AttachDetachPolicyLDAP" => Touched::Something,
+            "ImportIAM" | "ImportIAMV2" | "SRPeerReplicateIAMItem" => Touched::Anything,
             _ => Touched::Nothing,
         }
     }
@@ -228,6 +228,8 @@ mod tests {
             ("AddCannedPolicy", "name=p", Touched::Policy("p".to_owned())),
             ("DeleteServiceAccount", "accessKey=K", Touched::AccessKey("K".to_owned())),
             ("UpdateGroupMembers", "", Touched::Something),
+            ("AddServiceAccount", "", Touched::SomeKey),
+            ("ImportIAMV2", "", Touched::Anything),
             ("RemoveUser", "", Touched::Something),
             ("GetUserInfo", "accessKey=u", Touched::Nothing),
         ] {

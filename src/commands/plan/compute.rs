@@ -10,14 +10,15 @@ use super::report::{PlannedChange, Report, Unmanaged};
 use crate::controller::claim::decide_origin;
 use crate::controller::mirror::Mirror;
 use crate::iam::declared::Declared;
-use crate::iam::desired::{Desired, DesiredSide, Fate};
+use crate::iam::desired::{Desired, Fate};
 use crate::iam::document::Document;
 use crate::iam::family::label;
 use crate::iam::index::{Event, Index, IndexConfig, ServerPolicies, Standing};
-use crate::iam::names::{BUILT_IN_POLICIES, DocumentName, EVERYONE_GROUP, PolicyName, ServerGroup, UserName};
+use crate::iam::names::{DocumentName, PolicyName};
 use crate::iam::observed::{Account, GroupState, Observed};
 use crate::iam::plan::{Plan, plan, plan_widening};
 use crate::iam::subject::{Cause, Subject};
+use crate::iam::unmanaged::Managed;
 use crate::kubernetes::decode::decode_dynamic;
 
 /// Deleting a policy waits until its holders have lost it, which is one round further; more than a few is impossible.
@@ -210,58 +211,16 @@ impl Planner<'_> {
 
     /// What the server holds and no object describes.
     fn unmanaged(&self, server: &Server) -> Vec<Unmanaged> {
-        let mut families = BTreeSet::from([DocumentName::everyone()]);
-        for subject in self.index.subjects().difference(&self.refused) {
-            families.extend(documents_of(&self.index.desired(subject, self.now)));
-        }
-        let reserved = &self.index.config().reserved_users;
-        let managed_user = |name: &str| {
-            reserved.contains(name)
-                || UserName::parse(name).is_ok_and(|name| {
-                    self.index.user(&name).is_some() && !self.refused.contains(&Subject::User(name.clone()))
-                })
-        };
-        let managed_group = |name: &str| {
-            name == EVERYONE_GROUP
-                || ServerGroup::parse(name).is_ok_and(|name| {
-                    self.index.server_group(&name).is_some_and(|(group, _)| {
-                        self.index.group(group).is_some() && !self.refused.contains(&Subject::Group(group.clone()))
-                    })
-                })
-        };
-        let managed_policy = |name: &DocumentName| {
-            let base = base_of(name);
-            BUILT_IN_POLICIES.contains(&name.as_str())
-                || name.as_str().starts_with("minio-manager--")
-                || families.contains(&base)
-        };
-        let users = server.users.iter().filter(|(name, _)| !managed_user(name)).map(|(name, _)| ("user", name.clone()));
+        let managed = Managed::new(&self.index, &self.refused);
+        let users = server.users.iter().filter(|(name, _)| !managed.user(name)).map(|(name, _)| ("user", name.clone()));
         let groups =
-            server.groups.iter().filter(|(name, _)| !managed_group(name)).map(|(name, _)| ("group", name.clone()));
-        let policies = server.documents.iter().filter(|(name, _)| !managed_policy(name));
+            server.groups.iter().filter(|(name, _)| !managed.group(name)).map(|(name, _)| ("group", name.clone()));
+        let policies = server.documents.iter().filter(|(name, _)| !managed.policy(name));
         let policies = policies.map(|(name, _)| ("policy", name.to_string()));
         let all: BTreeSet<Unmanaged> =
             users.chain(groups).chain(policies).map(|(kind, name)| Unmanaged { kind, name }).collect();
         all.into_iter().collect()
     }
-}
-
-/// The first documents of everything that belongs to a subject.
-fn documents_of(desired: &Desired) -> Vec<DocumentName> {
-    let side = |side: &DesiredSide| side.family.base.clone();
-    match desired {
-        Desired::Everyone(family) => vec![family.base.clone()],
-        Desired::Policy(policy) => vec![DocumentName::from(&policy.name)],
-        Desired::User(user) => vec![user.home.base.clone(), user.system.base.clone()],
-        Desired::Group(group) => vec![side(&group.main), side(&group.twin)],
-        Desired::Key(_) => Vec::new(),
-    }
-}
-
-/// The first document of a family: the name without `--2`, `--3`, ...
-fn base_of(name: &DocumentName) -> DocumentName {
-    let base = name.as_str().rsplit_once("--").map(|(base, _)| DocumentName::from_server(base));
-    base.filter(|base| name.number_in(base).is_some()).unwrap_or_else(|| name.clone())
 }
 
 #[cfg(test)]

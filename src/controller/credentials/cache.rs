@@ -168,6 +168,13 @@ impl SecretCache {
         keys
     }
 
+    /// Who a key acts as that a Secret of ours names.
+    pub fn user_of_key(&self, access_key: &str) -> Option<String> {
+        let state = self.lock();
+        let mut keys = state.entries.values().filter_map(Entry::key);
+        keys.find(|key| key.ids().any(|id| id == access_key)).map(|key| key.user.clone())
+    }
+
     /// As [`Self::keys_by_user`], of one user.
     pub fn keys_of(&self, user: &UserName) -> BTreeSet<String> {
         let state = self.lock();

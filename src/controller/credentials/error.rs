@@ -27,6 +27,9 @@ pub enum Error {
         /// Who owns it, in words.
         owner: String,
     },
+    /// New keys wait for a person.
+    #[error("{0}")]
+    Waits(String),
     /// The Kubernetes API refused or did not answer.
     #[error("cannot {action} the Secret {namespace}/{name}")]
     Kubernetes {
@@ -74,7 +77,7 @@ impl Error {
     /// What the error asks of the caller.
     pub fn class(&self) -> Class {
         match self {
-            Self::SecretConflict { .. } => Class::WaitForChange,
+            Self::SecretConflict { .. } | Self::Waits(_) => Class::WaitForChange,
             _ => Class::Retry,
         }
     }
@@ -88,6 +91,7 @@ impl Error {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::SecretConflict { .. } => reason::SECRET_CONFLICT,
+            Self::Waits(_) => reason::LARGE_CHANGE,
             Self::Minio { .. } | Self::Unproven { .. } => reason::MINIO_UNAVAILABLE,
             Self::Fenced => reason::LEASE_UNAVAILABLE,
             Self::Kubernetes { .. } | Self::Contended { .. } => reason::PROGRESSING,

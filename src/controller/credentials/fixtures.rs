@@ -30,6 +30,7 @@ pub(super) fn owner() -> KeyOwner {
         ends_at: None,
         session_policy: None,
         enabled: true,
+        waits: None,
         ends_all_keys: true,
         last: None,
         cause: Cause { object: user_object(), uid: "uid-of-alice".into(), generation: 1 },

@@ -65,6 +65,8 @@ pub struct KeyOwner {
     pub session_policy: Option<Document>,
     /// Whether the user is enabled. A disabled one gets no new key, and what it has stays.
     pub enabled: bool,
+    /// Why no key is made anew at present; one that works may still be replaced.
+    pub waits: Option<String>,
     /// Whether a revocation ends every key and session of the user, not only the keys of the object.
     pub ends_all_keys: bool,
     /// What the status of the object says of the key; none for an object that never had one.

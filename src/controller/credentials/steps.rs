@@ -265,7 +265,24 @@ pub enum Step {
 }
 
 /// The next step. Repeated with what each step led to, it ends in [`Step::Finish`].
+///
+/// While new keys wait for a person, only a key that works is replaced.
 pub(super) fn next(owner: &KeyOwner, situation: &Situation, now: Timestamp) -> Result<Step, Error> {
+    let step = wanted(owner, situation, now)?;
+    let Some(why) = &owner.waits else { return Ok(step) };
+    let has_key = situation.secret.ours().is_some_and(|secret| secret.key.is_some());
+    match (&step, situation.server) {
+        (Step::TrimKeys | Step::WritePending | Step::CreateKey, KeyOnServer::Unchecked) if has_key => {
+            Ok(Step::ProbeKey)
+        }
+        (Step::TrimKeys | Step::WritePending | Step::CreateKey, KeyOnServer::Unchecked | KeyOnServer::Gone) => {
+            Err(Error::Waits(why.clone()))
+        }
+        _ => Ok(step),
+    }
+}
+
+fn wanted(owner: &KeyOwner, situation: &Situation, now: Timestamp) -> Result<Step, Error> {
     if !owner.enabled {
         return Ok(match situation.secret {
             Seen::Unread => Step::ReadSecrets,

@@ -22,6 +22,7 @@ mod progress;
 mod quota;
 mod refs;
 mod retained;
+mod server_names;
 mod standing;
 #[cfg(test)]
 mod tests;

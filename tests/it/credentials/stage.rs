@@ -82,6 +82,7 @@ impl Stage {
             ends_at: None,
             session_policy: None,
             enabled: true,
+            waits: None,
             ends_all_keys: true,
             last: None,
             cause: Cause {

@@ -175,7 +175,7 @@ fn the_label_on_the_server_tells_whose_it_is() {
 
 #[test]
 fn further_documents_belong_to_their_family() {
-    let base = |name: &str| base_of(&DocumentName::from_server(name)).to_string();
+    let base = |name: &str| DocumentName::from_server(name).family_base().to_string();
     assert_eq!(base("user-home-policy-bob--2"), "user-home-policy-bob");
     assert_eq!(base("user-home-policy-bob"), "user-home-policy-bob");
     assert_eq!(base("a--b"), "a--b");
