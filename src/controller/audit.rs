@@ -22,7 +22,7 @@ use super::engine::{Engine, State};
 use super::listing::Listing;
 use super::lookout::Stream;
 use super::mirror::{Mirror, Need};
-use super::outcome::{Failure, Retry};
+use super::outcome::{Failure, Retry, backoff};
 use super::server::Fact;
 use super::wipe;
 
@@ -51,6 +51,7 @@ const ROUND_WITHOUT_STREAM: f64 = 0.5;
 /// Compares all users and attachments again and again, for ever.
 pub async fn keep(engine: Arc<Engine>) {
     let mut last = Instant::now();
+    let mut failures = 0;
     loop {
         engine.duty.reaches(Phase::Converging).await;
         engine.lookout.audits.due(last + SHORTEST_PAUSE, last + engine.settings.recheck).await;
@@ -58,8 +59,16 @@ pub async fn keep(engine: Arc<Engine>) {
         engine.health.wait_up().await;
         last = Instant::now();
         match audit(&engine).await {
-            Ok(()) => engine.metrics.audited(last.elapsed()),
-            Err(failure) => fail(&engine, failure),
+            Ok(()) => {
+                failures = 0;
+                engine.metrics.audited(last.elapsed());
+            }
+            Err(failure) => {
+                failures += 1;
+                fail(&engine, failure);
+                sleep(backoff(failures)).await;
+                engine.lookout.audits.ring();
+            }
         }
     }
 }
@@ -152,7 +161,11 @@ pub async fn sweep(engine: Arc<Engine>) {
         let time = round_time(&engine, names.len(), is_hurried);
         let started = Instant::now();
         tokio::select! {
-            () = read_in_turn(&engine, &names, time) => {}
+            read = read_in_turn(&engine, &names, time) => if let Err(failure) = read {
+                fail(&engine, failure);
+                sleep(SHORTEST_PAUSE).await;
+                engine.lookout.sweeps.ring();
+            },
             // A round in a hurry is brought to its end, whoever asks for another one.
             () = engine.lookout.sweeps.heard(), if !is_hurried => {}
             // The sender lives as long as the engine.
@@ -176,20 +189,15 @@ fn round_time(engine: &Engine, names: usize, is_hurried: bool) -> Duration {
 }
 
 /// Reads each name once, spread over `time`.
-async fn read_in_turn(engine: &Engine, names: &[Need], time: Duration) {
+async fn read_in_turn(engine: &Engine, names: &[Need], time: Duration) -> Result<(), Failure> {
     let started = Instant::now();
     for (place, some) in names.chunks(READS_IN_A_ROW).enumerate() {
         let share = (place * READS_IN_A_ROW) as f64 / names.len() as f64;
         sleep_until(started + time.mul_f64(share)).await;
-        match read_again(engine, some).await {
-            Ok(differing) => notice(engine, &differing),
-            Err(failure) => {
-                fail(engine, failure);
-                return sleep(SHORTEST_PAUSE).await;
-            }
-        }
+        notice(engine, &read_again(engine, some).await?);
     }
     sleep_until(started + time).await;
+    Ok(())
 }
 
 /// The names of which the server says something else than what is known.

@@ -37,13 +37,10 @@ use super::objects::Objects;
 use super::outcome::{Failure, Outcome, Report, Retry, backoff};
 use super::queue::{Queue, Urgency};
 use super::report;
-use super::server::{Fact, Server};
+use super::server::Server;
 use super::status;
+use super::wipe::Wipe;
 use super::workspace;
-use super::wipe::{self, Wipe};
-
-/// How often all accounts are read when something is forgotten meanwhile, such as by another part at the same start.
-const ACCOUNT_ROUNDS: usize = 3;
 
 /// How many of the objects that wait for their finalizer are looked at to tell a burst.
 const HELD_LOOKED_AT: usize = 256;
@@ -557,23 +554,6 @@ impl Engine {
         for key in keys {
             self.reports.push(key, Urgency::Normal, Duration::ZERO);
         }
-    }
-
-    /// Reads all accounts in one request, which also proves that the server has loaded its IAM.
-    ///
-    /// # Errors
-    /// The answer of the server, that it is not believed, or that something was forgotten meanwhile.
-    pub async fn learn_accounts(&self) -> Result<(), Failure> {
-        for _ in 0..ACCOUNT_ROUNDS {
-            let epoch = self.state().mirror.epoch();
-            let users = wipe::list_users(self).await?;
-            let mut state = self.state();
-            if state.mirror.epoch() == epoch {
-                users.into_iter().for_each(|(name, user)| Fact::account(name, user).enter(&mut state.mirror));
-                return Ok(());
-            }
-        }
-        Err(Failure::transient("what is known of MinIO was forgotten again and again while its accounts were read"))
     }
 
     /// The label that every document of this installation carries.

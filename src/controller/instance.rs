@@ -106,8 +106,9 @@ async fn report(
 }
 
 fn status(engine: &Engine, generation: i64, previous: &[Condition], version: Option<String>) -> MinioInstanceStatus {
+    let stalled = wipe::said(&engine.state());
     let facts = Facts {
-        stalled: wipe::said(&engine.state()),
+        stalled,
         held_back: engine.duty.foreign_claim().map(|message| Said::new(reason::FOREIGN_CLAIM, message)),
         outstanding: engine.problem().iter().map(|said| said.message.clone()).collect(),
         problem: engine.problem(),

@@ -132,6 +132,7 @@ fn key_owner(engine: &Engine, owner: &Declared) -> Result<Option<KeyOwner>, Fail
     };
     let Some(secret_name) = secret_name(owner) else { return Ok(None) };
     let (interval, overlap) = intervals(credentials, &engine.settings)?;
+    let waits = engine.state().why_credentials_wait();
     Ok(Some(KeyOwner {
         kind: owner.meta.key.kind.as_str(),
         namespace: owner.meta.key.namespace.clone(),
@@ -144,7 +145,7 @@ fn key_owner(engine: &Engine, owner: &Declared) -> Result<Option<KeyOwner>, Fail
         ends_at,
         session_policy: None,
         enabled: false,
-        waits: engine.state().why_credentials_wait(),
+        waits,
         ends_all_keys: owner.meta.key.kind == Kind::MinioUser,
         last: recorded(engine, owner),
         cause: owner.cause(),

@@ -15,6 +15,7 @@ use super::converge;
 use super::duty::Phase;
 use super::engine::Engine;
 use super::instance;
+use super::observe::learn_accounts;
 use super::outcome::{Failure, backoff};
 use super::queue::Urgency;
 use super::server_claim::{self, Holder};
@@ -126,7 +127,7 @@ async fn take_up(engine: &Engine) {
 /// Only a server that is ours is prepared.
 async fn prepare(engine: &Engine) -> Result<Holder, Failure> {
     instance::recall(engine).await?;
-    engine.learn_accounts().await?;
+    learn_accounts(engine).await?;
     if engine.settings.observe {
         return Ok(Holder::Ours);
     }
@@ -149,7 +150,7 @@ async fn prepare(engine: &Engine) -> Result<Holder, Failure> {
 async fn look_twice(engine: &Engine) {
     tokio::time::sleep(2 * MUTATION_DEADLINE).await;
     engine.state().mirror.forget_all();
-    if let Err(failure) = engine.learn_accounts().await {
+    if let Err(failure) = learn_accounts(engine).await {
         tracing::debug!(message = failure.message, "the accounts are read one by one");
     }
     engine.converge_all();

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::engine::Engine;
 use super::health::PROBE_INTERVAL;
+use super::observe::learn_accounts;
 use super::outcome::Failure;
 use super::wipe::Wipe;
 
@@ -84,5 +85,5 @@ async fn greet(engine: &Engine) -> Result<(), Failure> {
         state.suspect_all();
         state.forget_server();
     }
-    engine.learn_accounts().await
+    learn_accounts(engine).await
 }

@@ -14,8 +14,8 @@ use crate::api::meta::{annotation, reason};
 use crate::api::{HeldChange, MINIO_INSTANCE_NAME, MinioInstanceStatus};
 use crate::iam::change::Change;
 use crate::iam::declared::Declared;
+use crate::iam::names::UserName;
 use crate::iam::plan::Plan;
-use crate::iam::subject::Kind;
 use crate::minio::UserEntry;
 
 use super::conditions::Said;
@@ -86,10 +86,21 @@ impl State {
         self.wipe.reason_to_wait()
     }
 
-    /// How many users objects have made or taken over.
-    fn claimed_users(&self) -> usize {
-        let users = self.index.objects_of(Kind::MinioUser).map(|declared| &declared.meta);
-        users.filter(|meta| meta.origin.is_some() && meta.deleting.is_none()).count()
+    /// The users that objects have made or taken over, as far as these are known to have had an account.
+    fn users_with_account(&self) -> impl Iterator<Item = &UserName> {
+        self.index
+            .users()
+            .filter(|(declared, user)| self.had_account(declared, user.name.as_str()))
+            .map(|(_, user)| &user.name)
+    }
+
+    fn had_account(&self, declared: &Declared, user: &str) -> bool {
+        declared.meta.origin.is_some() && (self.had_key(declared) || self.mirror.account(user).is_some())
+    }
+
+    fn had_key(&self, declared: &Declared) -> bool {
+        let credentials = self.seen.get(declared.key()).and_then(|seen| seen.status.get("credentials"));
+        credentials.is_some_and(|credentials| credentials.get("accessKey").is_some())
     }
 }
 
@@ -98,11 +109,13 @@ impl State {
 /// # Errors
 /// The answer of the server, or that the list is not believed.
 pub async fn list_users(engine: &Engine) -> Result<BTreeMap<String, UserEntry>, Failure> {
+    // Those that are made while it answers need not be in the answer.
+    let some_exist = engine.state().users_with_account().next().is_some();
     let asked_at = Instant::now();
     let users = engine.server.client.list_users().await?;
     let mut state = engine.state();
     let is_empty = users.keys().all(|name| state.index.config().reserved_users.contains(name));
-    let missing = if is_empty { state.claimed_users() } else { 0 };
+    let missing = if is_empty && some_exist { state.users_with_account().count().max(1) } else { 0 };
     let before = state.wipe.clone();
     let is_believed = state.wipe.take_in(missing, asked_at);
     if is_believed {
@@ -157,11 +170,7 @@ pub async fn confirm_first_absence(engine: &Engine) -> Result<(), Failure> {
 pub async fn confirm_losses(engine: &Engine, owner: Option<&Declared>, plan: &Plan) -> Result<(), Failure> {
     let makes_account = plan.changes.iter().any(|change| matches!(change, Change::CreateUser { .. }));
     let Some(owner) = owner.filter(|_| makes_account) else { return Ok(()) };
-    let had_key = {
-        let state = engine.state();
-        let credentials = state.seen.get(&owner.meta.key).and_then(|seen| seen.status.get("credentials"));
-        credentials.is_some_and(|credentials| credentials.get("accessKey").is_some())
-    };
+    let had_key = engine.state().had_key(owner);
     if had_key { confirm_absence(engine, Instant::now()).await } else { Ok(()) }
 }
 

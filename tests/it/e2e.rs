@@ -9,6 +9,7 @@ mod crds;
 mod credentials;
 mod data;
 mod deletion;
+mod drift;
 mod examples;
 mod faults;
 mod force;
