@@ -262,7 +262,7 @@ async fn without_the_trace_the_audit_undoes_every_foreign_change() {
 async fn what_was_changed_while_the_trace_was_away_is_found_when_it_is_back() {
     let minio = Arc::new(Server::start());
     let proxy = Proxy::start(minio.endpoint().authority().parse().unwrap());
-    let endpoint = format!("http://{}", proxy.address());
+    let endpoint = format!("http://{}", proxy.address()).parse().unwrap();
     let setup = Setup { minio: Some(minio), endpoint: Some(endpoint), ..Setup::default() }.with(&RARELY);
     let scene = Scene::set(World::own(setup).await).await;
     is_followed(&scene.world).await;
@@ -309,4 +309,54 @@ async fn nothing_is_done_where_nothing_was_changed_and_what_is_not_ours_is_count
     assert!(lists as f64 <= audits(&after) - audits(&before) + 1.0, "{lists} lists of users");
     assert_eq!(after.requests(&["groups", "list-canned-policies", "export-iam"]), 0);
     assert_eq!(["attachment", "document", "membership", "user", "group"].map(|kind| scene.repairs(kind)), [0.0; 5]);
+}
+
+#[tokio::test]
+async fn a_server_that_lost_everything_gets_all_but_keys_until_somebody_has_looked() {
+    for arguments in [RARELY, OFTEN] {
+        let scene = Scene::set(World::own(Setup::default().with(&arguments)).await).await;
+        let world = &scene.world;
+        let before = scene.held().await;
+        world.product().minio().stop();
+        world.product().minio().wipe();
+        world.product().minio().start_again();
+        world.eventually("all is made again", async || scene.held().await == before).await;
+        for restart in [false, true] {
+            if restart {
+                assert!(world.product().terminate().success());
+                world.product().launch();
+            }
+            for person in [&scene.alice, &scene.bob] {
+                let why = world.stalled("MinioUser", &person.name, "LargeChange").await;
+                assert!(why.contains("acknowledge-large-change"), "{why}");
+                assert_eq!(world.access_keys(&person.name).await, []);
+            }
+        }
+        world.stalled("MinioInstance", "default", "LargeChange").await;
+        let view = world.view("MinioInstance", "default").await;
+        let hash = view.status("/heldChange/hash").as_str().expect("it is held").to_owned();
+        world.annotate("MinioInstance", "default", "acknowledge-large-change", Some("something-else")).await;
+        world.annotate("MinioInstance", "default", "acknowledge-large-change", Some(&hash)).await;
+        for person in [&scene.alice, &scene.bob] {
+            let again = another_key(world, &person.name, &person.credentials().access_key).await;
+            let file = again.home("file");
+            assert!(again.may(Try::Put, &file).await);
+        }
+        world
+            .observed("MinioInstance", "default", "nothing is held", |view| view.status("/heldChange").is_null())
+            .await;
+        world.ready("MinioInstance", "default").await;
+    }
+}
+
+#[tokio::test]
+async fn new_users_cost_no_list_of_all_users_each() {
+    let world = World::own(Setup::default().with(&RARELY)).await;
+    is_followed(&world).await;
+    let before = world.product().metrics();
+    world
+        .users(["a", "b", "c", "d", "e", "f", "g", "h"].map(|name| name.repeat(3)).each_ref().map(String::as_str))
+        .await;
+    let after = world.product().metrics();
+    assert_eq!(after.requests(&["list-users"]), before.requests(&["list-users"]));
 }
