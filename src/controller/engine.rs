@@ -34,7 +34,7 @@ use super::keys::Keys;
 use super::lookout::Lookout;
 use super::mirror::Mirror;
 use super::objects::Objects;
-use super::outcome::{Failure, Outcome, Report, Retry, backoff};
+use super::outcome::{Outcome, Report, Retry, backoff};
 use super::queue::{Queue, Urgency};
 use super::report;
 use super::server::Server;
