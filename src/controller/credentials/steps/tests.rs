@@ -481,3 +481,15 @@ fn a_former_key_whose_time_is_over_goes_and_then_the_secret_forgets_it() {
     assert_eq!(step(&Situation { trimmed: true, ..read.clone() }), Step::RewriteSecret);
     assert_eq!(step(&Situation { trimmed: true, secret: calm().secret, ..read }), Step::Finish);
 }
+
+#[test]
+fn while_new_keys_wait_only_one_that_works_is_replaced() {
+    let waiting = KeyOwner { waits: Some("look first".to_owned()), ..owner() };
+    let waits = |situation: &Situation| matches!(next(&waiting, situation, now()), Err(Error::Waits(why)) if why == "look first");
+    let calm = Situation { read: true, ..calm() };
+    assert!(waits(&Situation { server: KeyOnServer::Gone, ..calm.clone() }));
+    assert!(waits(&Situation { secret: Seen::Absent, first: true, ..calm.clone() }));
+    let due = |server| next(&waiting, &Situation { server, ..calm.clone() }, at("2026-01-02T00:00:00Z")).unwrap();
+    assert_eq!(due(KeyOnServer::Unchecked), Step::ProbeKey);
+    assert_eq!(due(KeyOnServer::Works), Step::TrimKeys);
+}
