@@ -298,7 +298,11 @@ async fn apply(engine: &Engine, subject: &Subject, plan: &Plan, urgency: Urgency
 fn happened(engine: &Engine, state: &mut State, subject: &Subject, change: &Change) {
     let everyone = DocumentName::everyone();
     match change {
-        Change::CreateUser { user, .. } => engine.appeared(state, user.as_str()),
+        Change::CreateUser { user, .. } => {
+            // Whatever keys it had before went with the account.
+            drift::doubt_keys(state, user.as_str());
+            engine.appeared(state, user.as_str());
+        }
         Change::PutDocument { name, document, .. } => {
             let is_new = !state.mirror.has_policy(name);
             // A further document for everyone takes effect only once every user has it attached.

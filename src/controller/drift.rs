@@ -133,7 +133,7 @@ fn holders(state: &State, policy: &DocumentName) -> impl Iterator<Item = Subject
 }
 
 /// Has the keys that act as a user proven once more.
-fn doubt_keys(state: &mut State, user: &str) {
+pub fn doubt_keys(state: &mut State, user: &str) {
     let Ok(user) = UserName::parse(user) else { return };
     let own = state.index.user(&user).map(|declared| declared.meta.uid.clone());
     let uids: Vec<String> = state.index.keys_of(&user).map(|declared| declared.meta.uid.clone()).chain(own).collect();
