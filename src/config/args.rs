@@ -9,9 +9,10 @@ use std::time::Duration;
 use clap::Args;
 
 use super::value::{
-    self, AdoptedExtras, ForeignKeys, LargeChangeLimit, LayoutName, LeaseKind, LogFormat, LogLevel, Mode, Namespaces,
-    RedisUrl, SecretFiles,
+    self, AdoptedExtras, ForeignKeys, LayoutName, LeaseKind, LogFormat, LogLevel, Mode, Namespaces, RedisUrl,
+    SecretFiles,
 };
+use crate::iam::breaker::LargeChangeLimit;
 use crate::iam::layout::BerdlParameters;
 use crate::minio::Endpoint;
 
@@ -127,7 +128,7 @@ pub struct ConvergeArgs {
     #[arg(long, value_name = "MODE", default_value = "converge")]
     pub mode: Mode,
     /// How many removals within 10 minutes are ordinary: a number and a share of what is in force; 0 is no limit
-    #[arg(long, value_name = "LIMIT", default_value = "20,10%", value_parser = LargeChangeLimit::parse)]
+    #[arg(long, value_name = "LIMIT", default_value = "20,10%", value_parser = value::large_change_limit)]
     pub large_change_limit: LargeChangeLimit,
     /// What becomes of access keys of managed users that were not issued here; adopted users keep theirs for one overlap
     #[arg(long, value_name = "WHAT", default_value = "Report", ignore_case = true)]

@@ -20,6 +20,7 @@ use jiff::SignedDuration;
 use kube::config::Kubeconfig;
 
 use crate::controller::credentials::SecretFile;
+use crate::iam::breaker::LargeChangeLimit;
 use crate::iam::desired::Extras;
 use crate::iam::index::{IndexConfig, NamespaceRules};
 use crate::iam::layout::{Layout, LayoutSpec};
@@ -37,8 +38,8 @@ pub use environment::{Environment, ParseError, parse};
 use file::ConfigFile;
 pub use rest::{AllArgs, RestArgs, RestConfig, ServiceConfig};
 pub use value::{
-    AdoptedExtras, ForeignKeys, LargeChangeLimit, LayoutName, LeaseKind, LogFormat, LogLevel, Mode, Namespaces,
-    OutputFormat, RedisUrl, SecretFiles, duration, show_duration,
+    AdoptedExtras, ForeignKeys, LayoutName, LeaseKind, LogFormat, LogLevel, Mode, Namespaces, OutputFormat, RedisUrl,
+    SecretFiles, duration, show_duration,
 };
 
 /// Where Kubernetes tells a pod its namespace.

@@ -347,10 +347,3 @@ fn durations_are_those_of_go() {
         assert_eq!(show_duration(duration(text).unwrap()), text);
     }
 }
-
-#[test]
-fn the_large_change_limit_is_the_larger_of_both() {
-    let limit = LargeChangeLimit::AtLeast { removals: 20, percent: 10 };
-    assert_eq!([limit.allowed(0), limit.allowed(200), limit.allowed(1000)], [Some(20), Some(20), Some(100)]);
-    assert_eq!(LargeChangeLimit::Off.allowed(5), None);
-}

@@ -11,6 +11,7 @@ use redis::IntoConnectionInfo as _;
 use crate::controller::credentials::{SecretFile, UnknownSecretFile};
 use serde::{Deserialize, Serialize};
 
+use crate::iam::breaker::LargeChangeLimit;
 use crate::minio::{Endpoint, EndpointError};
 
 /// Parses a duration as Go writes it: numbers with the units `h`, `m`, `s` and `ms`, for example `90s` or `1h30m`.
@@ -187,41 +188,16 @@ impl SecretFiles {
     }
 }
 
-/// `--large-change-limit`: how many removals within 10 minutes are ordinary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LargeChangeLimit {
-    /// Nothing is ever held.
-    Off,
-    /// The larger of the two counts; what goes beyond is held until somebody acknowledges it.
-    AtLeast {
-        /// Removals that are always ordinary.
-        removals: u32,
-        /// Per cent of what was in force 10 minutes ago.
-        percent: u32,
-    },
-}
-
-impl LargeChangeLimit {
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
-        const EXPECTED: &str = "expected a number and a percentage such as 20,10%, or 0 to switch the limit off";
-        if text == "0" {
-            return Ok(Self::Off);
-        }
-        let (removals, percent) = text.split_once(',').ok_or(EXPECTED)?;
-        let removals = removals.trim().parse().map_err(|_| EXPECTED)?;
-        let percent = percent.trim().strip_suffix('%').ok_or(EXPECTED)?.parse().map_err(|_| EXPECTED)?;
-        if percent > 100 { Err(EXPECTED.to_owned()) } else { Ok(Self::AtLeast { removals, percent }) }
+/// `--large-change-limit`: a number and a percentage, or 0.
+pub(super) fn large_change_limit(text: &str) -> Result<LargeChangeLimit, String> {
+    const EXPECTED: &str = "expected a number and a percentage such as 20,10%, or 0 to switch the limit off";
+    if text == "0" {
+        return Ok(LargeChangeLimit::Off);
     }
-
-    /// How many removals pass where `in_force` attachments, memberships and grants were in force; `None` is no limit.
-    pub fn allowed(self, in_force: u64) -> Option<u64> {
-        match self {
-            Self::Off => None,
-            Self::AtLeast { removals, percent } => {
-                Some(u64::from(removals).max(in_force.saturating_mul(u64::from(percent)) / 100))
-            }
-        }
-    }
+    let (removals, percent) = text.split_once(',').ok_or(EXPECTED)?;
+    let removals = removals.trim().parse().map_err(|_| EXPECTED)?;
+    let percent = percent.trim().strip_suffix('%').ok_or(EXPECTED)?.parse().map_err(|_| EXPECTED)?;
+    if percent > 100 { Err(EXPECTED.to_owned()) } else { Ok(LargeChangeLimit::AtLeast { removals, percent }) }
 }
 
 /// `--layout`: a preset or a file of one's own.

@@ -1,6 +1,7 @@
 //! The pure core: names, paths, documents, layout, index, compile, plan. No I/O, no clock.
 
 pub mod access;
+pub mod breaker;
 pub mod change;
 pub mod check;
 pub mod compile;

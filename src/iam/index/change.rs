@@ -215,6 +215,7 @@ impl Index {
                 let urgency = if urgent { Urgency::Revocation } else { Urgency::Normal };
                 self.mark_for(object, &subject, urgency, dirty);
             }
+            self.remember_withdrawn(object, effects, now, dirty.seq);
         }
     }
 

@@ -89,6 +89,14 @@ pub(super) fn differences(before: &Effects, after: &Effects) -> BTreeMap<Subject
     differing
 }
 
+/// Whether something that an object gave is less now. Requests and how keys are kept are nothing that it gives.
+pub(super) fn is_less(part: &Part, was: Level, is: Option<Level>) -> bool {
+    match part {
+        Part::Rotation(_) | Part::Revocation(_) | Part::Extras | Part::Credentials(_) => false,
+        _ => is.is_none_or(|is| is.is_less_than(was)),
+    }
+}
+
 /// What others see of the object that holds a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fact {

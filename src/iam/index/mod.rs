@@ -27,6 +27,7 @@ mod standing;
 #[cfg(test)]
 mod tests;
 mod verdict;
+mod withdrawal;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -166,6 +167,7 @@ pub struct Index {
     refs: refs::Refs,
     quotas: quota::Quotas,
     progress: progress::Progress,
+    withdrawals: withdrawal::Withdrawals,
     undecodable: BTreeMap<ObjectKey, Undecodable>,
     /// The objects under deletion.
     leaving: BTreeSet<ObjectKey>,
@@ -187,6 +189,7 @@ impl Index {
             claims: claims::Claims::default(),
             refs: refs::Refs::default(),
             progress: progress::Progress::default(),
+            withdrawals: withdrawal::Withdrawals::default(),
             undecodable: BTreeMap::new(),
             leaving: BTreeSet::new(),
             retained: BTreeSet::new(),
@@ -234,6 +237,7 @@ impl Index {
     ///
     /// To be called also for subjects for which there was nothing to do; not for those of whose change a part is held back.
     pub fn converged(&mut self, subject: &Subject, seq: u64) -> BTreeSet<ObjectKey> {
+        self.withdrawals.converged(subject, seq);
         self.progress.converged(subject, seq)
     }
 

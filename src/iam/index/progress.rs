@@ -46,8 +46,18 @@ impl Progress {
             }
         }
         let waiting = self.waiting.get(subject).cloned().unwrap_or_default();
+        self.converged_for(subject, seq, &waiting)
+    }
+
+    /// For these of the objects that waited for it, the subject has included everything up to `seq`. Returns those.
+    pub(super) fn converged_for(
+        &mut self,
+        subject: &Subject,
+        seq: u64,
+        objects: &BTreeSet<ObjectKey>,
+    ) -> BTreeSet<ObjectKey> {
         let done = |object: &ObjectKey| self.waits.get(object).and_then(|waits| waits.get(subject)) <= Some(&seq);
-        let settled: BTreeSet<ObjectKey> = waiting.into_iter().filter(done).collect();
+        let settled: BTreeSet<ObjectKey> = objects.iter().filter(|object| done(object)).cloned().collect();
         for object in &settled {
             if let Some(waits) = self.waits.get_mut(object) {
                 waits.remove(subject);

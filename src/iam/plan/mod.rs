@@ -29,6 +29,7 @@ use super::family::label;
 use super::names::{DocumentName, ServerGroup, UserName};
 use super::observed::{Account, Documents, Observed, ObservedPolicy, Surroundings};
 use documents::Desk;
+use widen::Keep;
 
 /// What is to be done for one subject.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -94,9 +95,22 @@ pub fn plan(desired: &Desired, observed: &Observed, around: &dyn Surroundings, i
 
 /// The changes that give what `desired` gives beyond `observed` and take nothing away: rights, attachments, members and
 /// accounts stay, nothing is deleted, and a canned policy that exists is not written. For subjects some of whose objects
-/// cannot be read, and while removals are held. What is kept so shows among the kept, whoever declared it.
+/// cannot be read. What is kept so shows among the kept, whoever declared it.
 pub fn plan_widening(desired: &Desired, observed: &Observed, around: &dyn Surroundings, instance: &str) -> Plan {
-    plan_for(&widen::widen(desired, observed), observed, around, instance, true)
+    let wide = widen::widen(desired, observed, Keep::All);
+    plan_for(&wide, observed, around, instance, true)
+}
+
+/// As [`plan`], but nothing of `spared` is lost, which are losses of that plan: for what is held while all else goes on.
+pub fn plan_sparing(
+    desired: &Desired,
+    observed: &Observed,
+    around: &dyn Surroundings,
+    instance: &str,
+    spared: &BTreeSet<Loss>,
+) -> Plan {
+    let wide = widen::widen(desired, observed, Keep::Only(spared));
+    plan_for(&wide, observed, around, instance, false)
 }
 
 fn plan_for(

@@ -424,4 +424,29 @@ proptest! {
             }
         }
     }
+
+    /// Whatever part of its losses a plan is to spare, it loses that part no more, and nothing else than before.
+    #[test]
+    fn what_is_spared_is_not_lost(
+        before in user(), after in user(), team in group(), next_team in group(), spared in any::<[bool; 32]>(),
+    ) {
+        let requests = requests();
+        let mut model = server();
+        for (before, after) in [
+            (Desired::User(before), Desired::User(after)),
+            (Desired::Group(team), Desired::Group(next_team)),
+        ] {
+            carry_out(&mut model, &before, usize::MAX, &requests);
+            let observed = model.observe(&after);
+            let all = plan(&after, &observed, &model, INSTANCE).losses;
+            let spared: BTreeSet<Loss> =
+                all.iter().zip(spared.iter().cycle()).filter(|(_, spared)| **spared).map(|(loss, _)| loss.clone()).collect();
+            let plan = plan_sparing(&after, &observed, &model, INSTANCE, &spared);
+            prop_assert!(plan.losses.is_disjoint(&spared), "{:?}", plan.losses.intersection(&spared));
+            prop_assert!(plan.losses.is_subset(&all), "{:?}", plan.losses.difference(&all));
+            if spared.is_empty() {
+                prop_assert_eq!(&plan.losses, &all);
+            }
+        }
+    }
 }
