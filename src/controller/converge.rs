@@ -28,6 +28,7 @@ use super::duty::Phase;
 use super::engine::{Engine, State};
 use super::foreign_keys;
 use super::keys::{self, Keys};
+use super::large_change;
 use super::observe::{learn_policies, policy_holders, read_until_known};
 use super::outcome::{Failure, Outcome, Report, Retry, backoff};
 use super::queue::Urgency;
@@ -72,11 +73,14 @@ pub async fn converge(engine: &Engine, subject: &Subject, urgency: Urgency) {
     if let Err(failure) = &result {
         recover(engine, subject, failure, failures);
     }
-    engine.finish(subject, urgency, Outcome { sequence, failures, result });
+    let outcome = Outcome { sequence, failures, result };
+    large_change::looked_at(engine, subject, &outcome);
+    engine.finish(subject, urgency, outcome);
 }
 
 fn outcome_label(result: &Result<Report, Failure>) -> metrics::Outcome {
     match result {
+        Ok(report) if report.large_change => metrics::Outcome::Held,
         Ok(report) if report.changes > 0 => metrics::Outcome::Changed,
         Ok(_) => metrics::Outcome::Unchanged,
         Err(failure) => match failure.retry {
@@ -176,17 +180,26 @@ async fn run(engine: &Engine, subject: &Subject, urgency: Urgency, sequence: &mu
 async fn carry_out(engine: &Engine, subject: &Subject, urgency: Urgency, ground: &Ground) -> Result<Report, Failure> {
     let Ground { owner, desired, sequence } = ground;
     let holders = policy_holders(engine, desired).await?;
-    let plan = plan_for(engine, subject, desired, holders).await?;
-    let mut report = report_of(&plan);
-    wipe::confirm_losses(engine, owner.as_ref(), &plan).await?;
+    let restrained = plan_for(engine, subject, desired, holders, |state, observed, plan| {
+        large_change::restrain(state, desired, observed, plan, &engine.settings)
+    })
+    .await?;
+    let plan = &restrained.plan;
+    let mut report = report_of(plan);
+    if owner.as_ref().is_some_and(|owner| large_change::goes_with_its_user(&engine.state(), desired, owner)) {
+        return Ok(Report { held_back: true, leaves_undone: true, ..report });
+    }
+    wipe::confirm_losses(engine, owner.as_ref(), plan).await?;
     let is_repair = engine.state().is_suspect(subject);
-    apply(engine, subject, &plan, urgency).await?;
+    apply(engine, subject, plan, urgency).await?;
+    engine.state().breaker.carried_out(subject, &restrained.losses);
     report.changes = plan.changes.len();
-    look_back(engine, subject, &plan, is_repair).await;
+    look_back(engine, subject, plan, is_repair).await;
     // A group that was just enabled has attachments that could not be read before; the next run sees to them.
     let is_enabled = plan.changes.iter().any(|change| matches!(change, Change::EnableGroup { .. }));
     report.held_back |= is_enabled;
     report.leaves_undone |= is_enabled;
+    report.large_change = restrained.is_held;
     report.documents = Some(measure(engine, desired));
     // What waits to be taken away holds up the end of an object, and nobody's key.
     if let Some(owner) = owner.as_ref().filter(|owner| !report.held_back || !is_deleting(owner)) {
@@ -224,20 +237,21 @@ async fn foresee(engine: &Engine, subject: &Subject, ground: Ground) -> Result<R
         };
         desired.set_fate(fate);
     }
-    let plan = plan_for(engine, subject, &desired, BTreeSet::new()).await?;
+    let plan = plan_for(engine, subject, &desired, BTreeSet::new(), |_, _, plan| plan).await?;
     let planned = plan.changes.iter().map(|change| change.describe().to_string()).collect();
     let leaves_undone = plan.withheld || !plan.changes.is_empty();
     Ok(Report { planned, held_back: true, leaves_undone, ..report_of(&plan) })
 }
 
 /// Plans from what the server holds. While an object that could touch the subject has never been readable, nothing is taken
-/// away.
-async fn plan_for(
+/// away. `look` sees the plan under the same lock.
+async fn plan_for<T>(
     engine: &Engine,
     subject: &Subject,
     desired: &Desired,
     holders: BTreeSet<String>,
-) -> Result<Plan, Failure> {
+    look: impl FnOnce(&mut State, &Observed, Plan) -> T,
+) -> Result<T, Failure> {
     let needs = |state: &State| state.mirror.needs(desired, desired.fate() == Fate::Deleted);
     read_until_known(engine, needs, |state| {
         let mut observed = state.mirror.observed(desired);
@@ -247,10 +261,11 @@ async fn plan_for(
         let instance = &engine.settings.instance;
         let plan = plan::plan(desired, &observed, &state.mirror, instance);
         if !state.index.widen_only(subject) {
-            return plan;
+            return look(state, &observed, plan);
         }
         let widening = plan::plan_widening(desired, &observed, &state.mirror, instance);
-        Plan { withheld: widening.changes != plan.changes, ..widening }
+        let plan = Plan { withheld: widening.changes != plan.changes, ..widening };
+        look(state, &observed, plan)
     })
     .await
 }

@@ -13,6 +13,7 @@ use tokio::sync::{Notify, Semaphore};
 use crate::api::meta::reason;
 use crate::config::ForeignKeys;
 use crate::controller::credentials::{Issuer, SecretCache};
+use crate::iam::breaker::{Breaker, LargeChangeLimit};
 use crate::iam::declared::{Body, Target};
 use crate::iam::desired::{Desired, Fate};
 use crate::iam::index::{self, Dirty, Event, Index, ServerPolicies};
@@ -31,6 +32,7 @@ use super::duty::Duty;
 use super::foreign_keys::Ledger;
 use super::health::Health;
 use super::keys::Keys;
+use super::large_change;
 use super::lookout::Lookout;
 use super::mirror::Mirror;
 use super::objects::Objects;
@@ -56,6 +58,8 @@ pub struct Settings {
     pub endpoint: String,
     /// Plan and report only.
     pub observe: bool,
+    /// How much may be taken away at once.
+    pub large_change_limit: LargeChangeLimit,
     /// How long a missing policy is taken for missing before the server is asked again; keys are looked at again as often.
     pub recheck: Duration,
     /// Within which time every key is looked at, however many there are.
@@ -109,6 +113,10 @@ pub struct State {
     pub crds: Crds,
     /// How many objects below their folders have been deleted for objects (by uid) that go.
     pub erased: HashMap<String, u64>,
+    /// Holds what is too much to be taken away at once.
+    pub breaker: Breaker,
+    /// Whether it is known in this term what the leader before held.
+    pub breaker_recalled: bool,
     /// Objects with minor news that wait for a quiet moment, and how often they have.
     pub minor_news: HashMap<ObjectKey, u32>,
     /// What is known of foreign changes.
@@ -161,6 +169,7 @@ impl State {
         self.outcomes.clear();
         self.settling.clear();
         self.markers.clear();
+        self.breaker_recalled = false;
         let (seen, index) = (&self.seen, &self.index);
         self.pending.retain(|key, _| {
             let generation = index.get(key).map(|declared| declared.meta.generation);
@@ -256,6 +265,8 @@ impl Engine {
             foreign_keys: Ledger::default(),
             crds: Crds::default(),
             erased: HashMap::new(),
+            breaker: Breaker::new(parts.settings.large_change_limit, rand::random()),
+            breaker_recalled: false,
             minor_news: HashMap::new(),
             drift: Drift::default(),
             wipe: Wipe::default(),
@@ -441,7 +452,13 @@ impl Engine {
     pub fn finish(&self, subject: &Subject, urgency: Urgency, outcome: Outcome) {
         let mut state = self.state();
         let objects = match &outcome.result {
-            Ok(report) if state.falls_short(subject, report) => state.index.waiting_for(subject),
+            Ok(report) if state.falls_short(subject, report) => {
+                let mut objects = state.index.waiting_for(subject);
+                if report.large_change && !state.awaits(report) {
+                    objects.extend(state.index.widened(subject, outcome.sequence));
+                }
+                objects
+            }
             Ok(_) => state.index.converged(subject, outcome.sequence),
             Err(failure) => {
                 let waiting = state.index.waiting_for(subject);
@@ -541,6 +558,7 @@ impl Engine {
     pub fn converge_all(&self) {
         let mut state = self.state();
         let subjects = state.index.subjects();
+        large_change::begin_comparison(&mut state, &subjects);
         state.uncompared = Some(subjects.clone());
         drop(state);
         for subject in subjects {

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::api::meta::{field_manager, reason};
 use crate::api::{
-    HeldChange, MINIO_INSTANCE_NAME, MinioInstance, MinioInstanceFields, MinioInstanceStatus, MissingCapability,
+    MINIO_INSTANCE_NAME, MinioInstance, MinioInstanceFields, MinioInstanceStatus, MissingCapability,
     Unconverged, UnconvergedKind, UnmanagedCounts,
 };
 use crate::iam::subject::Subject;
@@ -20,11 +20,14 @@ use super::conditions::{Facts, Said, conditions};
 use super::duty::Phase;
 use super::engine::Engine;
 use super::lookout::Stream;
-use super::{trace, wipe};
+use super::{large_change, trace, wipe};
 use crate::kubernetes::{self, call};
 
 /// How often the status is looked at; it is written only when something else than time has changed.
 const INTERVAL: Duration = Duration::from_secs(2);
+
+/// The same while somebody may be about to acknowledge a large change.
+const INTERVAL_WHILE_HOLDING: Duration = Duration::from_millis(500);
 
 /// A subject that waits for longer than this is named.
 const NOTICEABLE: Duration = Duration::from_secs(5);
@@ -47,7 +50,8 @@ pub async fn keep(engine: Arc<Engine>, client: Client) {
             tracing::warn!(error = %crate::telemetry::chain(error), "the MinioInstance cannot be written; it is tried again");
         }
         failing = outcome.is_err();
-        tokio::time::sleep(INTERVAL).await;
+        let is_awaited = engine.state().breaker.is_holding();
+        tokio::time::sleep(if is_awaited { INTERVAL_WHILE_HOLDING } else { INTERVAL }).await;
     }
 }
 
@@ -65,12 +69,15 @@ async fn report(
         }
     };
     wipe::acknowledge(engine, held.acknowledged_change());
-    let before = held.status.unwrap_or_default();
+    let before = held.status.clone().unwrap_or_default();
     // Without the lease somebody else may lead, who then has written.
     if engine.duty.phase() < Phase::Admitting && last.as_ref() != Some(&before) {
         return Ok(());
     }
-    let wanted = status(engine, held.metadata.generation.unwrap_or(0), &before.conditions, version);
+    let large_change = large_change::see_to(engine, &held).await.filter(|held| !wipe::is_wipe(held));
+    let (lost, said) = (wipe::held_change(&engine.state()), wipe::said(&engine.state()));
+    let stalled = said.or_else(|| large_change::of_instance(engine, large_change.as_ref()));
+    let wanted = status(engine, held.metadata.generation.unwrap_or(0), &before.conditions, version, stalled);
     // Fields that this part does not know stay.
     let wanted = MinioInstanceStatus {
         version: wanted.version.clone().or_else(|| before.version.clone()),
@@ -80,7 +87,8 @@ async fn report(
         claim: engine.duty.claim().or_else(|| before.claim.clone()),
         last_audit: last_audit(engine, before.last_audit.as_ref()),
         unmanaged: unmanaged(engine, before.unmanaged),
-        held_change: held_change(engine, before.held_change.clone()),
+        // One after the other: that the server has lost its users goes before what is to be taken from it.
+        held_change: lost.or(large_change),
         ..wanted
     };
     if wanted == before {
@@ -105,8 +113,13 @@ async fn report(
     Ok(())
 }
 
-fn status(engine: &Engine, generation: i64, previous: &[Condition], version: Option<String>) -> MinioInstanceStatus {
-    let stalled = wipe::said(&engine.state());
+fn status(
+    engine: &Engine,
+    generation: i64,
+    previous: &[Condition],
+    version: Option<String>,
+    stalled: Option<Said>,
+) -> MinioInstanceStatus {
     let facts = Facts {
         stalled,
         held_back: engine.duty.foreign_claim().map(|message| Said::new(reason::FOREIGN_CLAIM, message)),
@@ -164,12 +177,6 @@ fn missing_capabilities(engine: &Engine, before: &[MissingCapability]) -> Vec<Mi
     // Before it was asked for the trace, the server has not changed its mind.
     let told = before.iter().find(|missing| trace::is_told_here(missing) && stream == Stream::Away).cloned();
     others.chain(trace::missing_capability(&stream).or(told)).collect()
-}
-
-/// What waits for a person: that the server has lost its users, else what others hold.
-fn held_change(engine: &Engine, before: Option<HeldChange>) -> Option<HeldChange> {
-    let state = engine.state();
-    wipe::held_change(&state).or_else(|| before.filter(|held| !wipe::is_wipe(held)))
 }
 
 /// Takes up what was held when a controller last ended, before anything is done.

@@ -27,10 +27,16 @@ pub async fn keep(engine: Arc<Engine>) {
 }
 
 fn measure(engine: &Engine) {
-    let (objects, documents, expiring, foreign_keys) = {
+    let (objects, documents, expiring, foreign_keys, held) = {
         let state = engine.state();
         let expiring = count_expiring(&state, Timestamp::now());
-        (count_objects(&state), size_of_documents(&state), expiring, state.foreign_keys.count() as u64)
+        (
+            count_objects(&state),
+            size_of_documents(&state),
+            expiring,
+            state.foreign_keys.count() as u64,
+            state.breaker.removals() as u64,
+        )
     };
     // Zeros included, so that a count never goes stale.
     for kind in Kind::ALL {
@@ -43,6 +49,7 @@ fn measure(engine: &Engine) {
     engine.metrics.set_unmanaged(UnmanagedKind::Keys, foreign_keys);
     // What a replica that stands by has in its queue waits for nobody.
     let leads = engine.duty.phase() >= Phase::Admitting;
+    engine.metrics.set_held_removals(if leads { held } else { 0 });
     engine.metrics.set_queue_depth(if leads { engine.subjects.len() } else { 0 });
 }
 

@@ -21,6 +21,7 @@ pub mod health;
 pub mod instance;
 pub mod key_audit;
 pub mod keys;
+pub mod large_change;
 pub mod leader;
 pub mod listing;
 pub mod lookout;

@@ -1,15 +1,17 @@
 //! What the controller writes on the Kubernetes side of an object: its finalizer, its status, its events.
 
+use std::fmt::Display;
+
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::runtime::events::{Event, EventType, Recorder};
-use kube::{Api, Client};
+use kube::{Api, Client, Resource as _};
 use serde_json::{Map, Value, json};
 
 use super::crds::Standing;
-use crate::api;
 use crate::api::meta::field_manager;
+use crate::api::{self, MINIO_INSTANCE_NAME, MinioInstance};
 use crate::iam::declared::KeyRequests;
 use crate::iam::subject::{Kind, ObjectKey};
 use crate::kubernetes::{Error, Seen, call, finalizer, resource};
@@ -146,7 +148,7 @@ impl Objects {
     /// Publishes an event on an object. Events only complement the status, so a failure is logged and forgotten.
     pub async fn event(&self, key: &ObjectKey, seen: &Seen, warning: bool, reason: &str, note: &str) {
         let resource = resource(key.kind);
-        let reference = ObjectReference {
+        let about = ObjectReference {
             api_version: Some(resource.api_version.clone()),
             kind: Some(resource.kind.clone()),
             namespace: Some(key.namespace.clone()),
@@ -155,6 +157,24 @@ impl Objects {
             resource_version: seen.meta.resource_version.clone(),
             ..Default::default()
         };
+        self.publish(&about, key, warning, reason, note).await;
+    }
+
+    /// Reads the `MinioInstance`; `None` where there is none yet.
+    ///
+    /// # Errors
+    /// The answer of the API server.
+    pub async fn instance(&self, namespace: &str) -> Result<Option<MinioInstance>, Error> {
+        let api = Api::<MinioInstance>::namespaced(self.client.clone(), namespace);
+        call("read", "the MinioInstance", api.get_opt(MINIO_INSTANCE_NAME)).await
+    }
+
+    /// Publishes a warning on the `MinioInstance`.
+    pub async fn event_on_instance(&self, instance: &MinioInstance, reason: &str, note: &str) {
+        self.publish(&instance.object_ref(&()), "the MinioInstance", true, reason, note).await;
+    }
+
+    async fn publish(&self, about: &ObjectReference, name: impl Display, warning: bool, reason: &str, note: &str) {
         let event = Event {
             type_: if warning { EventType::Warning } else { EventType::Normal },
             reason: reason.to_owned(),
@@ -162,8 +182,9 @@ impl Objects {
             action: "Converge".to_owned(),
             secondary: None,
         };
-        if let Err(error) = call("publish an event on", key, self.recorder.publish(&event, &reference)).await {
-            tracing::debug!(object = %key, error = %crate::telemetry::chain(&error), "event was not published");
+        let name = name.to_string();
+        if let Err(error) = call("publish an event on", &name, self.recorder.publish(&event, about)).await {
+            tracing::debug!(object = name, error = %crate::telemetry::chain(&error), "event was not published");
         }
     }
 }

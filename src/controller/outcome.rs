@@ -118,6 +118,8 @@ pub struct Report {
     pub held_back: bool,
     /// Whether because of that the server still holds something else than it should.
     pub leaves_undone: bool,
+    /// Whether a part of it was held because too much was taken away at once.
+    pub large_change: bool,
     /// How many changes were made.
     pub changes: usize,
     /// What would be changed, in observe mode or while paused.

@@ -18,6 +18,7 @@ use crate::telemetry::metrics::Ready;
 use super::duty::Phase;
 use super::engine::{Engine, Pending, State};
 use super::keys;
+use super::large_change;
 use super::outcome::{Failure, Outcome, Retry};
 use super::queue::Urgency;
 use super::status::{self, Inputs};
@@ -144,6 +145,7 @@ fn look(engine: &Engine, key: &ObjectKey) -> Option<View> {
         problem,
         foreign_claim: engine.duty.foreign_claim(),
         settling,
+        held: large_change::of_object(&state, own_subject.as_ref(), &verdict, &engine.settings),
         observing: engine.settings.observe,
         twin,
         keys: own_subject.as_ref().and_then(|subject| match subject {

@@ -207,6 +207,7 @@ fn build(config: &ControllerConfig, stage: &Stage, client: &Client, instance_id:
             home_namespace: config.instance.home_namespace.clone(),
             endpoint: config.minio.endpoint.to_string(),
             observe: config.converge.mode == Mode::Observe,
+            large_change_limit: config.converge.large_change_limit,
             recheck: config.converge.audit_interval,
             full_audit_interval: config.converge.full_audit_interval,
             foreign_keys: config.converge.foreign_keys,

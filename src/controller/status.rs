@@ -51,6 +51,8 @@ pub struct Inputs<'a> {
     pub foreign_claim: Option<String>,
     /// Whether its folders and keys are being seen to.
     pub settling: bool,
+    /// That something is held because it is too much at once.
+    pub held: Option<Said>,
     /// Whether nothing is written at all.
     pub observing: bool,
     /// The name of the group's twin, for groups.
@@ -262,6 +264,9 @@ fn facts(inputs: &Inputs<'_>) -> Facts {
             }
         }
         Standing::InForce | Standing::Deleting => {}
+    }
+    if facts.stalled.is_none() && facts.held_back.is_none() {
+        facts.stalled.clone_from(&inputs.held);
     }
     if inputs.observing && facts.stalled.is_none() {
         let said = Said::new(reason::PAUSED, "observe mode: nothing is written");

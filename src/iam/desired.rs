@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::document::Document;
 use super::names::{DocumentName, GroupName, PolicyName, ServerGroup, UserName};
 use super::path::Rights;
-use super::subject::KeyName;
+use super::subject::{KeyName, Subject};
 
 /// What a family of documents shall give; how it is cut into documents is the planner's matter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,6 +146,17 @@ impl Desired {
             Self::User(user) => user.fate,
             Self::Group(group) => group.fate,
             Self::Key(key) => key.fate,
+        }
+    }
+
+    /// The subject.
+    pub fn subject(&self) -> Subject {
+        match self {
+            Self::Everyone(_) => Subject::Everyone,
+            Self::Policy(policy) => Subject::Policy(policy.name.clone()),
+            Self::User(user) => Subject::User(user.name.clone()),
+            Self::Group(group) => Subject::Group(group.name.clone()),
+            Self::Key(key) => Subject::Key(key.name.clone()),
         }
     }
 

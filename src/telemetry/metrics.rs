@@ -257,6 +257,7 @@ pub struct Metrics {
     audit_duration: Histogram,
     queue_depth: Gauge,
     documents_bytes: Gauge,
+    held_removals: Gauge,
     credentials_expiring: Gauge,
     credentials_issued: Family<ByOutcome, Counter>,
     leader: Gauge,
@@ -330,6 +331,12 @@ impl Metrics {
                 &mut registry,
                 "documents_bytes",
                 "Size of all policy documents of managed subjects",
+                Gauge::default(),
+            ),
+            held_removals: register(
+                &mut registry,
+                "held_removals",
+                "Removals that wait for a person, because they are too many at once",
                 Gauge::default(),
             ),
             credentials_expiring: register(
@@ -457,6 +464,11 @@ impl Metrics {
     /// All documents together have this size.
     pub fn set_documents_bytes(&self, bytes: u64) {
         self.documents_bytes.set(signed(bytes));
+    }
+
+    /// So many removals wait for a person.
+    pub fn set_held_removals(&self, removals: u64) {
+        self.held_removals.set(signed(removals));
     }
 
     /// So many keys expire soon without a successor.

@@ -11,6 +11,7 @@ use minio_manager::controller::duty::Duty;
 use minio_manager::controller::engine::{Engine, Parts, Settings};
 use minio_manager::controller::objects::Objects;
 use minio_manager::controller::server::Server;
+use minio_manager::iam::breaker::LargeChangeLimit;
 use minio_manager::iam::index::{Index, IndexConfig};
 use minio_manager::iam::layout::{BerdlParameters, Layout, LayoutSpec};
 use minio_manager::iam::subject::Kind;
@@ -138,6 +139,7 @@ fn engine() -> Engine {
         duty: Duty::new(Arc::default(), false),
         metrics,
         settings: Settings {
+            large_change_limit: LargeChangeLimit::Off,
             full_audit_interval: Duration::from_secs(600),
             foreign_keys: ForeignKeys::Report,
             instance: "bench".to_owned(),

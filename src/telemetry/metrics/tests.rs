@@ -4,7 +4,7 @@ use super::*;
 use crate::minio::Call;
 
 /// Names and types as the manual lists them, without the common prefix.
-const MANUAL: [(&str, &str); 17] = [
+const MANUAL: [(&str, &str); 18] = [
     ("converge_total", "counter"),
     ("converge_duration_seconds", "histogram"),
     ("convergence_seconds", "histogram"),
@@ -16,6 +16,7 @@ const MANUAL: [(&str, &str); 17] = [
     ("audit_duration_seconds", "histogram"),
     ("queue_depth", "gauge"),
     ("documents_bytes", "gauge"),
+    ("held_removals", "gauge"),
     ("credentials_expiring", "gauge"),
     ("credentials_issued_total", "counter"),
     ("leader", "gauge"),
@@ -96,6 +97,7 @@ fn methods_move_their_own_series() {
     metrics.audited(Duration::from_millis(300));
     metrics.set_queue_depth(5);
     metrics.set_documents_bytes(20_480);
+    metrics.set_held_removals(8);
     metrics.set_credentials_expiring(6);
     metrics.set_leader(true);
     metrics.set_objects(Kind::MinioUser, Ready::Unknown, 7);
@@ -114,6 +116,7 @@ fn methods_move_their_own_series() {
         ("audit_duration_seconds_count", "1"),
         ("queue_depth", "5"),
         ("documents_bytes", "20480"),
+        ("held_removals", "8"),
         ("credentials_expiring", "6"),
         ("leader", "1"),
         (r#"objects{kind="MinioUser",ready="Unknown"}"#, "7"),

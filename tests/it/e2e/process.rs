@@ -7,7 +7,7 @@ use crate::support::{
 };
 
 /// Every metric with its type.
-const METRICS: [(&str, &str); 17] = [
+const METRICS: [(&str, &str); 18] = [
     ("minio_manager_converge", "counter"),
     ("minio_manager_converge_duration_seconds", "histogram"),
     ("minio_manager_convergence_seconds", "histogram"),
@@ -19,6 +19,7 @@ const METRICS: [(&str, &str); 17] = [
     ("minio_manager_audit_duration_seconds", "histogram"),
     ("minio_manager_queue_depth", "gauge"),
     ("minio_manager_documents_bytes", "gauge"),
+    ("minio_manager_held_removals", "gauge"),
     ("minio_manager_credentials_expiring", "gauge"),
     ("minio_manager_credentials_issued", "counter"),
     ("minio_manager_leader", "gauge"),
