@@ -4,6 +4,7 @@
 mod adopted_secret;
 mod adoption;
 mod alerts;
+mod breaker;
 mod crash;
 mod crds;
 mod credentials;

@@ -238,6 +238,12 @@ impl Index {
     /// To be called also for subjects for which there was nothing to do; not for those of whose change a part is held back.
     pub fn converged(&mut self, subject: &Subject, seq: u64) -> BTreeSet<ObjectKey> {
         self.withdrawals.converged(subject, seq);
+        // An object that holds a name acts through that alone, in all its versions.
+        if let Some(holder) = self.holder_of(subject).cloned()
+            && let Some(entry) = self.entries.get_mut(&holder)
+        {
+            entry.former_unknown = false;
+        }
         self.progress.converged(subject, seq)
     }
 
