@@ -181,8 +181,14 @@ fn standing(engine: &Engine, user: &UserName, scope: Option<&Document>) -> (bool
     (account.enabled, scope.cloned().or_else(|| confined.then(s3_only)))
 }
 
+/// The groups that the user is to be in, and while removals are held also those that it still is in.
 fn groups_of(state: &State, user: &UserName) -> BTreeSet<String> {
-    state.index.groups_of(user, Timestamp::now()).keys().map(ToString::to_string).collect()
+    let declared = state.index.groups_of(user, Timestamp::now());
+    let mut groups: BTreeSet<String> = declared.keys().map(ToString::to_string).collect();
+    if state.breaker.is_holding() {
+        groups.append(&mut state.mirror.groups_with(user.as_str()));
+    }
+    groups
 }
 
 /// Whether some attachment carries admin actions must be known before a key is issued.

@@ -278,6 +278,12 @@ impl Mirror {
         self.groups.get(group).and_then(Option::as_ref).map(|state| state.members.clone()).unwrap_or_default()
     }
 
+    /// The groups that a user is in, as far as they are known.
+    pub fn groups_with(&self, user: &str) -> BTreeSet<String> {
+        let groups = self.groups.iter().filter(|(_, state)| state.as_ref().is_some_and(|s| s.members.contains(user)));
+        groups.map(|(name, _)| name.clone()).collect()
+    }
+
     /// The policies attached to a user and to groups, as far as they are known.
     pub fn attachments<'a>(
         &'a self,

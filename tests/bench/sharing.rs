@@ -29,7 +29,7 @@ const WARM_UP: usize = 10;
 const POLL: Duration = Duration::from_micros(500);
 
 pub async fn measure(report: &mut Report) {
-    let world = World::own(Setup::default()).await;
+    let world = World::own(Setup::default().with(&["--large-change-limit", "0"])).await;
     let [alice, bob] = world.users(["alice", "bob"]).await;
     let kube = Cluster::shared().client().await;
     let shares: Api<PathShare> = Api::namespaced(kube.clone(), world.namespace());

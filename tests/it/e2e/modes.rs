@@ -106,6 +106,79 @@ async fn nothing_is_written_for_what_is_paused() {
 }
 
 #[tokio::test]
+async fn nothing_is_written_for_a_paused_group_or_policy() {
+    let world = World::shared().await;
+    let [alice, bob] = world.users(["alice", "bob"]).await;
+    let (team, policy) = (unique("team"), unique("policy"));
+    let declared = |bucket: &str| {
+        format!(
+            "kind: MinioPolicy\nmetadata: {{name: {policy}}}\nspec:\n  document:\n    Version: '2012-10-17'\n    \
+             Statement: [{{Effect: Allow, Action: ['s3:GetObject'], Resource: ['arn:aws:s3:::{bucket}/*']}}]"
+        )
+    };
+    world.apply(&group(&team, &format!("members: [{}]", alice.name))).await;
+    world.apply(&declared("before")).await;
+    for (kind, name) in [("MinioGroup", &team), ("MinioPolicy", &policy)] {
+        world.ready(kind, name).await;
+        world.annotate(kind, name, "reconcile", Some("paused")).await;
+        world.ready_is(kind, name, "Unknown", "Paused").await;
+    }
+    let document = world.document(&policy).await;
+    world.apply(&group(&team, &format!("members: [{}]", bob.name))).await;
+    world.apply(&declared("after")).await;
+    for (kind, name) in [("MinioGroup", &team), ("MinioPolicy", &policy)] {
+        world.ready_is(kind, name, "Unknown", "Paused").await;
+    }
+    assert_eq!(world.members(&team).await, Some(BTreeSet::from([alice.name.clone()])));
+    assert_eq!(world.document(&policy).await, document);
+    for (kind, name) in [("MinioGroup", &team), ("MinioPolicy", &policy)] {
+        world.annotate(kind, name, "reconcile", None).await;
+        world.ready(kind, name).await;
+    }
+    assert_eq!(world.members(&team).await, Some(BTreeSet::from([bob.name.clone()])));
+    assert!(world.document(&policy).await.is_some_and(|document| document.contains("after")));
+}
+
+#[tokio::test]
+async fn observing_what_was_converged_touches_nothing() {
+    let minio = std::sync::Arc::new(crate::support::minio::Server::start());
+    let world = World::own(Setup { minio: Some(minio.clone()), ..Setup::default() }).await;
+    let [alice, bob] = world.users(["alice", "bob"]).await;
+    let (name, team) = (unique("share"), unique("team"));
+    world.apply(&share(&name, &alice.home("exp"), &format!("grants: [{}]", grant(&bob.name, "Read")))).await;
+    world.apply(&group(&team, &format!("members: [{}]", alice.name))).await;
+    world.ready("PathShare", &name).await;
+    world.ready("MinioGroup", &team).await;
+    world.product().terminate();
+    // While nobody looks, much is to be done: given, taken away, and deleted.
+    world.apply(&share(&name, &alice.home("exp"), "grants: []")).await;
+    world.apply(&group(&team, &format!("members: [{}]", bob.name))).await;
+    world.delete("MinioUser", &alice.name).await;
+    let secrets = async || {
+        let mut versions = Vec::new();
+        for name in world.secret_names().await {
+            versions.push((name.clone(), world.secret(&name).await.unwrap().metadata.resource_version));
+        }
+        versions
+    };
+    let before = (secrets().await, world.expect_account(&alice.name).await, world.members(&team).await);
+    let namespace = Some(world.namespace().to_owned());
+    let observing = Setup { minio: Some(minio), namespace, ..Setup::default() }.with(&["--mode", "observe"]);
+    let observer = World::own(observing).await;
+    let plans = |view: &crate::support::world::View| view.message("Ready").contains("planned");
+    for (kind, name) in [("MinioUser", &alice.name), ("MinioGroup", &team)] {
+        let view = observer.observed(kind, name, "it says what it would do", plans).await;
+        assert_eq!(view.condition("Ready").unwrap()["reason"], "Paused");
+    }
+    let after = (secrets().await, world.expect_account(&alice.name).await, world.members(&team).await);
+    assert_eq!(before, after);
+    assert_eq!(observer.product().metrics().writes(), 0);
+    assert!(world.view("MinioUser", &alice.name).await.0["metadata"]["finalizers"].is_array(), "ours is kept");
+    observer.seed(&[&alice.home("exp/file")]).await;
+    bob.caller.expect(&alice.home("exp/file"), "GL").await;
+}
+
+#[tokio::test]
 async fn observing_plans_and_writes_nothing() {
     let world = World::own(Setup::default().with(&["--mode", "observe"])).await;
     let (name, team) = (unique("alice"), unique("team"));
