@@ -26,6 +26,9 @@ use super::wipe;
 /// How long a line of the sample may be, in bytes.
 const LINE_BYTES: usize = 1000;
 
+/// A subject that cannot be looked at after so many tries does not hold up all others any longer.
+const TRIES: u32 = 3;
+
 /// A plan as far as it may be carried out now.
 pub struct Restrained {
     /// The plan, which takes nothing that waits.
@@ -79,7 +82,7 @@ pub fn goes_with_its_user(state: &State, desired: &Desired, owner: &Declared) ->
 /// Takes in that a subject was looked at, and queues those whose losses need not wait any more.
 pub fn looked_at(engine: &Engine, subject: &Subject, outcome: &Outcome) {
     let mut state = engine.state();
-    let is_away = matches!(&outcome.result, Err(failure) if failure.retry == Retry::WhenUp);
+    let is_away = matches!(&outcome.result, Err(failure) if failure.retry == Retry::WhenUp && outcome.failures < TRIES);
     if outcome.result.as_ref().is_ok_and(|report| !report.large_change) {
         state.breaker.settled(subject);
     }
@@ -113,6 +116,8 @@ pub async fn recall(engine: &Engine) -> Result<(), Failure> {
     let mut state = engine.state();
     state.breaker.begin_term(held.as_ref().map(|held| held.hash.as_str()));
     state.breaker_recalled = true;
+    let subjects = state.index.subjects();
+    begin_comparison(&mut state, &subjects);
     Ok(())
 }
 

@@ -236,7 +236,8 @@ impl Breaker {
         }
         let hash = self.hash();
         let is_settled = self.last_hash.as_ref() == Some(&hash);
-        if is_settled || self.published.is_none() {
+        let is_shown = self.published.as_ref().is_some_and(|notice| notice.hash == hash);
+        if !is_shown && (is_settled || self.published.is_none()) {
             let lines = self.held.values().flatten().collect::<BTreeSet<_>>();
             self.published = Some(Notice {
                 hash: hash.clone(),

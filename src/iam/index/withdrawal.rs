@@ -1,6 +1,6 @@
 //! What objects have withdrawn and the server may still hold: whose withdrawals count for the breaker, and whose do not.
 //!
-//! What a person takes back through REST, what a lock takes and what has ended is never too much. Of objects that are there
+//! What a person takes back through REST or from everyone, what a lock takes and what has ended is never too much. Of objects that are there
 //! this can be seen; of an entry that an object has no more only while it is remembered, until its subject has converged.
 //! Nothing is remembered over a restart: what has no known cause then counts.
 
@@ -81,7 +81,9 @@ impl Index {
                 continue;
             }
             match part {
-                Part::Grant { .. } | Part::Member(_) if rest => self.withdrawals.free(subject, part, seq),
+                Part::Grant { .. } | Part::Member(_) if rest || *subject == Subject::Everyone => {
+                    self.withdrawals.free(subject, part, seq)
+                }
                 _ if locked => {}
                 _ => self.withdrawals.by(subject, object, seq),
             }
@@ -104,14 +106,12 @@ impl Index {
         self.progress.converged_for(subject, seq, &objects)
     }
 
-    /// Whether a loss is nobody's mistake, so that it neither counts nor waits: what everyone may read, what a lock or the end
-    /// of its time takes, and what somebody takes back through REST.
+    /// Whether a loss is nobody's mistake, so that it neither counts nor waits: what a share gave to everyone, what a lock or
+    /// the end of its time takes, and what somebody takes back through REST.
     pub fn is_exempt(&self, subject: &Subject, loss: &Loss, now: Timestamp) -> bool {
-        if *subject == Subject::Everyone {
-            return true;
-        }
         let is_locked = || self.holder_of(subject).and_then(|key| self.entry(key)).is_some_and(Entry::is_locked);
         match loss {
+            Loss::Grant { scope, .. } if *subject == Subject::Everyone => self.is_free_for_everyone(scope),
             Loss::Grant { family, scope, .. } => is_locked() || self.is_free_grant(subject, family, scope, now),
             Loss::Member { member, .. } => {
                 UserName::parse(member).is_ok_and(|member| self.is_free_member(subject, &member, now))
@@ -120,6 +120,16 @@ impl Index {
             Loss::User(_) | Loss::Disabled(_) | Loss::Group(_) => is_locked(),
             Loss::Policy(_) => false,
         }
+    }
+
+    /// Whether a share gave it; what comes of the layout counts.
+    fn is_free_for_everyone(&self, scope: &Scope) -> bool {
+        let is_here = |path: &S3Path| path.scope() == *scope;
+        let is_free = |part: &Part| matches!(part, Part::Grant { path, .. } if is_here(path));
+        let present = self.refs.for_everyone().filter_map(|key| self.entry(key));
+        let mut shares = present.chain(self.leaving_of(Kind::PathShare)).filter_map(Entry::share);
+        self.withdrawals.free_parts(&Subject::Everyone).any(is_free)
+            || shares.any(|share| share.everyone && is_here(&share.path))
     }
 
     fn is_free_grant(&self, subject: &Subject, family: &DocumentName, scope: &Scope, now: Timestamp) -> bool {

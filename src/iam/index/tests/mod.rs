@@ -9,6 +9,7 @@ mod retained;
 mod shares;
 mod time;
 mod users;
+mod withdrawal;
 
 use std::collections::{BTreeMap, BTreeSet};
 
