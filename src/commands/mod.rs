@@ -4,6 +4,7 @@ pub mod all;
 pub mod check;
 pub mod controller;
 pub mod crds;
+pub mod import;
 pub mod openapi;
 pub mod output;
 pub mod plan;
@@ -47,6 +48,8 @@ enum Command {
     Plan(Box<plan::PlanArgs>),
     /// Take our finalizers off before an uninstall, so that MinIO stays as it is
     Release(Box<release::ReleaseArgs>),
+    /// Write manifests for what a live MinIO holds, so that it can be taken over from the legacy service
+    Import(Box<import::ImportArgs>),
     /// Print the OpenAPI document of the REST API
     Openapi {
         /// Write it into this file instead
@@ -84,6 +87,7 @@ fn run(command: Command, environment: &Environment) -> Result<ExitCode, Failure>
         Command::Check(args) => return check::run(args, environment),
         Command::Plan(args) => return plan::run(*args, environment),
         Command::Release(args) => return release::run(*args, environment),
+        Command::Import(args) => return import::run(*args, environment),
         Command::Controller(args) => controller::run(*args, environment, crate::controller::run)?,
         Command::All(args) => all::run(*args, environment)?,
         Command::Rest(args) => rest::run(*args, environment)?,

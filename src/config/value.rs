@@ -223,7 +223,7 @@ impl LayoutName {
 }
 
 /// The name of a Kubernetes namespace.
-pub(super) fn namespace(text: &str) -> Result<String, String> {
+pub fn namespace(text: &str) -> Result<String, String> {
     let shape = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let fine =
         (1..=63).contains(&text.len()) && text.chars().all(shape) && !text.starts_with('-') && !text.ends_with('-');

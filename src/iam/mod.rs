@@ -13,6 +13,7 @@ pub mod evaluate;
 pub mod family;
 pub mod index;
 pub mod layout;
+pub mod legacy;
 #[cfg(test)]
 pub(crate) mod model;
 pub mod names;

@@ -21,9 +21,12 @@ pub use revise::{Revised, Revision};
 use super::app::Call;
 use super::error::ApiError;
 use super::view::Written;
+use crate::api::SubjectKind;
 use crate::api::meta::{field_manager, label};
-use crate::iam::names::UserName;
-use crate::iam::slug::{short_hash, user_slug};
+use crate::iam::declared::Owner;
+use crate::iam::names::{GroupName, UserName};
+use crate::iam::path::S3Path;
+use crate::iam::slug::{USER_SLUG_LENGTH, safe_slug, short_hash, user_slug};
 use crate::iam::subject::ObjectKey;
 use crate::kubernetes::{Error, Watched, call, call_until, key_of};
 
@@ -33,6 +36,8 @@ const TRIES: u32 = 12;
 pub const AT_ONCE: usize = 8;
 /// What an admission policy's reason follows in the message of a refusal.
 const DENIED: &str = "denied request:";
+/// The longest name of an object that is a DNS label.
+const LABEL_LENGTH: usize = 63;
 /// The longest pause before the next try.
 const LONGEST_PAUSE_MS: u64 = 120;
 
@@ -81,10 +86,7 @@ impl Editor {
         ObjectMeta {
             name: Some(name.to_owned()),
             namespace: Some(self.namespace.clone()),
-            labels: Some(BTreeMap::from([
-                (label::ORIGIN.to_owned(), label::ORIGIN_REST.to_owned()),
-                (label::OWNER.to_owned(), user_slug(owner)),
-            ])),
+            labels: Some(labels(user_slug(owner))),
             ..ObjectMeta::default()
         }
     }
@@ -202,6 +204,36 @@ impl Editor {
 pub fn names(plain: String, identity: &str) -> [String; 2] {
     let other = format!("{plain}-{}", short_hash(identity));
     [plain, other]
+}
+
+/// The name of the share of a path, and that in case another object has it.
+pub fn share_names(owner: &Owner, path: &S3Path) -> [String; 2] {
+    let (kind, name) = match owner {
+        Owner::User(name) => (SubjectKind::User, name.as_str()),
+        Owner::Group(name) => (SubjectKind::Group, name.as_str()),
+    };
+    let slug = safe_slug(name, USER_SLUG_LENGTH);
+    let plain = format!("share-{slug}-{}", short_hash(&format!("{}/{}", path.bucket(), path.key())));
+    names(plain, &format!("{kind} {name} {path}"))
+}
+
+/// The name of the members of a group that come from this service, and that in case another group's has it.
+pub fn membership_names(group: &GroupName) -> [String; 2] {
+    names(format!("rest-{}", safe_slug(group.as_str(), USER_SLUG_LENGTH)), group.as_str())
+}
+
+/// The name of the object of a group, and that in case another group's has it.
+pub fn group_names(group: &GroupName) -> [String; 2] {
+    let lower = group.as_str().to_ascii_lowercase();
+    let is_label =
+        lower.len() <= LABEL_LENGTH && lower.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let plain = if is_label { lower } else { safe_slug(group.as_str(), USER_SLUG_LENGTH) };
+    names(plain, group.as_str())
+}
+
+/// The labels of an object of this service.
+pub fn labels(owner: String) -> BTreeMap<String, String> {
+    BTreeMap::from([(label::ORIGIN.to_owned(), label::ORIGIN_REST.to_owned()), (label::OWNER.to_owned(), owner)])
 }
 
 /// What the API server refuses for a reason that the caller can do something about is said in its words.

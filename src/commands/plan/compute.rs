@@ -26,7 +26,7 @@ const ROUNDS: usize = 4;
 
 /// Everything that the server holds.
 #[derive(Debug, Default)]
-pub(super) struct Server {
+pub(in crate::commands) struct Server {
     pub users: Vec<(String, Account)>,
     pub groups: Vec<(String, GroupState)>,
     /// A document that cannot be understood is `None`.

@@ -1,7 +1,7 @@
 //! `minio-manager plan`: what the objects would change, first for people, then on the server.
 
-mod compute;
-mod objects;
+pub(in crate::commands) mod compute;
+pub(in crate::commands) mod objects;
 mod people;
 mod report;
 
@@ -104,7 +104,7 @@ async fn gather(
     Ok((objects, server, id))
 }
 
-fn no_cluster(error: impl std::error::Error) -> Failure {
+pub(super) fn no_cluster(error: impl std::error::Error) -> Failure {
     format!(
         "cannot use the Kubernetes API ({error}); check KUBECONFIG, or plan for files alone with -f FILES --offline"
     )
@@ -120,7 +120,7 @@ async fn namespace_uid(kubernetes: &kube::Client, name: &str) -> Result<Option<S
 }
 
 /// Reads all accounts, groups and policies, once.
-async fn read_server(client: &Client, progress: &Progress) -> Result<Server, minio::Error> {
+pub(super) async fn read_server(client: &Client, progress: &Progress) -> Result<Server, minio::Error> {
     let users = client.list_users().await?;
     let mut groups = Vec::new();
     for name in client.list_all_groups().await? {

@@ -21,7 +21,7 @@ const PAGE: u32 = 500;
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Objects by key, so that two of one name cannot both count.
-pub(super) type Objects = BTreeMap<ObjectKey, DynamicObject>;
+pub(in crate::commands) type Objects = BTreeMap<ObjectKey, DynamicObject>;
 
 /// Why the objects cannot be had. The text says what to do next.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +75,7 @@ pub enum ObjectsError {
 }
 
 /// All objects of the cluster that take part in the compilation.
-pub(super) async fn of_cluster<'a>(
+pub(in crate::commands) async fn of_cluster<'a>(
     client: &Client,
     namespaces: impl IntoIterator<Item = &'a String>,
 ) -> Result<Objects, ObjectsError> {

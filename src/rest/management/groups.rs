@@ -12,7 +12,7 @@ use crate::api::meta::label;
 use crate::api::{Access as Level, DataDeletionPolicy, GroupMember, MinioGroup, MinioGroupSpec};
 use crate::iam::declared::{Body, Declared, Owner};
 use crate::iam::names::{GroupName, ServerGroup, UserName};
-use crate::iam::slug::{USER_SLUG_LENGTH, safe_slug, user_slug};
+use crate::iam::slug::user_slug;
 use crate::iam::subject::{Kind, ObjectKey};
 use crate::rest::app::Call;
 use crate::rest::edit::{self, Created};
@@ -21,9 +21,6 @@ use crate::rest::input::Segments;
 use crate::rest::models::{GroupManagementResponse, ResourceDeleteResponse};
 use crate::rest::routes::{Access, Expects, Route, schema_of};
 use crate::rest::view::{Known, Written};
-
-/// The longest name of an object that is a DNS label.
-const LABEL_LENGTH: usize = 63;
 
 /// The operations of this group.
 pub fn routes() -> Vec<Route> {
@@ -157,11 +154,7 @@ async fn taken_by(call: &Call, name: &str, group: &GroupName) -> Option<Declared
 
 /// The name of the object of a group, and that in case another group's has it.
 fn object_names(group: &GroupName) -> [String; 2] {
-    let lower = group.as_str().to_ascii_lowercase();
-    let is_label =
-        lower.len() <= LABEL_LENGTH && lower.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    let plain = if is_label { lower } else { safe_slug(group.as_str(), USER_SLUG_LENGTH) };
-    edit::names(plain, group.as_str())
+    edit::group_names(group)
 }
 
 fn object_of(call: &Call, group: &GroupName, name: &str, creator: &UserName) -> MinioGroup {

@@ -14,7 +14,6 @@ use tokio::sync::oneshot;
 use crate::api::{Access, GroupMember, GroupMembership, GroupMembershipSpec, Requests as _, rules};
 use crate::iam::declared::{Body, Declared};
 use crate::iam::names::{GroupName, UserName};
-use crate::iam::slug::{USER_SLUG_LENGTH, safe_slug};
 use crate::iam::subject::{Kind, ObjectKey};
 use crate::rest::app::Call;
 use crate::rest::edit::{self, Changed, Created};
@@ -274,7 +273,7 @@ async fn write_part(
     known_name: Option<String>,
     edits: &[Edit],
 ) -> Result<Vec<Outcome>, ApiError> {
-    for name in known_name.into_iter().chain(names(&group.name)) {
+    for name in known_name.into_iter().chain(edit::membership_names(&group.name)) {
         for _ in 0..TRIES {
             match write_at(call, group, &name, edits).await? {
                 Found::Written(outcomes) => return Ok(outcomes),
@@ -284,11 +283,6 @@ async fn write_part(
         }
     }
     Err(ApiError::unavailable(format!("The members of group {} cannot be written at present; try again", group.name)))
-}
-
-/// The name of the object, and that in case another group's has it.
-fn names(group: &GroupName) -> [String; 2] {
-    edit::names(format!("rest-{}", safe_slug(group.as_str(), USER_SLUG_LENGTH)), group.as_str())
 }
 
 async fn write_at(call: &Call, group: &Group, name: &str, edits: &[Edit]) -> Result<Found, ApiError> {
@@ -433,7 +427,7 @@ mod tests {
 
     #[test]
     fn names_are_those_of_objects() {
-        let names = |group: &str| names(&GroupName::parse(group).unwrap());
+        let names = |group: &str| edit::membership_names(&GroupName::parse(group).unwrap());
         assert_eq!(names("kbase")[0], "rest-kbase");
         assert!(names("Team.One")[0].starts_with("rest-team-one---"));
         assert_eq!(names("kbase")[1].len(), "rest-kbase-".len() + 10);

@@ -11,7 +11,6 @@ use crate::api::{Everyone, Grant, PathShare, PathShareSpec, Requests as _, Subje
 use crate::iam::declared::{Body, Declared, Owner, ShareDecl, Target, Terms};
 use crate::iam::index::{Given, Standing};
 use crate::iam::path::S3Path;
-use crate::iam::slug::{USER_SLUG_LENGTH, safe_slug, short_hash};
 use crate::iam::subject::ObjectKey;
 use crate::rest::app::Call;
 use crate::rest::edit::{self, Created, Revised, Revision};
@@ -342,11 +341,7 @@ fn new_object(call: &Call, place: &Place, name: &str) -> PathShare {
 
 /// The name of the share of a place, and the one that it has where that is taken.
 fn names(place: &Place) -> [String; 2] {
-    let path = &place.asked.path;
-    let owner = subject(&place.owner);
-    let slug = safe_slug(&owner.name, USER_SLUG_LENGTH);
-    let plain = format!("share-{slug}-{}", short_hash(&format!("{}/{}", path.bucket(), path.key())));
-    edit::names(plain, &format!("{} {} {path}", owner.kind, owner.name))
+    edit::share_names(&place.owner, &place.asked.path)
 }
 
 fn subject(owner: &Owner) -> Subject {
