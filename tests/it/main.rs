@@ -8,6 +8,7 @@ mod e2e;
 mod files;
 mod guard;
 mod identity;
+mod import;
 mod jupyterhub;
 mod lease;
 mod minio;

@@ -163,3 +163,6 @@ fn tell(findings: &[Finding], imported: &Imported) {
     }
     eprintln!("{}", imported.summary());
 }
+
+#[cfg(test)]
+mod tests;

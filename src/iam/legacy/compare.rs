@@ -90,9 +90,13 @@ fn finding((folder, lost, gained): Change, users: &BTreeSet<&str>, all: usize, p
     let who = if users.len() == all && all > 1 { "everybody".to_owned() } else { some_of(users) };
     let (bucket, key) = &folder;
     let mut said = Vec::new();
-    for (verb, operations) in [("loses", &lost), ("gains", &gained)] {
+    let plural = if users.len() == 1 || who == "everybody" { "s" } else { "" };
+    for (verb, operations) in [("lose", &lost), ("gain", &gained)] {
         if !operations.is_empty() {
-            said.push(format!("{verb} {}", operations.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")));
+            said.push(format!(
+                "{verb}{plural} {}",
+                operations.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+            ));
         }
     }
     let path = Bucket::parse(bucket).ok().and_then(|bucket| S3Path::new(bucket, key).ok());

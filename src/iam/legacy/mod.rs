@@ -11,8 +11,6 @@ mod groups;
 mod news;
 mod parts;
 mod shares;
-#[cfg(test)]
-mod tests;
 mod users;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,1 +1,0 @@
-//! The documents of the legacy service, written by its own rules, and what becomes of them.
