@@ -151,6 +151,7 @@ fn import(found: &Found, instance: &InstanceConfig, identity: String) -> (Import
     let mut findings = takeover.findings;
     let changes = compare(&found.reading, declared, &config, &takeover.public_writes, Timestamp::now());
     findings.extend(changes);
+    findings.sort();
     (imported, findings)
 }
 

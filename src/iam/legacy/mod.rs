@@ -315,10 +315,16 @@ impl<'a> Survey<'a> {
         let names = self.reading.documents.keys().filter(|name| is_derived(name) && !held.contains(name));
         let ours = |name: &&DocumentName| name.as_str().starts_with("minio-manager--");
         let everyone = DocumentName::everyone();
-        let lost: Vec<_> = names.filter(|name| !ours(name) && name.number_in(&everyone).is_none()).collect();
+        // Those of accounts that exist are written anew when the account is taken over.
+        let users = self.takeover.users.iter().map(|user| &user.name);
+        let rewritten: BTreeSet<DocumentName> =
+            users.flat_map(|name| [DocumentName::user_home(name), DocumentName::user_system(name)]).collect();
+        let lost: Vec<_> = names
+            .filter(|name| !ours(name) && name.number_in(&everyone).is_none() && !rewritten.contains(*name))
+            .collect();
         if !lost.is_empty() {
-            let text = format!("are held by nobody and can be deleted: {}", some_of(&lost));
-            self.find(Weight::Note, &format!("{} policies of the legacy service", lost.len()), text);
+            let text = format!("{} are held by nobody and can be deleted: {}", lost.len(), some_of(&lost));
+            self.find(Weight::Note, "policies of the legacy service", text);
         }
     }
 }
