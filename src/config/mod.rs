@@ -38,8 +38,8 @@ pub use environment::{Environment, ParseError, parse};
 use file::ConfigFile;
 pub use rest::{AllArgs, RestArgs, RestConfig, ServiceConfig};
 pub use value::{
-    AdoptedExtras, ForeignKeys, LayoutName, LeaseKind, LogFormat, LogLevel, Mode, Namespaces,
-    OutputFormat, RedisUrl, SecretFiles, duration, namespace, show_duration,
+    AdoptedExtras, ForeignKeys, LayoutName, LeaseKind, LogFormat, LogLevel, Mode, Namespaces, OutputFormat, RedisUrl,
+    SecretFiles, duration, namespace, show_duration,
 };
 
 /// Where Kubernetes tells a pod its namespace.

@@ -11,8 +11,8 @@ use serde_json::json;
 
 use crate::api::meta::{field_manager, reason};
 use crate::api::{
-    MINIO_INSTANCE_NAME, MinioInstance, MinioInstanceFields, MinioInstanceStatus, MissingCapability,
-    Unconverged, UnconvergedKind, UnmanagedCounts,
+    MINIO_INSTANCE_NAME, MinioInstance, MinioInstanceFields, MinioInstanceStatus, MissingCapability, Unconverged,
+    UnconvergedKind, UnmanagedCounts,
 };
 use crate::iam::subject::Subject;
 
