@@ -5,6 +5,8 @@ pub mod api;
 pub mod commands;
 pub mod config;
 pub mod controller;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod iam;
 pub mod kubernetes;
 pub mod lease;

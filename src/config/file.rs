@@ -40,11 +40,16 @@ impl ConfigFile {
 
 /// Reads a YAML file that the flag or variable `name` points to.
 pub(super) fn read_yaml<T: serde::de::DeserializeOwned>(name: &str, path: &Path) -> Result<T, ConfigError> {
-    serde_saphyr::from_str(&read_text(name, path)?).map_err(|error| {
+    parse_yaml(&read_text(name, path)?)
+        .map_err(|problem| ConfigError::invalid(name, format!("{}: {problem}", path.display())))
+}
+
+/// Parses the text of a YAML file; an error is one line.
+pub(super) fn parse_yaml<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_saphyr::from_str(text).map_err(|error| {
         // The parser's message spans lines to draw the place; a start-up error is one line.
         let message = error.to_string();
-        let first = message.lines().next().unwrap_or("not valid").trim().to_owned();
-        ConfigError::invalid(name, format!("{}: {first}", path.display()))
+        message.lines().next().unwrap_or("not valid").trim().to_owned()
     })
 }
 

@@ -5,6 +5,8 @@ mod auth;
 mod credentials;
 mod environment;
 mod file;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod rest;
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,8 @@ pub mod desired;
 pub mod document;
 pub mod evaluate;
 pub mod family;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod index;
 pub mod layout;
 pub mod legacy;

@@ -3,6 +3,8 @@
 pub mod client;
 pub mod decode;
 pub mod finalizer;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod object;
 pub mod watch;
 

@@ -93,8 +93,7 @@ impl Client {
     pub async fn server_info(&self) -> Result<ServerInfo, Error> {
         let raw: RawInfo =
             self.send(Request::admin(Call::ServerInfo, Method::GET, "info")).await?.json(Call::ServerInfo)?;
-        let version = raw.servers.unwrap_or_default().into_iter().find_map(|server| server.version);
-        Ok(ServerInfo { version, deployment_id: raw.deployment_id, mode: raw.mode })
+        Ok(raw.into())
     }
 
     /// Whether our identity may use `ability`, found out without changing anything: reads are made as they are, changes are asked
@@ -165,7 +164,7 @@ fn verdict(answer: Result<(), Error>) -> Result<Verdict, Error> {
 }
 
 #[derive(Deserialize)]
-struct RawInfo {
+pub(super) struct RawInfo {
     #[serde(default)]
     mode: Option<String>,
     #[serde(default, rename = "deploymentID")]
@@ -178,4 +177,11 @@ struct RawInfo {
 struct RawServer {
     #[serde(default)]
     version: Option<String>,
+}
+
+impl From<RawInfo> for ServerInfo {
+    fn from(raw: RawInfo) -> Self {
+        let version = raw.servers.unwrap_or_default().into_iter().find_map(|server| server.version);
+        Self { version, deployment_id: raw.deployment_id, mode: raw.mode }
+    }
 }

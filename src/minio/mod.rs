@@ -11,6 +11,8 @@ mod client;
 mod encode;
 mod endpoint;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod keys;
 mod objects;
 mod pace;

@@ -136,8 +136,7 @@ impl Client {
         if let Some(token) = from {
             request = request.query("continuation-token", token);
         }
-        let listing: RawListing = xml(Call::ListObjects, &self.send(request).await?)?;
-        listing.try_into()
+        read_page(&self.send(request).await?.body)
     }
 
     /// Deletes `keys` of `bucket`, in requests of at most 1,000; missing ones count as deleted. What is not deleted comes back.
@@ -164,9 +163,7 @@ impl Client {
         let checksum = HeaderValue::from_str(&BASE64.encode(Sha256::digest(&body))).expect("base64 is a header value");
         let request = Request::new(Call::DeleteObjects, Method::POST, encode::object_path(bucket, None));
         let answer = self.send(request.query("delete", "").header(CHECKSUM, checksum).body(body)).await?;
-        let result: RawDeletion = xml(Call::DeleteObjects, &answer)?;
-        let failure = |raw: RawFailure| DeleteFailure { key: raw.key, code: raw.code, message: raw.message };
-        Ok(result.errors.into_iter().map(failure).collect())
+        read_failures(&answer.body)
     }
 
     /// The status of one S3 request made as `credentials`, for tests and demonstrations of who may do what.
@@ -201,8 +198,21 @@ fn exists(answer: Result<Answer, Error>) -> Result<bool, Error> {
     }
 }
 
-fn xml<T: for<'de> Deserialize<'de>>(call: Call, answer: &Answer) -> Result<T, Error> {
-    let text = std::str::from_utf8(&answer.body).map_err(|_| Error::malformed(call, "it is no UTF-8"))?;
+/// The page in the answer to a listing.
+pub(super) fn read_page(body: &[u8]) -> Result<ObjectPage, Error> {
+    let listing: RawListing = xml(Call::ListObjects, body)?;
+    listing.try_into()
+}
+
+/// What is left, by the answer to a deletion.
+pub(super) fn read_failures(body: &[u8]) -> Result<Vec<DeleteFailure>, Error> {
+    let result: RawDeletion = xml(Call::DeleteObjects, body)?;
+    let failure = |raw: RawFailure| DeleteFailure { key: raw.key, code: raw.code, message: raw.message };
+    Ok(result.errors.into_iter().map(failure).collect())
+}
+
+fn xml<T: for<'de> Deserialize<'de>>(call: Call, body: &[u8]) -> Result<T, Error> {
+    let text = std::str::from_utf8(body).map_err(|_| Error::malformed(call, "it is no UTF-8"))?;
     quick_xml::de::from_str(text).map_err(|_| Error::malformed(call, "it is not the expected XML"))
 }
 

@@ -85,7 +85,7 @@ impl TraceEvent {
 #[derive(Debug)]
 pub struct TraceStream {
     response: reqwest::Response,
-    buffer: BytesMut,
+    events: Events,
 }
 
 impl Client {
@@ -93,7 +93,7 @@ impl Client {
     pub async fn trace(&self) -> Result<TraceStream, Error> {
         let request = Request::admin(Call::Trace, Method::GET, "trace").query("internal", "true");
         let response = self.open_stream(request).await?;
-        Ok(TraceStream { response, buffer: BytesMut::new() })
+        Ok(TraceStream { response, events: Events::default() })
     }
 }
 
@@ -104,32 +104,48 @@ impl TraceStream {
     /// When the stream ended or fell silent: events may have been missed, so compare everything after opening a new one.
     pub async fn next(&mut self) -> Result<TraceEvent, Error> {
         loop {
-            if let Some(event) = self.take_event() {
+            if let Some(event) = self.events.take() {
                 return Ok(event);
             }
-            if self.buffer.len() > EVENT_LIMIT {
+            if self.events.is_oversize() {
                 return Err(Error::transport(Call::Trace, Outcome::Oversize, None));
             }
             match tokio::time::timeout(SILENCE_LIMIT, self.response.chunk()).await {
                 Err(_) => return Err(Error::transport(Call::Trace, Outcome::Timeout, None)),
                 Ok(Err(error)) => return Err(Error::transport(Call::Trace, Outcome::Broken, Some(error))),
                 Ok(Ok(None)) => return Err(Error::transport(Call::Trace, Outcome::Broken, None)),
-                Ok(Ok(Some(chunk))) => self.buffer.extend_from_slice(&chunk),
+                Ok(Ok(Some(chunk))) => self.events.push(&chunk),
             }
         }
     }
+}
+
+/// What has arrived of a trace and was not read yet.
+#[derive(Debug, Default)]
+pub(super) struct Events(BytesMut);
+
+impl Events {
+    /// Takes in what arrived.
+    pub(super) fn push(&mut self, chunk: &[u8]) {
+        self.0.extend_from_slice(chunk);
+    }
+
+    /// Whether what waits is longer than any event.
+    pub(super) fn is_oversize(&self) -> bool {
+        self.0.len() > EVENT_LIMIT
+    }
 
     /// The first complete line that is an event. Lines that are none are of no interest: the server traces more than admin calls.
-    fn take_event(&mut self) -> Option<TraceEvent> {
-        while let Some(end) = self.buffer.iter().position(|&byte| byte == b'\n') {
-            let line = self.buffer.split_to(end + 1);
+    pub(super) fn take(&mut self) -> Option<TraceEvent> {
+        while let Some(end) = self.0.iter().position(|&byte| byte == b'\n') {
+            let line = self.0.split_to(end + 1);
             if let Some(event) = parse(&line) {
                 return Some(event);
             }
         }
         // Keep-alive blanks are not the beginning of a line.
-        if self.buffer.iter().all(|&byte| byte == b' ') {
-            self.buffer.clear();
+        if self.0.iter().all(|&byte| byte == b' ') {
+            self.0.clear();
         }
         None
     }
