@@ -95,6 +95,19 @@ chaos: needs-cargo ## kill, stop, slow and empty everything, again and again (MI
 	export MINIO_MANAGER_CHAOS_ROUNDS=$${MINIO_MANAGER_CHAOS_ROUNDS:-20} MINIO_MANAGER_KILLS=$${MINIO_MANAGER_KILLS:-70}
 	cargo test --locked --test it -- --test-threads 1 --nocapture alone::chaos e2e::kills
 
+# The inputs that it makes are kept beside the builds, and are where the next run goes on.
+.PHONY: fuzz
+fuzz: needs-cargo ## look for input that breaks something: TIME seconds (60) on each border, or ONLY one of them
+	@command -v cargo-fuzz > /dev/null || {
+	  echo "error: cargo-fuzz is missing; install it and try again: cargo install cargo-fuzz" >&2
+	  exit 1
+	}
+	for target in $(or $(ONLY),$(notdir $(wildcard fuzz/corpus/*))); do
+	  mkdir -p "$(CACHE)/fuzz/$$target"
+	  cargo fuzz run --sanitizer none "$$target" "$(CACHE)/fuzz/$$target" "fuzz/corpus/$$target" -- \
+	    -max_total_time=$(or $(TIME),60) -timeout=15 -rss_limit_mb=1500 -max_len=6000
+	done
+
 # Twice, because a second run starts from what the first one left.
 .PHONY: test-demo
 test-demo:

@@ -212,13 +212,19 @@ fn read_statement(value: &Value, place: &str) -> Result<Statement, DocumentError
 fn read_conditions(value: &Value, place: &str) -> Result<Conditions, DocumentError> {
     let mut conditions = Conditions::new();
     for (operator, keys) in object(value, place)? {
-        let place = format!("{place}.{operator}");
+        let place = below(place, operator);
         let held = conditions.entry(operator.clone()).or_default();
         for (key, values) in object(keys, &place)? {
-            held.insert(key.clone(), texts(values, &format!("{place}.{key}"))?);
+            held.insert(key.clone(), texts(values, &below(&place, key))?);
         }
     }
     Ok(conditions)
+}
+
+/// The place of a field that somebody else has named, for people: shortened, without what a terminal would obey.
+pub(super) fn below(place: &str, name: &str) -> String {
+    let name: String = name.chars().take(80).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    if place.is_empty() { name } else { format!("{place}.{name}") }
 }
 
 fn object<'a>(value: &'a Value, place: &str) -> Result<&'a serde_json::Map<String, Value>, DocumentError> {

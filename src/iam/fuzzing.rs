@@ -222,6 +222,9 @@ pub(crate) fn documents(data: &[u8]) {
             findings.iter().for_each(|finding| assert_readable(&finding.to_string()));
         }
     }
+    if let Err(error) = &read {
+        assert_readable(&error.to_string());
+    }
     if let Ok(document) = read {
         survives_a_journey(&document);
         gives_the_rights_that_are_read(&document);

@@ -63,6 +63,8 @@ fn relist(key: &ObjectKey, objects: Vec<Declared>, undecodable: Vec<crate::iam::
 /// Decodes an object as a watch shows it, and as the answer to a write.
 fn decode_both_ways(value: &Value) -> Option<Decoded> {
     let kind = Kind::ALL.into_iter().find(|kind| value["kind"] == kind.as_str())?;
+    // Every object of the API server has one.
+    value["metadata"]["name"].as_str().filter(|name| !name.is_empty())?;
     let watched = match kind {
         Kind::MinioUser => decode_as::<api::MinioUser>(value),
         Kind::MinioGroup => decode_as::<api::MinioGroup>(value),

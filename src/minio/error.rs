@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::call::{Call, Outcome};
 
-/// Longest server message that is kept.
+/// Longest code and message of a server that are kept.
 const MESSAGE_LIMIT: usize = 500;
 
 /// What an error asks of the caller.
@@ -114,6 +114,7 @@ impl Error {
     pub(super) fn answered(call: Call, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let Refusal { code, message } = Refusal::read(headers, body);
         let class = classify(call, status, &code, &message);
+        let (code, message) = (one_line(&code), one_line(&message));
         let message = match (message.is_empty(), code.is_empty()) {
             (false, _) => message,
             (true, false) => format!("the server answered {} {code}", status.as_u16()),
@@ -246,7 +247,7 @@ impl Refusal {
 
 fn one_line(message: &str) -> String {
     let shown = message.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
-    shown.take(MESSAGE_LIMIT).collect()
+    shown.take(MESSAGE_LIMIT).collect::<String>().trim().to_owned()
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::spelling::{nearest, quoted};
-use super::{Checker, Empty, Warning, below, kind};
+use super::{Checker, Empty, Warning, kind};
+use crate::iam::document::below;
 use crate::iam::evaluate::instant::Instant;
 use crate::iam::path::Bucket;
 use crate::iam::vocabulary::{

@@ -13,7 +13,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::document::{Document, Effect, MAX_BYTES, VERSION};
+use super::document::{Document, Effect, MAX_BYTES, VERSION, below};
 use super::vocabulary::pattern::{self, Variable};
 use super::vocabulary::{
     ADMIN_ACTIONS, COMMON_KEYS, KMS_ACTIONS, OPERATIONS, S3_ACTIONS, SAFE_VARIABLES, STS_ACTIONS, Service,
@@ -69,7 +69,7 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.place, self.problem)?;
         match &self.suggestion {
-            Some(suggestion) => write!(f, "; did you mean {suggestion:?}?"),
+            Some(suggestion) => write!(f, "; did you mean {}?", quoted(suggestion)),
             None => Ok(()),
         }
     }
@@ -114,6 +114,7 @@ impl fmt::Display for Warning {
             Self::BucketActionsIncluded { place, effect, resource, actions } => {
                 let verb = if *effect == Effect::Allow { "gives" } else { "takes" };
                 let actions: Vec<&str> = actions.iter().copied().collect();
+                let resource = quoted(resource);
                 write!(f, "{place}: {resource} stands for the bucket too, so this also {verb} {}", actions.join(", "))
             }
             Self::UnsafeVariable { place, variable } => {
@@ -392,11 +393,6 @@ impl Checker {
 enum Empty {
     Allowed,
     Refused,
-}
-
-fn below(place: &str, name: &str) -> String {
-    let name: String = name.chars().take(80).collect();
-    if place.is_empty() { name } else { format!("{place}.{name}") }
 }
 
 fn kind(value: &Value) -> &'static str {

@@ -122,6 +122,18 @@ fn findings_are_sentences_with_the_right_spelling() {
 }
 
 #[test]
+fn what_somebody_named_is_shown_without_what_a_terminal_obeys() {
+    let name = format!("Numeric\u{1b}[2J{}", "x".repeat(5_000));
+    let [finding] = findings(with(json!({"Condition": {name: {"aws:username": "a"}}}))).try_into().unwrap();
+    assert!(finding.starts_with("Statement[0].Condition.Numeric\u{fffd}[2Jxx") && finding.len() < 200, "{finding}");
+    let tag = "x".repeat(5_000);
+    let misspelt = with(json!({"Condition": {"StringEquals": {format!("s3:ExistingObjctTag/{tag}"): "a"}}}));
+    assert!(findings(misspelt).iter().all(|finding| finding.len() < 400));
+    let bucket = passes(with(json!({"Action": "s3:*", "Resource": "arn:aws:s3:::b\u{1b}[2J/*"})));
+    assert!(!bucket.warnings[0].to_string().contains('\u{1b}'), "{}", bucket.warnings[0]);
+}
+
+#[test]
 fn unsafe_variables_need_leave() {
     let document = with(json!({"Resource": "arn:aws:s3:::b/${jwt:sub}/*"}));
     assert_eq!(

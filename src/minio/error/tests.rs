@@ -89,6 +89,16 @@ fn xml_errors_are_read_too() {
 }
 
 #[test]
+fn codes_and_messages_are_one_line_and_say_something() {
+    let long = format!("<Error><Code>A\u{2}{}</Code><Message>\n</Message></Error>", "x".repeat(5_000));
+    let error = answered(Call::UserInfo, 400, &long);
+    assert!(error.code().starts_with("A xx") && error.code().len() == MESSAGE_LIMIT, "{}", error.code());
+    assert!(error.message().starts_with("the server answered 400 A xx"), "{}", error.message());
+    let blank = answered(Call::UserInfo, 400, r#"{"Code": " ", "Message": "\u0000\u0000"}"#);
+    assert_eq!(blank.message(), "the server answered 400 Bad Request without a reason");
+}
+
+#[test]
 fn head_errors_are_read_from_their_headers() {
     let mut headers = HeaderMap::new();
     headers.insert("x-minio-error-code", "NoSuchBucket".parse().unwrap());
