@@ -191,8 +191,6 @@ fn unsafe_layouts_are_refused_with_the_field() {
         ("r.{group}", "{group}-", "group.twin"),
         ("r.{group}", "{group}--ro", "group.twin"),
         ("r.{group}", "{group}-readers-only", "group.twin"),
-        // "globaluse" would have it.
-        ("r.{group}", "{group}rs", "group.twin"),
         ("people/{user}/hello", "tenants/{user}/hello", "user.objects[0].key"),
         ("name: own", "name: ''", "name"),
     ];
