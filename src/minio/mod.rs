@@ -31,7 +31,7 @@ pub use self::{
     keys::{KeyState, NewAccessKey},
     objects::{DeleteFailure, ObjectPage, ObjectSummary},
     pace::{Pacer, Permit, Urgency},
-    secret::{Credentials, Secret, generate_access_key, generate_secret},
+    secret::{Credentials, Secret, generate_access_key, generate_secret, is_generated_access_key},
     trace::{Touched, TraceEvent, TraceStream},
     types::{AccessKey, AccessKeyInfo, GroupInfo, Holder, PolicyEntities, PolicyHolders, PolicyInfo, UserEntry},
 };

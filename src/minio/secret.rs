@@ -92,6 +92,14 @@ pub fn generate_access_key() -> String {
     key
 }
 
+/// Whether an access key has the form of those that [`generate_access_key`] makes.
+pub fn is_generated_access_key(access_key: &str) -> bool {
+    let bytes = access_key.as_bytes();
+    bytes.len() == ACCESS_KEY_LENGTH
+        && bytes.first().is_some_and(|first| LETTERS.contains(first))
+        && bytes.iter().all(|byte| UPPER_ALPHANUMERIC.contains(byte))
+}
+
 /// A random secret: 40 ASCII letters and digits, so that it needs no quoting in URLs, ini files and shells.
 pub fn generate_secret() -> Secret {
     Secret(Zeroizing::new(random_string(ALPHANUMERIC, SECRET_LENGTH)))
@@ -137,6 +145,7 @@ mod tests {
     fn generated_pairs_have_the_promised_form() {
         let pairs: Vec<_> = (0..200).map(|_| Credentials::generate()).collect();
         for pair in &pairs {
+            assert!(is_generated_access_key(&pair.access_key));
             assert_eq!(pair.access_key.len(), 20);
             assert!(pair.access_key.starts_with(|c: char| c.is_ascii_uppercase()));
             assert!(pair.access_key.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()));
@@ -146,6 +155,15 @@ mod tests {
         let keys: BTreeSet<_> = pairs.iter().map(|pair| &pair.access_key).collect();
         let secrets: BTreeSet<_> = pairs.iter().map(|pair| pair.secret.expose()).collect();
         assert_eq!((keys.len(), secrets.len()), (200, 200));
+    }
+
+    #[test]
+    fn names_of_users_are_not_taken_for_generated_access_keys() {
+        for name in
+            ["", "bob", "AKEXAMPLE0000000000", "1KEXAMPLE00000000000", "AKEXAMPLE0000000000a", "AKEXAMPLE-0000000000"]
+        {
+            assert!(!is_generated_access_key(name), "{name}");
+        }
     }
 
     #[test]

@@ -152,7 +152,7 @@ impl Calls<'_> {
 
     pub(super) async fn create_key(&self, pair: &IssuedKey) -> Result<Created, Error> {
         let key = NewAccessKey {
-            parent: pair.user.clone(),
+            parent: self.owner.user.to_string(),
             credentials: pair.credentials.clone(),
             name: mark::name(&self.owner.uid),
             description: mark::description(self.owner, pair.issued_at),

@@ -127,11 +127,12 @@ impl Issuer {
             let issued = secrets.iter().filter_map(IssuedKey::read).map(|key| key.credentials.access_key);
             let recorded = owner.last.iter().map(|last| last.access_key.clone());
             let known: BTreeSet<String> = issued.chain(recorded).collect();
-            let mark = mark::name(&owner.uid);
-            for key in calls.keys().await? {
-                if key.name == mark || known.contains(&key.access_key) {
-                    calls.delete_key(&key.access_key).await?;
-                }
+            // Whoever may write the Secrets can name in them the key of another object.
+            let is_meant = |key: &AccessKey| {
+                mark::is_of(key, &owner.uid) || (known.contains(&key.access_key) && !mark::is_of_any(key))
+            };
+            for key in calls.keys().await?.iter().filter(|key| is_meant(key)) {
+                calls.delete_key(&key.access_key).await?;
             }
         }
         for secret in &secrets {
@@ -269,10 +270,9 @@ impl Run<'_> {
         if owner.ends_all_keys {
             self.calls.revoke_sessions().await?;
         }
-        let mark = mark::name(&owner.uid);
         let in_secret = self.situation.secret.ours().and_then(|secret| secret.key.as_ref());
         let kept = in_secret.filter(|key| !owner.is_revoked(key)).map(|key| &key.access_key);
-        let is_meant = |key: &AccessKey| owner.ends_all_keys || key.name == mark;
+        let is_meant = |key: &AccessKey| owner.ends_all_keys || mark::is_of(key, &owner.uid);
         let mut ended = 0;
         for key in self.calls.keys().await?.iter().filter(|key| is_meant(key) && Some(&key.access_key) != kept) {
             self.calls.delete_key(&key.access_key).await?;
@@ -411,9 +411,12 @@ impl Run<'_> {
         if std::mem::replace(&mut self.discarded, true) {
             return Err(self.unproven());
         }
-        // The id in a Secret that somebody edited may be anybody's key.
-        if let Some(pair) = &self.pair {
-            self.calls.delete_key(&pair.credentials.access_key).await?;
+        // Whoever may write the Secret can name anybody's key in it.
+        if let Some(id) = self.pair.as_ref().map(|pair| &pair.credentials.access_key) {
+            let keys = self.calls.keys().await?;
+            if keys.iter().any(|key| key.access_key == *id && mark::is_of(key, &self.calls.owner.uid)) {
+                self.calls.delete_key(id).await?;
+            }
         }
         self.remove_pending().await
     }

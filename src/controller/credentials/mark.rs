@@ -20,6 +20,16 @@ pub(super) fn name(owner_uid: &str) -> String {
     format!("{PREFIX}{}", hex::encode(&Sha256::digest(owner_uid)[..8]))
 }
 
+/// Whether a key was made for the object with this uid.
+pub(super) fn is_of(key: &AccessKey, owner_uid: &str) -> bool {
+    key.name == name(owner_uid)
+}
+
+/// Whether a key was made for any object.
+pub(super) fn is_of_any(key: &AccessKey) -> bool {
+    key.name.starts_with(PREFIX)
+}
+
 /// When and for whom a key was made.
 pub(super) fn description(owner: &KeyOwner, issued_at: Timestamp) -> String {
     let mut text = format!("{ISSUED}{issued_at} for {} {}/{}", owner.kind, owner.namespace, owner.object_name);
@@ -35,8 +45,7 @@ fn issued_at(key: &AccessKey) -> Option<Timestamp> {
 
 /// The living keys of the object with this uid, the oldest first.
 pub(super) fn living(keys: Vec<AccessKey>, owner_uid: &str, now: Timestamp) -> Vec<AccessKey> {
-    let name = name(owner_uid);
-    let mut ours: Vec<_> = keys.into_iter().filter(|key| key.name == name && is_living(key, now)).collect();
+    let mut ours: Vec<_> = keys.into_iter().filter(|key| is_of(key, owner_uid) && is_living(key, now)).collect();
     ours.sort_by_cached_key(|key| (issued_at(key), key.expiration, key.access_key.clone()));
     ours
 }
@@ -65,7 +74,7 @@ pub fn sort<'a>(
     for key in keys.iter().filter(|key| is_living(key, now)) {
         let place = if names.contains(&key.name) || recorded.contains(&key.access_key) {
             &mut sorted.ours
-        } else if key.name.starts_with(PREFIX) {
+        } else if is_of_any(key) {
             &mut sorted.stray
         } else {
             &mut sorted.foreign

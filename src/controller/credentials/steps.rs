@@ -10,7 +10,7 @@ use super::secret::{KeyFacts, SecretFacts, pending_name};
 use super::{Error, KeyOwner};
 use crate::iam::document::Document;
 use crate::iam::family;
-use crate::minio::KeyState;
+use crate::minio::{KeyState, is_generated_access_key};
 
 /// The shortest life of a key: the server takes 15 minutes, and clocks differ.
 const SHORTEST_LIFE: SignedDuration = SignedDuration::from_mins(16);
@@ -317,6 +317,8 @@ fn resume(
     let useful = |key: &&KeyFacts| {
         key.user == owner.user.as_str()
             && key.session_policy == owner.session_policy_text()
+            // Whoever may write the Secret could take the name of a user to come.
+            && is_generated_access_key(&key.access_key)
             && !owner.is_revoked(key)
             && now.duration_since(key.issued_at) <= owner.interval / 10
             && now < next_rotation(owner, key)

@@ -1,6 +1,7 @@
 //! What an installation allows: layout, permissions of namespaces, quotas.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer};
@@ -60,6 +61,24 @@ impl IndexConfig {
     }
 }
 
+/// What a permission is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Area {
+    /// Users to declare.
+    Users,
+    /// Groups to declare, and to add members to.
+    Groups,
+    /// Folders to share.
+    Paths,
+    /// Policies to declare and to refer to.
+    Policies,
+    /// Users to hold keys of.
+    Keys,
+}
+
+/// How many entries of a permission a message names.
+const ENTRIES_SHOWN: usize = 5;
+
 /// What one namespace may declare.
 #[derive(Clone, Copy, Debug)]
 pub enum Permissions<'a> {
@@ -104,6 +123,21 @@ impl Permissions<'_> {
     pub fn key_for(self, name: &UserName) -> bool {
         self.allows(|rules| any(&rules.keys_for, name.as_str()))
     }
+
+    /// What of an area is permitted, for the message to whoever asked for something else.
+    pub fn in_words(self, area: Area) -> String {
+        let listed = match self {
+            Self::All => return "everything".to_owned(),
+            Self::Nothing => Vec::new(),
+            Self::Listed(rules) => rules.entries(area),
+        };
+        if listed.is_empty() {
+            return "nothing".to_owned();
+        }
+        let more = listed.len().saturating_sub(ENTRIES_SHOWN);
+        let shown = listed[..listed.len() - more].join(", ");
+        if more > 0 { format!("{shown} and {more} more") } else { shown }
+    }
 }
 
 fn any(globs: &[Glob], text: &str) -> bool {
@@ -124,6 +158,19 @@ pub struct NamespaceRules {
     pub policies: Vec<Glob>,
     /// Users whose access keys may be kept here, as patterns.
     pub keys_for: Vec<Glob>,
+}
+
+impl NamespaceRules {
+    fn entries(&self, area: Area) -> Vec<String> {
+        let patterns = match area {
+            Area::Users => &self.usernames,
+            Area::Groups => &self.groups,
+            Area::Policies => &self.policies,
+            Area::Keys => &self.keys_for,
+            Area::Paths => return self.paths.iter().map(ToString::to_string).collect(),
+        };
+        patterns.iter().map(|glob| glob.0.clone()).collect()
+    }
 }
 
 /// A pattern over a whole text: `*` for any characters, `?` for one.
@@ -192,6 +239,15 @@ impl PathPrefix {
     }
 }
 
+impl fmt::Display for PathPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.folder {
+            None => write!(f, "s3a://{}/", self.bucket),
+            Some(folder) => write!(f, "{folder}"),
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for PathPrefix {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
@@ -237,6 +293,11 @@ mod tests {
         let permissions = Permissions::Listed(&rules);
         assert!(permissions.user(&UserName::parse("spark-1").unwrap()));
         assert!(!permissions.group("kbase"));
+        assert_eq!(permissions.in_words(Area::Users), "spark-*");
+        assert_eq!(permissions.in_words(Area::Paths), "s3a://lake/a/");
+        assert_eq!(permissions.in_words(Area::Groups), "nothing");
+        let many = NamespaceRules { groups: ('a'..='h').map(Glob::new).collect(), ..rules.clone() };
+        assert_eq!(Permissions::Listed(&many).in_words(Area::Groups), "a, b, c, d, e and 3 more");
         assert!(serde_saphyr::from_str::<NamespaceRules>("users: [a]").is_err());
     }
 }

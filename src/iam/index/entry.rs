@@ -2,6 +2,7 @@
 
 use super::IndexConfig;
 use super::claims::Claim;
+use super::config::Area;
 use crate::api::{DeletionPolicy, Origin, Workspace};
 use crate::iam::check::Checked;
 use crate::iam::declared::{
@@ -189,10 +190,11 @@ fn document(declared: &Declared, config: &IndexConfig, former: Option<&Entry>) -
 fn refusal(declared: &Declared, config: &IndexConfig) -> Option<Invalid> {
     let namespace = declared.meta.key.namespace.as_str();
     let permissions = config.permissions(namespace);
-    let not_permitted = |what: String| {
+    let not_permitted = |what: String, area| {
         let message = format!(
-            "namespace {namespace} may not declare {what}; permit it under namespaces.{namespace} in the configuration, \
-             or declare it in {}",
+            "namespace {namespace} may not declare {what} (permitted: {}); permit it under namespaces.{namespace} in the \
+             configuration, or declare it in {}",
+            permissions.in_words(area),
             config.home_namespace
         );
         Some(Invalid::new(StallReason::NotPermitted, message))
@@ -206,18 +208,22 @@ fn refusal(declared: &Declared, config: &IndexConfig) -> Option<Invalid> {
                 user.name
             ),
         )),
-        Ok(Body::User(user)) if !permissions.user(&user.name) => not_permitted(format!("user {}", user.name)),
+        Ok(Body::User(user)) if !permissions.user(&user.name) => {
+            not_permitted(format!("user {}", user.name), Area::Users)
+        }
         Ok(Body::Group(group)) if !permissions.group(group.name.as_str()) => {
-            not_permitted(format!("group {}", group.name))
+            not_permitted(format!("group {}", group.name), Area::Groups)
         }
         Ok(Body::Group(group)) => reserved_twin(group, config),
         Ok(Body::Membership(membership)) if !permissions.group(membership.group.as_str()) => {
-            not_permitted(format!("members of group {}", membership.group))
+            not_permitted(format!("members of group {}", membership.group), Area::Groups)
         }
         Ok(Body::Policy(policy)) if !permissions.policy(&policy.name) => {
-            not_permitted(format!("policy {}", policy.name))
+            not_permitted(format!("policy {}", policy.name), Area::Policies)
         }
-        Ok(Body::Share(share)) if !permissions.path(&share.path) => not_permitted(format!("a share of {}", share.path)),
+        Ok(Body::Share(share)) if !permissions.path(&share.path) => {
+            not_permitted(format!("a share of {}", share.path), Area::Paths)
+        }
         Ok(Body::Share(share)) => owner_problem(share, namespace, config),
         // Whether a key is permitted depends on where its user is declared.
         Ok(_) => None,

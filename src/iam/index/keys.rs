@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::config::Area;
 use super::entry::Entry;
 use super::{Index, Standing};
 use crate::api::meta::reason;
@@ -73,8 +74,9 @@ impl Index {
             return Standing::Stalled(Invalid::new(
                 StallReason::NotPermitted,
                 format!(
-                    "namespace {namespace} may not hold keys of user {user}; list the user under \
-                     namespaces.{namespace}.keysFor in the configuration, or declare the key where its MinioUser is"
+                    "namespace {namespace} may not hold keys of user {user} (permitted: {}); list the user under \
+                     namespaces.{namespace}.keysFor in the configuration, or declare the key where its MinioUser is",
+                    self.config.permissions(namespace).in_words(Area::Keys)
                 ),
             ));
         }

@@ -1,6 +1,7 @@
 //! What an object can do at present, given all others.
 
 use super::claims::Claim;
+use super::config::Area;
 use super::entry::{Entry, is_built_in_admin, not_below};
 use super::{Index, Standing};
 use crate::api::{PendingReason, SubjectKind, meta::reason};
@@ -251,7 +252,9 @@ impl Index {
             )
         } else {
             format!(
-                "namespace {namespace} may not refer to policy {policy}; permit it under namespaces.{namespace}.policies, or remove it"
+                "namespace {namespace} may not refer to policy {policy} (permitted: {}); permit it under \
+                 namespaces.{namespace}.policies, or remove it",
+                self.config.permissions(namespace).in_words(Area::Policies)
             )
         };
         Some(Invalid::new(StallReason::NotPermitted, message))

@@ -150,7 +150,7 @@ impl World {
             Step::WritePending => {
                 self.made += 1;
                 self.pending = Some(IssuedKey {
-                    credentials: Credentials::new(format!("KEY{:06}", self.made), "secret"),
+                    credentials: Credentials::new(format!("KEY{:017}", self.made), "secret"),
                     issued_at: whole_seconds(now),
                     expires_at: expiration(&self.owner, now),
                     serves_until: expiration(&self.owner, now),

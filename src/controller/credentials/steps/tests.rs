@@ -236,7 +236,10 @@ fn a_pair_that_is_of_no_use_is_discarded() {
     assert_eq!(step(&Situation { pending: Seen::Ours(Arc::new(confined)), ..old.clone() }), Step::DiscardPending);
     let mut others = pending_facts();
     others.key.as_mut().expect("a key").user = "bob".into();
-    assert_eq!(step(&Situation { pending: Seen::Ours(Arc::new(others)), ..old }), Step::DiscardPending);
+    assert_eq!(step(&Situation { pending: Seen::Ours(Arc::new(others)), ..old.clone() }), Step::DiscardPending);
+    let mut named = pending_facts();
+    named.key.as_mut().expect("a key").access_key = "bob".into();
+    assert_eq!(step(&Situation { pending: Seen::Ours(Arc::new(named)), ..old }), Step::DiscardPending);
 }
 
 #[test]
