@@ -33,4 +33,5 @@ mod requests;
 mod restart;
 mod shares;
 mod time;
+mod trust;
 mod users;

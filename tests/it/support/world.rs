@@ -46,6 +46,8 @@ pub struct World {
     held: Held,
     kube: Client,
     minio: minio::Client,
+    /// Where the objects of the test are.
+    namespace: String,
 }
 
 impl World {
@@ -70,6 +72,11 @@ impl World {
         Self::seen_by(Held::Own(Arc::new(Product::start(setup).await)), cluster.client().await)
     }
 
+    /// A product that several tests share, for tests with names of their own.
+    pub async fn over(product: &'static Product) -> Self {
+        Self::of(Held::Shared(product)).await
+    }
+
     async fn of(held: Held) -> Self {
         Self::seen_by(held, Cluster::shared().client().await)
     }
@@ -79,8 +86,18 @@ impl World {
             Held::Shared(product) => product,
             Held::Own(product) => product.as_ref(),
         };
-        let minio = product.minio().client();
-        Self { held, kube, minio }
+        let (minio, namespace) = (product.minio().client(), product.namespace().to_owned());
+        Self { held, kube, minio, namespace }
+    }
+
+    /// The same product, as somebody else sees it from another namespace.
+    pub fn as_seen_from(&self, namespace: &str, kube: Client) -> Self {
+        Self { kube, namespace: namespace.to_owned(), ..self.clone() }
+    }
+
+    /// The cluster, under the identity of the test.
+    pub fn kube(&self) -> &Client {
+        &self.kube
     }
 
     /// The program.
@@ -91,9 +108,9 @@ impl World {
         }
     }
 
-    /// Where its objects are.
+    /// Where the objects of the test are.
     pub fn namespace(&self) -> &str {
-        self.product().namespace()
+        &self.namespace
     }
 
     /// MinIO as root.
