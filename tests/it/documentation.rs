@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 const LEGACY: &str = "docs/legacy-api.md";
+const TRUST: &str = "docs/trust.md";
 /// The weaknesses of the legacy service: how many there are of each kind.
 const WEAKNESSES: [(char, usize); 6] = [('A', 23), ('B', 7), ('C', 9), ('D', 7), ('E', 6), ('F', 13)];
 
@@ -45,10 +46,12 @@ fn has_test(source: &str, function: &str) -> bool {
 
 #[test]
 fn every_test_that_is_named_exists() {
-    let text = read(LEGACY).unwrap();
-    let missing: Vec<&str> = names(&text).filter(|name| !is_test(name)).collect();
-    assert!(missing.is_empty(), "{LEGACY} names what is no test: {missing:#?}");
-    assert!(names(&text).count() > 100, "the names were found");
+    for (document, at_least) in [(LEGACY, 100), (TRUST, 25)] {
+        let text = read(document).unwrap();
+        let missing: Vec<&str> = names(&text).filter(|name| !is_test(name)).collect();
+        assert!(missing.is_empty(), "{document} names what is no test: {missing:#?}");
+        assert!(names(&text).count() >= at_least, "the names in {document} were found");
+    }
     assert!(!is_test("rest::sharing::share::no_such_test") && !is_test("no::such::module"));
     assert!(is_test("documentation::every_test_that_is_named_exists"));
 }
