@@ -62,6 +62,9 @@ impl From<minio::Error> for Failure {
     fn from(error: minio::Error) -> Self {
         let message = format!("MinIO: {}", crate::telemetry::chain(&error));
         match error.class() {
+            _ if error.is_reserved_name() => {
+                Self::stalled(reason::RESERVED, format!("{message}; choose another username"))
+            }
             minio::Class::Unavailable => Self { retry: Retry::WhenUp, reason: reason::MINIO_UNAVAILABLE, message },
             _ => Self::transient(message),
         }

@@ -104,6 +104,11 @@ impl Error {
         }
     }
 
+    /// Whether no user can have this name, because it is that of root or of a key that the server knows.
+    pub fn is_reserved_name(&self) -> bool {
+        self.call == Call::AddUser && self.status == Some(403) && self.code == "XMinioInvalidIAMCredentials"
+    }
+
     /// Whether there is such a policy, but one that the server cannot say: it takes documents with `NotAction`, and fails to
     /// write them down again.
     pub(super) fn is_unspeakable_document(&self) -> bool {

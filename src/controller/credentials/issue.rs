@@ -129,7 +129,7 @@ impl Issuer {
             let known: BTreeSet<String> = issued.chain(recorded).collect();
             // Whoever may write the Secrets can name in them the key of another object.
             let is_meant = |key: &AccessKey| {
-                mark::is_of(key, &owner.uid) || (known.contains(&key.access_key) && !mark::is_of_any(key))
+                mark::is_of(key, &owner.uid) || (known.contains(&key.access_key) && mark::may_be_of(key, &owner.uid))
             };
             for key in calls.keys().await?.iter().filter(|key| is_meant(key)) {
                 calls.delete_key(&key.access_key).await?;
@@ -414,7 +414,7 @@ impl Run<'_> {
         // Whoever may write the Secret can name anybody's key in it.
         if let Some(id) = self.pair.as_ref().map(|pair| &pair.credentials.access_key) {
             let keys = self.calls.keys().await?;
-            if keys.iter().any(|key| key.access_key == *id && mark::is_of(key, &self.calls.owner.uid)) {
+            if keys.iter().any(|key| key.access_key == *id && mark::may_be_of(key, &self.calls.owner.uid)) {
                 self.calls.delete_key(id).await?;
             }
         }

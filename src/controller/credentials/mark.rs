@@ -25,8 +25,13 @@ pub(super) fn is_of(key: &AccessKey, owner_uid: &str) -> bool {
     key.name == name(owner_uid)
 }
 
+/// Whether a key was not made for another object than the one with this uid.
+pub(super) fn may_be_of(key: &AccessKey, owner_uid: &str) -> bool {
+    is_of(key, owner_uid) || !is_of_any(key)
+}
+
 /// Whether a key was made for any object.
-pub(super) fn is_of_any(key: &AccessKey) -> bool {
+fn is_of_any(key: &AccessKey) -> bool {
     key.name.starts_with(PREFIX)
 }
 

@@ -173,7 +173,7 @@ impl Trust {
         let mut owners = Vec::new();
         for namespace in [&land.team, &land.rival, &land.unlisted] {
             let client = Cluster::shared().client_as(&namespace.kubeconfig).await;
-            let owner = home.elsewhere(&namespace.name, client);
+            let owner = home.as_seen_from(&namespace.name, client);
             home.eventually("the role of the owner is in force", async || may_read(&owner).await).await;
             owners.push(owner);
         }
@@ -212,7 +212,7 @@ fn refused(answer: Result<(), kube::Error>) -> (u16, String) {
 async fn the_owner_of_a_namespace_may_write_there_and_nowhere_else() {
     let trust = Trust::enter().await;
     for other in [&trust.home, &trust.rival] {
-        let as_team = trust.team.elsewhere(other.namespace(), trust.team.kube().clone());
+        let as_team = trust.team.as_seen_from(other.namespace(), trust.team.kube().clone());
         assert_eq!(refused(api(&as_team, "MinioUser").list(&ListParams::default()).await.map(drop)).0, 403);
         assert_eq!(refused(as_team.try_apply(&user(&unique("crew"), "")).await).0, 403);
     }

@@ -13,7 +13,7 @@ use super::Trust;
 use crate::e2e::keys::{access_key, holder};
 use crate::support::{
     minio::unique,
-    world::{Person, World, user},
+    world::{Person, View, World, user},
 };
 
 /// A Secret as the controller writes it: of an object, with a key that somebody chose.
@@ -173,7 +173,7 @@ async fn a_secret_for_an_object_of_another_namespace_gets_nothing() {
         trust.team.apply(&forged(&name, ("MinioUser", &alice.name, &uid), &alice.name, &pair)).await;
     }
     trust.home.annotate("MinioUser", &alice.name, "rotate", Some("1")).await;
-    let is_answered = |view: &crate::support::world::View| view.status("/credentials/lastHandledRotate") == "1";
+    let is_answered = |view: &View| view.status("/credentials/lastHandledRotate") == "1";
     trust.home.observed("MinioUser", &alice.name, "it is rotated", is_answered).await;
     let rotated = trust.home.person(&alice.name).await;
     assert_eq!(state(&trust.home, rotated.credentials()).await, KeyState::Works);

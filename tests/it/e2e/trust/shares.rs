@@ -92,7 +92,10 @@ async fn next_second(world: &World) {
 }
 
 fn counts(active: u64, pending: u64) -> impl Fn(&View) -> bool {
-    move |view| view.status("/grants/active") == active && view.status("/grants/pending") == pending
+    move |view| {
+        let counted = view.status("/grants/active") == active && view.status("/grants/pending") == pending;
+        counted && view.says("Ready", "True")
+    }
 }
 
 #[tokio::test]
