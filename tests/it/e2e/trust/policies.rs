@@ -82,6 +82,8 @@ async fn a_policy_with_admin_actions_is_not_to_be_written() {
         // A statement about the server has no resources, and its author is told that, too.
         let said = view.condition("Stalled").unwrap()["reason"].clone();
         assert!(said == reason || said == "InvalidDocument", "{actions}: {said}");
+        let has_key = |view: &View| view.status("/credentials/secretName").is_string();
+        trust.team.observed("MinioUser", &name, "its key is published", has_key).await;
         let climber = trust.team.person(&name).await;
         assert_eq!(trust.home.document(&name).await, None, "{actions}");
         assert!(climber.client().list_users().await.is_err(), "{actions}");
