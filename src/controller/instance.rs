@@ -75,7 +75,10 @@ async fn report(
         return Ok(());
     }
     let large_change = large_change::see_to(engine, &held).await.filter(|held| !wipe::is_wipe(held));
-    let (lost, said) = (wipe::held_change(&engine.state()), wipe::said(&engine.state()));
+    let (lost, said) = {
+        let state = engine.state();
+        (wipe::held_change(&state), wipe::said(&state))
+    };
     let stalled = said.or_else(|| large_change::of_instance(engine, large_change.as_ref()));
     let wanted = status(engine, held.metadata.generation.unwrap_or(0), &before.conditions, version, stalled);
     // Fields that this part does not know stay.
