@@ -11,8 +11,8 @@ use serde_json::json;
 
 use crate::api::meta::{field_manager, reason};
 use crate::api::{
-    MINIO_INSTANCE_NAME, MinioInstance, MinioInstanceFields, MinioInstanceStatus, MissingCapability, Unconverged,
-    UnconvergedKind, UnmanagedCounts,
+    HeldChange, MINIO_INSTANCE_NAME, MinioInstance, MinioInstanceFields, MinioInstanceStatus, MissingCapability,
+    Unconverged, UnconvergedKind, UnmanagedCounts,
 };
 use crate::iam::subject::Subject;
 
@@ -55,19 +55,38 @@ pub async fn keep(engine: Arc<Engine>, client: Client) {
     }
 }
 
+/// Shows at once what waits for a person, beside what is shown already.
+///
+/// # Errors
+/// The answer of the API server.
+pub async fn hold(engine: &Engine, held: &HeldChange) -> Result<(), kubernetes::Error> {
+    let api = Api::<MinioInstance>::namespaced(engine.objects.client(), &engine.settings.home_namespace);
+    find_or_create(&api).await?;
+    write(&api, &json!({"status": {"heldChange": held}})).await.map(drop)
+}
+
+async fn find_or_create(api: &Api<MinioInstance>) -> Result<MinioInstance, kubernetes::Error> {
+    if let Some(held) = call("read", "the MinioInstance", api.get_opt(MINIO_INSTANCE_NAME)).await? {
+        return Ok(held);
+    }
+    let fresh = MinioInstance::new(MINIO_INSTANCE_NAME, MinioInstanceFields::default());
+    call("create", "the MinioInstance", api.create(&PostParams::default(), &fresh)).await
+}
+
+async fn write(api: &Api<MinioInstance>, patch: &serde_json::Value) -> Result<MinioInstance, kubernetes::Error> {
+    let params = PatchParams { field_manager: Some(field_manager::STATUS.into()), ..Default::default() };
+    let patch = Patch::Merge(patch);
+    let written = api.patch_status(MINIO_INSTANCE_NAME, &params, &patch);
+    call("write the status of", "the MinioInstance", written).await
+}
+
 async fn report(
     engine: &Engine,
     api: &Api<MinioInstance>,
     version: Option<String>,
     last: &mut Option<MinioInstanceStatus>,
 ) -> Result<(), kubernetes::Error> {
-    let held = match call("read", "the MinioInstance", api.get_opt(MINIO_INSTANCE_NAME)).await? {
-        Some(held) => held,
-        None => {
-            let fresh = MinioInstance::new(MINIO_INSTANCE_NAME, MinioInstanceFields::default());
-            call("create", "the MinioInstance", api.create(&PostParams::default(), &fresh)).await?
-        }
-    };
+    let held = find_or_create(api).await?;
     wipe::acknowledge(engine, held.acknowledged_change());
     let before = held.status.clone().unwrap_or_default();
     // Without the lease somebody else may lead, who then has written.
@@ -108,11 +127,7 @@ async fn report(
     if wanted.oldest_unconverged.is_none() && before.oldest_unconverged.is_some() {
         patch["status"]["oldestUnconverged"] = serde_json::Value::Null;
     }
-    let params = PatchParams { field_manager: Some(field_manager::STATUS.into()), ..Default::default() };
-    let patch = Patch::Merge(&patch);
-    let written = api.patch_status(MINIO_INSTANCE_NAME, &params, &patch);
-    let written = call("write the status of", "the MinioInstance", written).await?;
-    *last = written.status;
+    *last = write(api, &patch).await?.status;
     Ok(())
 }
 

@@ -40,9 +40,8 @@ pub async fn ensure(
     user: &UserName,
     scope: Option<&Document>,
 ) -> Result<Option<Keys>, Failure> {
-    learn_attachments(engine, user).await?;
     let Some(mut key_owner) = key_owner(engine, owner)? else { return Ok(None) };
-    (key_owner.enabled, key_owner.session_policy) = standing(engine, user, scope);
+    (key_owner.enabled, key_owner.session_policy) = standing(engine, user, scope).await?;
     // A restart trusts no memory: the first look at every key is a real one.
     let check = if engine.state().proven.contains(&owner.meta.uid) { Check::Watched } else { Check::Proven };
     // Behind a user of the REST service somebody waits for the first login.
@@ -170,15 +169,22 @@ fn handled(engine: &Engine, owner: &Declared) -> KeyRequests {
     KeyRequests { rotate: text("lastHandledRotate"), revoke: text("lastHandledRevoke") }
 }
 
-/// Whether the account may sign in, and what its keys must be confined to. A scope names S3 actions only, so it keeps a key
-/// from admin rights by itself.
-fn standing(engine: &Engine, user: &UserName, scope: Option<&Document>) -> (bool, Option<Document>) {
-    let state = engine.state();
-    let Some(account) = state.mirror.account(user.as_str()) else { return (false, None) };
-    let groups = groups_of(&state, user);
-    let mut attachments = state.mirror.attachments(user.as_str(), &groups);
-    let confined = attachments.any(|name| state.mirror.may_carry(name, carries_admin_actions));
-    (account.enabled, scope.cloned().or_else(|| confined.then(s3_only)))
+/// Whether the account may sign in, and what its keys must be confined to: read where it is not known, for what is not known
+/// confines nobody. A scope names S3 actions only, so it keeps a key from admin rights by itself.
+async fn standing(
+    engine: &Engine,
+    user: &UserName,
+    scope: Option<&Document>,
+) -> Result<(bool, Option<Document>), Failure> {
+    let needs = |state: &State| state.mirror.needs_of_attachments(user.as_str(), &groups_of(state, user));
+    read_until_known(engine, needs, |state| {
+        let Some(account) = state.mirror.account(user.as_str()) else { return (false, None) };
+        let groups = groups_of(state, user);
+        let mut attachments = state.mirror.attachments(user.as_str(), &groups);
+        let confined = attachments.any(|name| state.mirror.may_carry(name, carries_admin_actions));
+        (account.enabled, scope.cloned().or_else(|| confined.then(s3_only)))
+    })
+    .await
 }
 
 /// The groups that the user is to be in, and while removals are held also those that it still is in.
@@ -189,12 +195,6 @@ fn groups_of(state: &State, user: &UserName) -> BTreeSet<String> {
         groups.append(&mut state.mirror.groups_with(user.as_str()));
     }
     groups
-}
-
-/// Whether some attachment carries admin actions must be known before a key is issued.
-async fn learn_attachments(engine: &Engine, user: &UserName) -> Result<(), Failure> {
-    let needs = |state: &State| state.mirror.needs_of_attachments(user.as_str(), &groups_of(state, user));
-    read_until_known(engine, needs, |_| ()).await
 }
 
 /// What keeps a key of a user with admin rights from using them.

@@ -246,18 +246,22 @@ impl Mirror {
         matches!(self.accounts.get(name), Some(None))
     }
 
-    /// Whether a policy may carry admin actions, as `carries` tells of a document. One that is not understood may.
+    /// Whether a policy may carry admin actions, as `carries` tells of a document. One that is not understood or not known may.
     pub fn may_carry(&self, name: &DocumentName, carries: impl Fn(&Document) -> bool) -> bool {
         match self.documents.get(name) {
             Some(Some(content)) => content.as_ref().is_none_or(carries),
-            Some(None) | None => false,
+            Some(None) => false,
+            None => true,
         }
     }
 
-    /// What must still be read to know what a user gets from its attachments and those of its groups.
+    /// What must still be read to know whether a user may sign in, and what it gets from its attachments and those of its groups.
     pub fn needs_of_attachments(&self, user: &str, groups: &BTreeSet<String>) -> BTreeSet<Need> {
         let unknown_groups = groups.iter().filter(|group| !self.groups.contains_key(*group)).cloned();
         let mut needs: BTreeSet<Need> = unknown_groups.map(Need::Group).collect();
+        if !self.accounts.contains_key(user) {
+            needs.insert(Need::Account(user.to_owned()));
+        }
         for name in self.attachments(user, groups) {
             self.need_document(&mut needs, name);
         }

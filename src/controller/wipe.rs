@@ -20,6 +20,7 @@ use crate::minio::UserEntry;
 
 use super::conditions::Said;
 use super::engine::{Engine, State};
+use super::instance;
 use super::outcome::{Failure, Retry};
 
 /// An empty list is believed when another one that was asked for so much later is empty, too.
@@ -113,21 +114,19 @@ pub async fn list_users(engine: &Engine) -> Result<BTreeMap<String, UserEntry>, 
     let some_exist = engine.state().users_with_account().next().is_some();
     let asked_at = Instant::now();
     let users = engine.server.client.list_users().await?;
-    let mut state = engine.state();
-    let is_empty = users.keys().all(|name| state.index.config().reserved_users.contains(name));
-    let missing = if is_empty && some_exist { state.users_with_account().count().max(1) } else { 0 };
-    let before = state.wipe.clone();
-    let is_believed = state.wipe.take_in(missing, asked_at);
+    let (before, missing, is_believed) = {
+        let mut state = engine.state();
+        let is_empty = users.keys().all(|name| state.index.config().reserved_users.contains(name));
+        let missing = if is_empty && some_exist { state.users_with_account().count().max(1) } else { 0 };
+        let before = state.wipe.clone();
+        let is_believed = state.wipe.take_in(missing, asked_at);
+        (before, missing, is_believed)
+    };
     if is_believed {
-        if before != state.wipe && state.credentials_wait() {
-            tracing::error!(
-                users = missing,
-                "MinIO has lost all its users; they are made again, and new keys wait for a person"
-            );
-        }
+        remember(engine, before, missing).await?;
         return Ok(users);
     }
-    if before != state.wipe {
+    if before == Wipe::None {
         tracing::warn!(users = missing, "MinIO lists no users at all; it is asked again before that is believed");
     }
     Err(Failure {
@@ -137,6 +136,21 @@ pub async fn list_users(engine: &Engine) -> Result<BTreeMap<String, UserEntry>, 
             "MinIO lists no users although there should be {missing}; it is asked again before that is believed"
         ),
     })
+}
+
+/// Once the users are made again, no list tells any more that they were lost: whoever leads next must know it from elsewhere.
+async fn remember(engine: &Engine, before: Wipe, missing: usize) -> Result<(), Failure> {
+    let held = held_change(&engine.state()).filter(|_| !matches!(before, Wipe::Believed { .. }));
+    let Some(held) = held else { return Ok(()) };
+    if let Err(error) = instance::hold(engine, &held).await {
+        engine.state().wipe = before;
+        return Err(error.into());
+    }
+    tracing::error!(
+        users = missing,
+        "MinIO has lost all its users; they are made again, and new keys wait for a person"
+    );
+    Ok(())
 }
 
 /// Sees to it that what was absent at a moment was really so: a server that loads its IAM says the same of policies that it has.
