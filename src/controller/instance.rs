@@ -98,6 +98,12 @@ async fn report(
         let state = engine.state();
         (wipe::held_change(&state), wipe::said(&state))
     };
+    // One after the other: that the server has lost its users goes before what is to be taken from it. Before anything is done,
+    // what was held by whoever led last is not known here.
+    let held_change = match engine.duty.phase() {
+        Phase::Converging => lost.or_else(|| large_change.clone()),
+        _ => before.held_change.clone(),
+    };
     let stalled = said.or_else(|| large_change::of_instance(engine, large_change.as_ref()));
     let wanted = status(engine, held.metadata.generation.unwrap_or(0), &before.conditions, version, stalled);
     // Fields that this part does not know stay.
@@ -109,8 +115,7 @@ async fn report(
         claim: engine.duty.claim().or_else(|| before.claim.clone()),
         last_audit: last_audit(engine, before.last_audit.as_ref()),
         unmanaged: unmanaged(engine, before.unmanaged),
-        // One after the other: that the server has lost its users goes before what is to be taken from it.
-        held_change: lost.or(large_change),
+        held_change,
         ..wanted
     };
     if wanted == before {
