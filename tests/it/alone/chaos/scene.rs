@@ -68,8 +68,10 @@ impl Scene {
             variables: vec![("REDIS_URL".to_owned(), redis.url())],
             ..Setup::default()
         };
-        // What people change here in a minute is a large change.
-        let setup = setup.with(&["--large-change-limit", "100000,10%", "--audit-interval", "5s"]);
+        // What people change here in a minute is a large change. Somebody who takes things away has the key of the product itself,
+        // so that only the audits can tell.
+        let audits = ["--audit-interval", "5s", "--full-audit-interval", "10s"];
+        let setup = setup.with(&["--large-change-limit", "100000,10%"]).with(&audits);
         let world = World::own(setup.clone()).await;
         let mut others = Vec::new();
         for _ in 1..CONTROLLERS {
