@@ -83,8 +83,8 @@ test-servers: needs-cargo
 	@$(OWN_SERVERS)
 	$(STACK) tools > /dev/null
 	eval "$$($(STACK) env | grep '_BIN=')"
-	# Most of them wait for servers most of the time; some need the machine for themselves.
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-6} cargo test --locked -- --skip alone::
+	# More at once than these keep two cores busy for nothing; some need the machine for themselves.
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} cargo test --locked -- --skip alone::
 	cargo test --locked --test it -- --test-threads 1 alone::
 
 .PHONY: chaos

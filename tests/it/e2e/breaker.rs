@@ -276,9 +276,11 @@ async fn what_is_nobodys_mistake_goes_at_once_whatever_is_held() {
     world.ready_is("MinioUser", &carol.name, "True", "Locked").await;
     carol.expect(&mine, "").await;
     world.annotate("MinioGroup", &team, "lock", Some("under review")).await;
-    world.eventually("the team gives nothing", async || people[0].rights(&held_file).await.is_empty()).await;
+    world.eventually("the team gives nothing", async || !people[0].may(Try::Get, &held_file).await).await;
+    people[0].expect(&held_file, "").await;
     world.annotate("MinioGroup", &team, "lock", None).await;
-    world.eventually("the team gives again", async || people[0].rights(&held_file).await == "GPDL").await;
+    world.eventually("the team gives again", async || people[0].may(Try::Get, &held_file).await).await;
+    people[0].expect(&held_file, "GPDL").await;
     held(&world, 4).await;
 }
 

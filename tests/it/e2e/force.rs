@@ -7,6 +7,7 @@ use minio_manager::minio::{Credentials, Holder};
 use crate::support::{
     minio::{Server, unique},
     product::Setup,
+    s3::Try,
     world::{World, grant, group, share, user},
 };
 
@@ -68,8 +69,8 @@ async fn objects_of_every_kind_go_while_minio_is_away() {
     }
     world.product().minio().start_again();
     // What shares and memberships gave ends, for the objects that are left do not say it.
-    world.eventually("bob has lost the share", async || bob.rights(&file).await.is_empty()).await;
-    world.eventually("bob has lost the team", async || bob.rights(&shared).await.is_empty()).await;
+    world.eventually("bob has lost the share", async || !bob.may(Try::Get, &file).await).await;
+    world.eventually("bob has lost the team", async || !bob.may(Try::Get, &shared).await).await;
     world.ready("MinioUser", &bob.name).await;
     // What has a name stays.
     world.expect_account(&alice.name).await;

@@ -76,13 +76,14 @@ async fn groups_and_policies_that_others_made_or_edited_change_no_answer() {
 
     // Bob's document is as declared again once the controller has compared it.
     minio.set_mapping(&Holder::Group("Data_Team".to_owned()), &set(&[])).await.unwrap();
-    minio.put_policy("user-home-policy-bob", by_hand.to_string()).await.unwrap();
     let bob = service.person("bob").at_s3(&world).await;
     let (own, foreign) = ("cdm-lake/users-general-warehouse/bob/file", "cdm-lake/users-general-warehouse/alice/file");
     world.seed(&[own, foreign]).await;
-    assert!(bob.may(Try::Get, foreign).await && !bob.may(Try::Put, own).await, "it was changed");
     world.product().kill();
+    minio.put_policy("user-home-policy-bob", by_hand.to_string()).await.unwrap();
+    assert!(bob.may(Try::Get, foreign).await && !bob.may(Try::Put, own).await, "it was changed");
     world.product().launch();
-    world.eventually("it is put right", async || bob.rights(own).await == "GPDL").await;
+    world.eventually("it is put right", async || bob.may(Try::Put, own).await).await;
+    bob.expect(own, "GPDL").await;
     bob.expect(foreign, "").await;
 }

@@ -28,7 +28,7 @@ use super::{
 };
 
 /// How long anything may take that should happen at once; generous, because tests share a small machine.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 const OUR_VERSION: &str = "minio-manager.io/v1alpha1";
 const PAUSE: Duration = Duration::from_millis(15);
