@@ -145,9 +145,10 @@ impl Scene {
             let may_be_more = usize::from(!view.status("/credentials/previousExpiresAt").is_null());
             let keys = self.world.access_keys(name).await;
             let has_current = keys.iter().any(|key| key.access_key == current);
-            // Who was disabled before the first key was issued has none, or one that waits for the user to be enabled.
+            // Who is disabled gets no key: none before the first one, and none for one that the server has lost. One that was under
+            // way waits for the user to be enabled.
             let waits = usize::from(self.world.secret(&format!("minio-{name}.pending")).await.is_some());
-            let has_none = current.is_empty() && keys.len() <= waits && !is_enabled(view);
+            let has_none = keys.len() <= waits && !is_enabled(view);
             if !has_none && (!has_current || keys.len() > 1 + may_be_more) {
                 complaints.push(format!("{name} has the keys {keys:?}, the status says {:#}", view.0["status"]));
             }
