@@ -116,7 +116,7 @@ pub struct State {
     /// Holds what is too much to be taken away at once.
     pub breaker: Breaker,
     /// Whether it is known in this term what the leader before held.
-    pub breaker_recalled: bool,
+    pub recalled: bool,
     /// Objects with minor news that wait for a quiet moment, and how often they have.
     pub minor_news: HashMap<ObjectKey, u32>,
     /// What is known of foreign changes.
@@ -169,7 +169,7 @@ impl State {
         self.outcomes.clear();
         self.settling.clear();
         self.markers.clear();
-        self.breaker_recalled = false;
+        self.recalled = false;
         let (seen, index) = (&self.seen, &self.index);
         self.pending.retain(|key, _| {
             let generation = index.get(key).map(|declared| declared.meta.generation);
@@ -266,7 +266,7 @@ impl Engine {
             crds: Crds::default(),
             erased: HashMap::new(),
             breaker: Breaker::new(parts.settings.large_change_limit, rand::random()),
-            breaker_recalled: false,
+            recalled: false,
             minor_news: HashMap::new(),
             drift: Drift::default(),
             wipe: Wipe::default(),

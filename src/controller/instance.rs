@@ -202,16 +202,20 @@ fn missing_capabilities(engine: &Engine, before: &[MissingCapability]) -> Vec<Mi
     others.chain(trace::missing_capability(&stream).or(told)).collect()
 }
 
-/// Takes up what was held when a controller last ended, before anything is done.
+/// Takes up, once a term and before anything is done, what was held when a controller last ended.
 ///
 /// # Errors
 /// The answer of the API server.
 pub async fn recall(engine: &Engine) -> Result<(), kubernetes::Error> {
-    let api = Api::<MinioInstance>::namespaced(engine.objects.client(), &engine.settings.home_namespace);
-    let held = call("read", "the MinioInstance", api.get_opt(MINIO_INSTANCE_NAME)).await?;
-    if let Some(status) = held.and_then(|held| held.status) {
-        wipe::recall(&mut engine.state(), &status);
+    if engine.state().recalled {
+        return Ok(());
     }
+    let instance = engine.objects.instance(&engine.settings.home_namespace).await?;
+    let held = instance.and_then(|instance| instance.status?.held_change);
+    let mut state = engine.state();
+    wipe::recall(&mut state, held.as_ref());
+    large_change::recall(&mut state, held.as_ref());
+    state.recalled = true;
     Ok(())
 }
 

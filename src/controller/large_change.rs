@@ -19,7 +19,7 @@ use super::conditions::Said;
 use super::duty::Phase;
 use super::engine::{Engine, Settings, State};
 use super::objects::truncate;
-use super::outcome::{Failure, Outcome, Retry};
+use super::outcome::{Outcome, Retry};
 use super::queue::Urgency;
 use super::wipe;
 
@@ -103,22 +103,12 @@ fn sample(state: &mut State) {
     state.breaker.sample(Instant::now(), || index.size());
 }
 
-/// Learns, once a term and before anything is planned, what the leader before held.
-///
-/// # Errors
-/// `MinioInstance` cannot be read.
-pub async fn recall(engine: &Engine) -> Result<(), Failure> {
-    if engine.state().breaker_recalled {
-        return Ok(());
-    }
-    let instance = engine.objects.instance(&engine.settings.home_namespace).await?;
-    let held = instance.and_then(|instance| instance.status?.held_change).filter(|held| !wipe::is_wipe(held));
-    let mut state = engine.state();
-    state.breaker.begin_term(held.as_ref().map(|held| held.hash.as_str()));
-    state.breaker_recalled = true;
+/// Learns before anything is planned what the leader before held.
+pub fn recall(state: &mut State, held: Option<&HeldChange>) {
+    let held = held.filter(|held| !wipe::is_wipe(held));
+    state.breaker.begin_term(held.map(|held| held.hash.as_str()));
     let subjects = state.index.subjects();
-    begin_comparison(&mut state, &subjects);
-    Ok(())
+    begin_comparison(state, &subjects);
 }
 
 /// Looks whether somebody acknowledges what is held, and answers what `MinioInstance` is to show.
@@ -127,7 +117,7 @@ pub async fn see_to(engine: &Engine, instance: &MinioInstance) -> Option<HeldCha
     let (shown, is_news) = {
         let mut state = engine.state();
         // What the leader before held, or this one before an outage, holds until it is known what has become of it.
-        let is_unknown = !state.breaker_recalled || state.breaker.is_comparing() || engine.settings.observe;
+        let is_unknown = !state.recalled || state.breaker.is_comparing() || engine.settings.observe;
         if is_unknown || engine.duty.phase() < Phase::Converging {
             return before;
         }

@@ -15,7 +15,6 @@ use super::converge;
 use super::duty::Phase;
 use super::engine::Engine;
 use super::instance;
-use super::large_change;
 use super::observe::learn_accounts;
 use super::outcome::{Failure, backoff};
 use super::queue::Urgency;
@@ -128,7 +127,6 @@ async fn take_up(engine: &Engine) {
 /// Only a server that is ours is prepared.
 async fn prepare(engine: &Engine) -> Result<Holder, Failure> {
     instance::recall(engine).await?;
-    large_change::recall(engine).await?;
     learn_accounts(engine).await?;
     if engine.settings.observe {
         return Ok(Holder::Ours);

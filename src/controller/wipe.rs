@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::api::meta::{annotation, reason};
-use crate::api::{HeldChange, MINIO_INSTANCE_NAME, MinioInstanceStatus};
+use crate::api::{HeldChange, MINIO_INSTANCE_NAME};
 use crate::iam::change::Change;
 use crate::iam::declared::Declared;
 use crate::iam::names::UserName;
@@ -207,8 +207,8 @@ pub fn is_wipe(held: &HeldChange) -> bool {
 }
 
 /// Takes up what was held when the controller ended.
-pub fn recall(state: &mut State, status: &MinioInstanceStatus) {
-    let held = status.held_change.as_ref().filter(|held| is_wipe(held));
+pub fn recall(state: &mut State, held: Option<&HeldChange>) {
+    let held = held.filter(|held| is_wipe(held));
     if let Some(held) = held.filter(|_| !state.credentials_wait()) {
         let users = usize::try_from(held.removals).unwrap_or_default();
         state.wipe = Wipe::Believed { hash: held.hash.clone(), users };
