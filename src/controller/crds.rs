@@ -77,12 +77,13 @@ impl Crds {
     }
 }
 
-/// Looks at the CRDs of these kinds. Says whether one of them turned out to go, which changes what is to be done.
+/// Looks at the CRDs of these kinds, which were not known to go. Says whether one of them does, so that what was to be done
+/// before the look does not count, whoever found out first.
 ///
 /// # Errors
 /// The API server does not answer.
 pub async fn look(engine: &Engine, kinds: Vec<Kind>) -> Result<bool, Failure> {
-    let mut is_news = false;
+    let mut does_one_go = false;
     for kind in kinds {
         let deletions = engine.state().crds.deletions.get(&kind).copied().unwrap_or_default();
         let standing = engine.objects.standing_of_crd(kind).await?;
@@ -90,7 +91,10 @@ pub async fn look(engine: &Engine, kinds: Vec<Kind>) -> Result<bool, Failure> {
         state.crds.looked_at.insert(kind, deletions);
         match standing {
             Standing::There => drop(state.crds.unreadable.remove(&kind)),
-            Standing::Going => is_news |= retain(engine, &mut state, kind),
+            Standing::Going => {
+                does_one_go = true;
+                retain(engine, &mut state, kind);
+            }
             Standing::Unreadable => {
                 if state.crds.unreadable.insert(kind) {
                     tracing::warn!(
@@ -103,10 +107,10 @@ pub async fn look(engine: &Engine, kinds: Vec<Kind>) -> Result<bool, Failure> {
             }
         }
     }
-    Ok(is_news)
+    Ok(does_one_go)
 }
 
-fn retain(engine: &Engine, state: &mut State, kind: Kind) -> bool {
+fn retain(engine: &Engine, state: &mut State, kind: Kind) {
     let (dirty, is_news) = state.index.retain_kind(kind);
     if is_news {
         state.crds.going.insert(kind, BTreeSet::new());
@@ -117,7 +121,6 @@ fn retain(engine: &Engine, state: &mut State, kind: Kind) -> bool {
         );
         engine.spread(state, dirty);
     }
-    is_news
 }
 
 /// Looks for CRDs that went, and lets what their objects say hold again once they and their lists are there, for ever.
