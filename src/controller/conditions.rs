@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::api::meta::{condition, reason};
 
-use super::objects::truncate;
+use super::events::truncate;
 use super::outcome::{Failure, Retry};
 
 /// The longest message of a condition, in bytes.

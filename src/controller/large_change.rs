@@ -18,7 +18,7 @@ use crate::iam::subject::Subject;
 use super::conditions::Said;
 use super::duty::Phase;
 use super::engine::{Engine, Settings, State};
-use super::objects::truncate;
+use super::events::truncate;
 use super::outcome::{Outcome, Retry};
 use super::queue::Urgency;
 use super::wipe;

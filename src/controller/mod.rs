@@ -16,6 +16,7 @@ pub mod credentials;
 pub mod drift;
 pub mod duty;
 pub mod engine;
+pub mod events;
 pub mod foreign_keys;
 pub mod health;
 pub mod instance;

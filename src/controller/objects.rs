@@ -1,15 +1,13 @@
 //! What the controller writes on the Kubernetes side of an object: its finalizer, its status, its events.
 
-use std::fmt::Display;
-
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DynamicObject, Patch, PatchParams};
-use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Api, Client, Resource as _};
 use serde_json::{Map, Value, json};
 
 use super::crds::Standing;
+use super::events::Events;
 use crate::api::meta::field_manager;
 use crate::api::{self, MINIO_INSTANCE_NAME, MinioInstance};
 use crate::iam::declared::KeyRequests;
@@ -20,13 +18,13 @@ use crate::kubernetes::{Error, Seen, call, finalizer, resource};
 #[derive(Clone)]
 pub struct Objects {
     client: Client,
-    recorder: Recorder,
+    events: Events,
 }
 
 impl Objects {
-    /// Objects behind `client`; events are published through `recorder`.
-    pub fn new(client: Client, recorder: Recorder) -> Self {
-        Self { client, recorder }
+    /// Objects behind `client`; its events.
+    pub fn new(client: Client, events: Events) -> Self {
+        Self { client, events }
     }
 
     /// The client behind them.
@@ -145,7 +143,7 @@ impl Objects {
         call("write the status of", key, api.patch_status(&key.name, &params, &patch)).await
     }
 
-    /// Publishes an event on an object. Events only complement the status, so a failure is logged and forgotten.
+    /// Publishes an event on an object.
     pub async fn event(&self, key: &ObjectKey, seen: &Seen, warning: bool, reason: &str, note: &str) {
         let resource = resource(key.kind);
         let about = ObjectReference {
@@ -157,7 +155,7 @@ impl Objects {
             resource_version: seen.meta.resource_version.clone(),
             ..Default::default()
         };
-        self.publish(&about, key, warning, reason, note).await;
+        self.events.publish(&about, key, warning, reason, note).await;
     }
 
     /// Reads the `MinioInstance`; `None` where there is none yet.
@@ -171,21 +169,7 @@ impl Objects {
 
     /// Publishes a warning on the `MinioInstance`.
     pub async fn event_on_instance(&self, instance: &MinioInstance, reason: &str, note: &str) {
-        self.publish(&instance.object_ref(&()), "the MinioInstance", true, reason, note).await;
-    }
-
-    async fn publish(&self, about: &ObjectReference, name: impl Display, warning: bool, reason: &str, note: &str) {
-        let event = Event {
-            type_: if warning { EventType::Warning } else { EventType::Normal },
-            reason: reason.to_owned(),
-            note: Some(truncate(note, 1000)),
-            action: "Converge".to_owned(),
-            secondary: None,
-        };
-        let name = name.to_string();
-        if let Err(error) = call("publish an event on", &name, self.recorder.publish(&event, about)).await {
-            tracing::debug!(object = name, error = %crate::telemetry::chain(&error), "event was not published");
-        }
+        self.events.publish(&instance.object_ref(&()), "the MinioInstance", true, reason, note).await;
     }
 }
 
@@ -213,18 +197,6 @@ fn replacement(old: Option<&Value>, new: &Value) -> Value {
     Value::Object(merged)
 }
 
-/// Cuts a text at a character border.
-pub fn truncate(text: &str, bytes: usize) -> String {
-    if text.len() <= bytes {
-        return text.to_owned();
-    }
-    let mut end = bytes.saturating_sub(3);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}...", &text[..end])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,11 +214,5 @@ mod tests {
             json!({"grants": {"active": 2, "expired": null}, "nextExpiry": null})
         );
         assert!(status_changes(&seen, &seen).is_empty());
-    }
-
-    #[test]
-    fn texts_are_cut_at_character_borders() {
-        assert_eq!(truncate("short", 10), "short");
-        assert_eq!(truncate(&"ä".repeat(10), 10), "äää...");
     }
 }

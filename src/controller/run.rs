@@ -20,6 +20,7 @@ use crate::minio::{self, Pacer};
 use super::credentials::{Fence, Issuer, SecretCache, Template};
 use super::duty::Duty;
 use super::engine::{Engine, Parts, Settings};
+use super::events::Events;
 use super::objects::Objects;
 use super::server::Server;
 use super::watch;
@@ -195,7 +196,7 @@ fn build(config: &ControllerConfig, stage: &Stage, client: &Client, instance_id:
     let reporter = Reporter { controller: "minio-manager".into(), instance: std::env::var("POD_NAME").ok() };
     Ok(Engine::new(Parts {
         index: Index::new(index_config),
-        objects: Objects::new(client.clone(), Recorder::new(client.clone(), reporter)),
+        objects: Objects::new(client.clone(), Events::new(Recorder::new(client.clone(), reporter))),
         server: Server { client: minio, pacer, fence },
         issuer,
         secrets: cache,

@@ -9,6 +9,7 @@ use minio_manager::config::ForeignKeys;
 use minio_manager::controller::credentials::{Fence, Issuer, SecretCache, Template};
 use minio_manager::controller::duty::Duty;
 use minio_manager::controller::engine::{Engine, Parts, Settings};
+use minio_manager::controller::events::Events;
 use minio_manager::controller::objects::Objects;
 use minio_manager::controller::server::Server;
 use minio_manager::iam::breaker::LargeChangeLimit;
@@ -131,7 +132,7 @@ fn engine() -> Engine {
     let metrics = Arc::new(Metrics::new());
     Engine::new(Parts {
         index: index(),
-        objects: Objects::new(client.clone(), recorder),
+        objects: Objects::new(client.clone(), Events::new(recorder)),
         issuer: Issuer::new(client, minio.clone(), pacer.clone(), secrets.clone(), fence.clone()),
         server: Server { client: minio, pacer, fence },
         secrets,
