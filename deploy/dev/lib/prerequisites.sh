@@ -38,8 +38,13 @@ how_to_install() {
   fi
 }
 
+# Of what "up" needs; a tool that needs a newer one says so when it is built.
 required_go_version() {
-  cat "$TOOLS_SOURCE"/*/go.mod | sed -n 's/^go \([0-9]*\.[0-9]*\).*/\1/p' | sort -V | tail -n 1
+  local name folder _
+  for name in $(tools_needed); do
+    read -r folder _ < <(describe_tool "$name")
+    sed -n 's/^go \([0-9]*\.[0-9]*\).*/\1/p' "$TOOLS_SOURCE/$folder/go.mod"
+  done | sort -V | tail -n 1
 }
 
 # Asked inside a module, so that go fetches a newer toolchain or refuses, as its own

@@ -2,7 +2,7 @@
 # Builds the servers and command line tools from source, pinned by the go.mod and
 # go.sum files under tools/, into a cache that all checkouts share.
 
-ALL_TOOLS=(minio etcd kube-apiserver kubectl kube-controller-manager mc)
+ALL_TOOLS=(minio etcd kube-apiserver kubectl kube-controller-manager mc helm kubeconform)
 
 CACHE=${MINIO_MANAGER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/minio-manager}
 
@@ -16,6 +16,8 @@ describe_tool() {
     kube-apiserver)          echo "kubernetes k8s.io/kubernetes/cmd/kube-apiserver          3-4 min" ;;
     kube-controller-manager) echo "kubernetes k8s.io/kubernetes/cmd/kube-controller-manager 1-2 min" ;;
     kubectl)                 echo "kubernetes k8s.io/kubernetes/cmd/kubectl                 1 min" ;;
+    helm)                    echo "helm       helm.sh/helm/v3/cmd/helm                     1-2 min" ;;
+    kubeconform)             echo "kubeconform github.com/yannh/kubeconform/cmd/kubeconform 10 s" ;;
     *) return 1 ;;
   esac
 }
@@ -34,6 +36,14 @@ version_stamps() {
   case $1 in
     kube*)
       echo "-X k8s.io/component-base/version.gitVersion=$version" ;;
+    helm)
+      # Also the version of Kubernetes that charts are rendered for where no cluster is asked.
+      local kubernetes minor
+      kubernetes=$(tool_version kubectl)
+      minor=${kubernetes#v1.}
+      echo "-X helm.sh/helm/v3/internal/version.version=$version" \
+        "-X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1" \
+        "-X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=${minor%%.*}" ;;
     minio|mc)
       # v0.0.0-20260212201848-7aac2a2c5b7c: a time and a commit, which the project's
       # own makefile turns into a version in this way.

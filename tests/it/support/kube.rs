@@ -96,9 +96,15 @@ impl Cluster {
 
     /// A cluster of a test's own, for what would disturb others: it ends when it is dropped.
     pub async fn own() -> Self {
+        let cluster = Self::empty().await;
+        cluster.install_crds().await;
+        cluster
+    }
+
+    /// As [`Cluster::own`], without our CRDs.
+    pub async fn empty() -> Self {
         let cluster = start_own(new_directory(&unique("minio-manager-cluster")));
         cluster.wait_until_ready().await;
-        cluster.install_crds().await;
         cluster
     }
 
@@ -140,19 +146,25 @@ impl Cluster {
     pub fn with_namespace_controller(&self) {
         static CONTROLLER: OnceLock<Child> = OnceLock::new();
         if self.is_own {
-            CONTROLLER.get_or_init(|| {
-                Command::new("sh")
-                    .args(["-c", RUN, "namespace-controller"])
-                    .arg(self.files.join("controller-manager.log"))
-                    .arg(tool("kube-controller-manager", "MINIO_MANAGER_KCM_BIN"))
-                    .arg(format!("--kubeconfig={}", self.kubeconfig.display()))
-                    .arg(format!("--cert-dir={}", self.files.display()))
-                    .args(["--secure-port=0", "--leader-elect=false", "--controllers=namespace-controller"])
-                    .stdin(Stdio::piped())
-                    .spawn()
-                    .unwrap()
-            });
+            CONTROLLER.get_or_init(|| self.controller_manager(&["namespace-controller"]));
         }
+    }
+
+    /// Starts some of Kubernetes' own controllers, for a cluster of a test's own. They end when their standard input does.
+    pub fn controller_manager(&self, controllers: &[&str]) -> Child {
+        Command::new("sh")
+            .args(["-c", RUN, "controller-manager"])
+            .arg(self.files.join("controller-manager.log"))
+            .arg(tool("kube-controller-manager", "MINIO_MANAGER_KCM_BIN"))
+            .arg(format!("--kubeconfig={}", self.kubeconfig.display()))
+            .arg(format!("--cert-dir={}", self.files.display()))
+            .arg(format!("--service-account-private-key-file={}/sa.key", self.files.display()))
+            .arg(format!("--root-ca-file={}/apiserver.crt", self.files.display()))
+            .args(["--secure-port=0", "--leader-elect=false"])
+            .arg(format!("--controllers={}", controllers.join(",")))
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap()
     }
 
     /// Ends the API server as a crash would, until [`Cluster::start_again`]; what it stored stays. False where the cluster is not
