@@ -47,9 +47,16 @@ binary:
 	@echo "$(CARGO_TARGET_DIR)/debug/minio-manager"
 
 .PHONY: generate
-generate: needs-cargo ## write the files that follow from the code: crds/, docs/openapi.json
+generate: needs-cargo ## write the files that follow from the code: crds/ (twice), docs/openapi.json
 	@cargo run --locked --quiet -- crds --out crds
+	cargo run --locked --quiet -- crds --out charts/minio-manager/files/crds
 	cargo run --locked --quiet -- openapi --out docs/openapi.json
+
+.PHONY: chart
+chart: needs-cargo ## write the files that follow from the chart, its values and the code
+	@$(STACK) tools helm kubectl > /dev/null
+	eval "$$($(STACK) env | grep '_BIN=')"
+	MINIO_MANAGER_BLESS=1 cargo test --locked --quiet --test it -- chart::files chart::rendered::what_is_rendered
 
 .PHONY: check
 check: format lint scripts unit ## what needs no server: format, lints, unit tests, generated files
@@ -82,6 +89,7 @@ test: test-servers test-demo ## everything, on real servers of its own
 test-servers: needs-cargo
 	@$(OWN_SERVERS)
 	$(STACK) tools > /dev/null
+	$(STACK) tools helm kubeconform > /dev/null
 	eval "$$($(STACK) env | grep '_BIN=')"
 	# More at once than these keep two cores busy for nothing; some need the machine for themselves.
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} cargo test --locked -- --skip alone::

@@ -1,6 +1,7 @@
 //! Tests against real servers. One binary, so that they are linked once.
 
 mod alone;
+mod chart;
 mod crds;
 mod credentials;
 mod documentation;

@@ -3,6 +3,7 @@
 pub mod flaky;
 pub mod identity;
 pub mod kube;
+pub mod kubelet;
 pub mod minio;
 pub mod product;
 pub mod program;
