@@ -1,6 +1,7 @@
 //! The Helm chart: what it renders, what it refuses, and installations of it whose containers run.
 
 mod files;
+mod image;
 mod install;
 mod rendered;
 
