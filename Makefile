@@ -42,6 +42,10 @@ release: needs-cargo ## build minio-manager for use
 	@cargo build --locked --release
 	echo "$(CARGO_TARGET_DIR)/release/minio-manager"
 
+.PHONY: image-steps
+image-steps: needs-cargo ## the steps of the Dockerfile, where no builder for images is
+	@deploy/image/try
+
 .PHONY: binary
 binary:
 	@echo "$(CARGO_TARGET_DIR)/debug/minio-manager"
@@ -72,7 +76,7 @@ lint: needs-cargo
 .PHONY: scripts
 scripts:
 	@if command -v shellcheck > /dev/null; then
-	  shellcheck --external-sources $(STACK) $(DEMO) .ci/run
+	  shellcheck --external-sources $(STACK) $(DEMO) deploy/image/build deploy/image/try .ci/run
 	else
 	  echo "shellcheck is not installed, scripts are not checked (apt-get install shellcheck)"
 	fi

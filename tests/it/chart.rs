@@ -72,6 +72,11 @@ fn template(arguments: &[&str]) -> Command {
     command
 }
 
+/// What Kustomize makes of a folder.
+fn kustomize(folder: &Path) -> String {
+    succeed(Command::new(tool("kubectl", "MINIO_MANAGER_KUBECTL_BIN")).arg("kustomize").arg(folder))
+}
+
 /// The objects of a YAML text.
 fn objects(manifest: &str) -> Vec<Value> {
     let documents: Vec<Value> = serde_saphyr::from_multiple(manifest).unwrap();

@@ -1,12 +1,11 @@
 //! Files that follow from others: copies in the chart, the table of values, the manifests for Kustomize. `make chart` writes them.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path};
 
 use minio_manager::commands::crds;
 use serde_json::Value;
 
-use super::{chart, committed, objects, rendered::identity, repository, succeed, template};
-use crate::support::kube::tool;
+use super::{chart, committed, kustomize, objects, rendered::identity, repository, succeed, template};
 
 /// Where the generated part of the chart's README begins.
 const VALUES: &str = "<!-- From here on generated from values.yaml by `make chart`. -->\n";
@@ -88,10 +87,7 @@ fn kustomize_has_what_the_chart_makes() {
     committed(&folder.join("base/controller.yaml"), &manifest(&base));
     committed(&folder.join("rest/rest.yaml"), &manifest(&added));
 
-    let names = |folder: &Path| -> Vec<String> {
-        let built = succeed(Command::new(tool("kubectl", "MINIO_MANAGER_KUBECTL_BIN")).arg("kustomize").arg(folder));
-        objects(&built).iter().map(identity).collect()
-    };
+    let names = |folder: &Path| -> Vec<String> { objects(&kustomize(folder)).iter().map(identity).collect() };
     let example = names(&folder.join("example"));
     for document in base.iter().chain(&added) {
         let name = identity(&objects(document)[0]);

@@ -21,7 +21,7 @@ use minio_manager::{
 };
 use serde_json::{Value, json};
 
-use super::{RELEASE, chart, fail, helm, succeed};
+use super::{RELEASE, chart, fail, helm, repository, succeed};
 use crate::support::{
     kube::{Cluster, tool},
     kubelet::{Node, Running},
@@ -55,8 +55,11 @@ impl Scene {
         scene
     }
 
+    /// A namespace whose pods may do as little as Kubernetes can ask for.
     async fn namespace(&self, name: &str) {
-        let namespace = Namespace { metadata: named(name), ..Namespace::default() };
+        let restricted = [("pod-security.kubernetes.io/enforce".to_owned(), "restricted".to_owned())];
+        let metadata = ObjectMeta { labels: Some(restricted.into()), ..named(name) };
+        let namespace = Namespace { metadata, ..Namespace::default() };
         Api::all(self.client.clone()).create(&PostParams::default(), &namespace).await.unwrap();
     }
 
@@ -274,6 +277,13 @@ async fn rest_moves_into_the_controllers_pods_and_everything_survives_an_uninsta
     scene.type_in("kubectl get crd -o name | grep minio-manager.io | xargs kubectl delete --timeout=60s");
     assert_eq!(scene.crds().await, Vec::<String>::new());
     scene.works(&alice).await;
+
+    // What Kustomize makes of the same objects is accepted, too, and runs.
+    let example = repository().join("deploy/kustomize/example");
+    scene.type_in(&format!("kubectl apply --server-side --force-conflicts -k {}", example.display()));
+    for deployment in ["minio-manager", "minio-manager-rest"] {
+        scene.type_in(&format!("kubectl -n {RELEASE} rollout status deployment/{deployment} --timeout=120s"));
+    }
 }
 
 /// A container may do what the REST service may, under the admission policy.

@@ -10,7 +10,7 @@ use std::{
 use minio_manager::{api::schema, commands::crds};
 use serde_json::{Value, json};
 
-use super::{chart, committed, fail, helm, objects, repository, succeed, template, value_sets};
+use super::{chart, committed, fail, helm, kustomize, objects, repository, succeed, template, value_sets};
 use crate::support::{
     kube::{Cluster, tool},
     minio::unique,
@@ -194,9 +194,13 @@ async fn the_api_server_knows_every_field() {
     let text = Cluster::shared().client().await.request_text(request).await.unwrap();
     let kinds = write_schemas(serde_json::from_str(&text).unwrap(), &folder);
     assert!(kinds > 50, "{kinds} kinds");
-    for (_, values) in value_sets() {
-        let file = folder.join("rendered.txt");
-        fs::write(&file, succeed(&mut template(&["--values", values.to_str().unwrap()]))).unwrap();
+    let sets = value_sets().into_iter();
+    let mut manifests: Vec<String> =
+        sets.map(|(_, values)| succeed(&mut template(&["--values", values.to_str().unwrap()]))).collect();
+    manifests.push(kustomize(&repository().join("deploy/kustomize/example")));
+    for manifest in manifests {
+        let file = folder.join("manifest.txt");
+        fs::write(&file, manifest).unwrap();
         let said = succeed(
             Command::new(tool("kubeconform", "MINIO_MANAGER_KUBECONFORM_BIN"))
                 .args(["-strict", "-summary", "-output", "json"])
