@@ -2,7 +2,7 @@
 # Builds the servers and command line tools from source, pinned by the go.mod and
 # go.sum files under tools/, into a cache that all checkouts share.
 
-ALL_TOOLS=(minio etcd kube-apiserver kubectl kube-controller-manager mc)
+ALL_TOOLS=(minio etcd kube-apiserver kubectl kube-controller-manager mc glua)
 
 CACHE=${MINIO_MANAGER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/minio-manager}
 
@@ -16,6 +16,7 @@ describe_tool() {
     kube-apiserver)          echo "kubernetes k8s.io/kubernetes/cmd/kube-apiserver          3-4 min" ;;
     kube-controller-manager) echo "kubernetes k8s.io/kubernetes/cmd/kube-controller-manager 1-2 min" ;;
     kubectl)                 echo "kubernetes k8s.io/kubernetes/cmd/kubectl                 1 min" ;;
+    glua)                    echo "glua       github.com/yuin/gopher-lua/cmd/glua           10 s" ;;
     *) return 1 ;;
   esac
 }
