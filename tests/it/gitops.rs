@@ -25,19 +25,18 @@ fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
 }
 
+/// Runs a program with a text on its standard input.
+fn run(command: &mut Command, input: &str) -> Output {
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().expect("the program is installed");
+    child.stdin.take().expect("it reads").write_all(input.as_bytes()).expect("it reads");
+    child.wait_with_output().expect("it ends")
+}
+
 /// Runs kubectl with a text on its standard input.
 fn kubectl(arguments: &[&str], input: &str) -> Output {
-    let mut child = Command::new(tool("kubectl", "MINIO_MANAGER_KUBECTL_BIN"))
-        .arg("--kubeconfig")
-        .arg(Cluster::shared().kubeconfig())
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("kubectl is installed");
-    child.stdin.take().expect("kubectl reads").write_all(input.as_bytes()).expect("kubectl reads");
-    child.wait_with_output().expect("kubectl ends")
+    let mut command = Command::new(tool("kubectl", "MINIO_MANAGER_KUBECTL_BIN"));
+    run(command.arg("--kubeconfig").arg(Cluster::shared().kubeconfig()).args(arguments), input)
 }
 
 /// What kubectl writes when it does not fail.
@@ -64,13 +63,14 @@ fn manifest(documents: &[Value]) -> String {
 /// Applies documents as Argo CD or Flux does.
 fn apply_as(manager: &str, documents: &[Value]) {
     let field_manager = format!("--field-manager={manager}");
-    kubectl_says(&["apply", "--server-side", &field_manager, "-f", "-"], &manifest(documents));
+    kubectl_says(&["apply", "--server-side", "--force-conflicts", &field_manager, "-f", "-"], &manifest(documents));
 }
 
 /// What such an apply would change.
 fn difference(manager: &str, documents: &[Value]) -> String {
     let field_manager = format!("--field-manager={manager}");
-    let output = kubectl(&["diff", "--server-side", &field_manager, "-f", "-"], &manifest(documents));
+    let arguments = ["diff", "--server-side", "--force-conflicts", &field_manager, "-f", "-"];
+    let output = kubectl(&arguments, &manifest(documents));
     let shown = String::from_utf8_lossy(&output.stdout).into_owned();
     // 1 is a difference, everything else a failure.
     let code = output.status.code();

@@ -1,15 +1,15 @@
-//! The health checks for Argo CD, by the interpreter that it runs them with.
+//! The health checks: of Argo CD by the interpreter that it runs them with, of Flux by its own code.
 
 use std::{fmt::Write as _, fs, process::Command};
 
 use serde_json::{Map, Value, json};
 
-use super::{examples, kubectl_says};
+use super::{examples, kubectl_says, run};
 use crate::support::{
     kube::tool,
     minio::unique,
     product::Setup,
-    world::{Person, World, grant, group, share, user},
+    world::{Person, View, World, grant, group, share, user},
 };
 
 /// The libraries that Argo CD does not open for a health check. `os` is there, with the time only.
@@ -24,9 +24,11 @@ pub fn configured(namespace: &str) -> Map<String, Value> {
     serde_json::from_str::<Value>(&held).unwrap()["data"].as_object().unwrap().clone()
 }
 
-/// What Argo CD would show of objects.
+/// What Argo CD and Flux would show of objects.
 struct Health {
     scripts: Map<String, Value>,
+    /// The expressions of the sample's Kustomization, each for a kind.
+    expressions: Vec<Value>,
 }
 
 /// A status and its message.
@@ -34,7 +36,19 @@ type Shown = (String, String);
 
 impl Health {
     fn new(namespace: &str) -> Self {
-        Self { scripts: configured(namespace) }
+        let flux = fs::read_to_string(examples().join("gitops/flux/lake-access.yaml")).unwrap();
+        let flux: Vec<Value> = serde_saphyr::from_multiple(&flux).unwrap();
+        let kustomization = flux.iter().find(|document| document["kind"] == "Kustomization").unwrap();
+        let expressions = kustomization["spec"]["healthCheckExprs"].as_array().unwrap().clone();
+        Self { scripts: configured(namespace), expressions }
+    }
+
+    /// What Flux makes of an object with the expressions of the sample.
+    fn in_flux(&self, object: &Value) -> String {
+        let are_for = |expressions: &&Value| {
+            expressions["kind"] == object["kind"] && expressions["apiVersion"] == "minio-manager.io/v1alpha1"
+        };
+        ask_flux(object, self.expressions.iter().find(are_for).expect("there are some for each kind"))
     }
 
     /// Runs the script of the object's kind over the object.
@@ -62,7 +76,28 @@ impl Health {
         let object: Value = serde_json::from_str(&kubectl_says(&arguments, "")).unwrap();
         let shown = self.of(&object);
         assert!(shown.0 == status && shown.1.contains(message), "{kind} {name}: {shown:?}\n{object:#}");
+        let in_flux: &[&str] = match status {
+            "Healthy" | "Suspended" => &["Current"],
+            "Degraded" => &["Failed"],
+            _ => &["InProgress", "Unknown"],
+        };
+        let shown = self.in_flux(&object);
+        assert!(in_flux.contains(&shown.as_str()), "{kind} {name}: {shown} in Flux\n{object:#}");
     }
+}
+
+/// What Flux makes of an object, with expressions or, without, by kstatus.
+fn ask_flux(object: &Value, expressions: &Value) -> String {
+    let asked = json!({"object": object, "expressions": expressions}).to_string();
+    let output = run(&mut Command::new(tool("flux-health", "MINIO_MANAGER_FLUX_HEALTH_BIN")), &asked);
+    assert!(output.status.success(), "{}\n{asked}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+}
+
+/// What Flux makes of an object without expressions.
+fn by_kstatus(world: &World, kind: &str, name: &str) -> String {
+    let arguments = ["get", kind, name, "--namespace", world.namespace(), "--output=json"];
+    ask_flux(&serde_json::from_str(&kubectl_says(&arguments, "")).unwrap(), &Value::Null)
 }
 
 /// A value as Argo CD hands it to Lua.
@@ -71,10 +106,12 @@ fn in_lua(value: &Value) -> String {
         Value::Null => "nil".to_owned(),
         Value::Bool(value) => value.to_string(),
         Value::Number(value) => value.to_string(),
-        Value::String(text) => text.bytes().fold("\"".to_owned(), |mut literal, byte| {
-            write!(literal, "\\{byte:03}").unwrap();
-            literal
-        }) + "\"",
+        Value::String(text) => {
+            text.bytes().fold("\"".to_owned(), |mut literal, byte| {
+                write!(literal, "\\{byte:03}").unwrap();
+                literal
+            }) + "\""
+        }
         Value::Array(items) => format!("{{{}}}", items.iter().map(in_lua).collect::<Vec<_>>().join(",")),
         Value::Object(fields) => {
             let fields = fields.iter().map(|(name, value)| format!("[{}]={}", in_lua(&json!(name)), in_lua(value)));
@@ -119,6 +156,7 @@ async fn what_is_in_force_is_healthy_and_what_gives_nothing_is_suspended() {
     for kind in SIX {
         world.ready(kind, &name).await;
         health.expect(&world, kind, &name, "Healthy", "Converged: ");
+        assert_eq!(by_kstatus(&world, kind, &name), "Current");
     }
     world.ready("MinioInstance", "default").await;
     health.expect(&world, "MinioInstance", "default", "Healthy", "Converged: ");
@@ -137,6 +175,7 @@ async fn what_is_in_force_is_healthy_and_what_gives_nothing_is_suspended() {
         world.annotate(kind, &name, "reconcile", Some("paused")).await;
         world.ready_is(kind, &name, "Unknown", "Paused").await;
         health.expect(&world, kind, &name, "Suspended", "Paused: ");
+        assert_eq!(by_kstatus(&world, kind, &name), "InProgress");
         world.annotate(kind, &name, "reconcile", None).await;
     }
     for (kind, reason, manifest) in [
@@ -170,6 +209,7 @@ async fn what_only_a_person_can_end_is_degraded_and_says_why() {
         world.apply(&manifest).await;
         let message = world.stalled(kind, &name, reason).await;
         health.expect(&world, kind, &name, "Degraded", &format!("{reason}: {message}"));
+        assert_eq!(by_kstatus(&world, kind, &name), "Failed");
     }
     let people = world.users(["one", "two", "three", "four"]).await;
     let with = |members: String| {
@@ -180,8 +220,8 @@ async fn what_only_a_person_can_end_is_degraded_and_says_why() {
     world.ready("GroupMembership", &name).await;
     world.apply(&with(String::new())).await;
     for (kind, name) in [("GroupMembership", name.as_str()), ("MinioInstance", "default")] {
-        let message = world.stalled(kind, name, "LargeChange").await;
-        assert!(message.contains("acknowledge-large-change="), "{message}");
+        let tells = |view: &View| view.message("Stalled").contains("acknowledge-large-change=");
+        world.observed(kind, name, "it says how to let it go", tells).await;
         health.expect(&world, kind, name, "Degraded", "acknowledge-large-change=");
     }
 }
@@ -220,6 +260,7 @@ async fn what_is_under_way_is_progressing() {
     for kind in SIX {
         assert!(world.view(kind, &late).await.0["status"].is_null(), "it has no status");
         health.expect(&world, kind, &late, "Progressing", unseen);
+        assert_eq!(by_kstatus(&world, kind, &late), "Current", "for kstatus nothing is missing");
         world.delete(kind, &name).await;
         health.expect(&world, kind, &name, "Progressing", "Being deleted; ");
     }
@@ -266,6 +307,7 @@ async fn a_strange_status_is_never_healthy_and_breaks_nothing() {
         assert_eq!(health.of(&object(kind, &with(json!([ready])))), shown("Healthy", "Converged: in \"force\""));
         assert_eq!(health.of(&object(kind, &stalled)).0, "Degraded");
         assert_eq!(health.of(&object(kind, &claimed)), shown("Degraded", "ForeignClaim: theirs"));
+        assert_eq!(health.in_flux(&object(kind, &claimed)), "Failed");
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::support::{
     minio::unique,
     product::Setup,
-    world::{World, grant, share, user},
+    world::{View, World, grant, share, user},
 };
 
 #[tokio::test]
@@ -24,7 +24,7 @@ async fn what_a_prune_asked_for_and_was_held_comes_back() {
     for person in &people[1..] {
         world.delete("MinioUser", &person.name).await;
     }
-    let held = |view: &crate::support::world::View| *view.status("/heldChange/removals") == json!(1);
+    let held = |view: &View| *view.status("/heldChange/removals") == json!(1);
     world.observed("MinioInstance", "default", "one of three is held", held).await;
     world.delete("PathShare", &name).await;
     world.stalled("PathShare", &name, "LargeChange").await;
