@@ -7,6 +7,7 @@ mod credentials;
 mod documentation;
 mod e2e;
 mod files;
+mod gitops;
 mod guard;
 mod identity;
 mod import;

@@ -2,7 +2,7 @@
 # Builds the servers and command line tools from source, pinned by the go.mod and
 # go.sum files under tools/, into a cache that all checkouts share.
 
-ALL_TOOLS=(minio etcd kube-apiserver kubectl kube-controller-manager mc helm kubeconform)
+ALL_TOOLS=(minio etcd kube-apiserver kubectl kube-controller-manager mc helm kubeconform glua flux-health)
 
 CACHE=${MINIO_MANAGER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/minio-manager}
 
@@ -18,11 +18,13 @@ describe_tool() {
     kubectl)                 echo "kubernetes k8s.io/kubernetes/cmd/kubectl                 1 min" ;;
     helm)                    echo "helm       helm.sh/helm/v3/cmd/helm                     1-2 min" ;;
     kubeconform)             echo "kubeconform github.com/yannh/kubeconform/cmd/kubeconform 10 s" ;;
+    glua)                    echo "glua       github.com/yuin/gopher-lua/cmd/glua           10 s" ;;
+    flux-health)             echo "flux-health minio-manager/deploy/dev/tools/flux-health      1-2 min" ;;
     *) return 1 ;;
   esac
 }
 
-# The version of the module that holds the tool's package, from its go.mod.
+# The version of the module that holds the tool's package, from its go.mod; nothing for a program of ours.
 tool_version() {
   local folder package _
   read -r folder package _ < <(describe_tool "$1")
@@ -59,7 +61,8 @@ version_stamps() {
 tool_directory() {
   local folder _ key
   read -r folder _ < <(describe_tool "$1")
-  key=$( { echo "$GO_VERSION"; version_stamps "$1"; cat "$TOOLS_SOURCE/$folder/go.mod" "$TOOLS_SOURCE/$folder/go.sum"; } | sha256sum)
+  key=$( { echo "$GO_VERSION"; version_stamps "$1"; cat "$TOOLS_SOURCE/$folder/go.mod" "$TOOLS_SOURCE/$folder/go.sum"
+    find "$TOOLS_SOURCE/$folder" -name '*.go' -exec cat {} +; } | sha256sum)
   echo "$CACHE/tools/$1-${key:0:12}"
 }
 
@@ -93,7 +96,8 @@ build_tool() (
   trap 'rm -rf "$scratch"' EXIT
   trap '[[ -z $compiler ]] || kill "$compiler" 2>/dev/null; exit 130' INT TERM
 
-  say "$name: building $(tool_version "$name"), about $expected the first time (log: $log)"
+  version=$(tool_version "$name")
+  say "$name: building ${version:+$version, }about $expected the first time (log: $log)"
   started=$SECONDS
   compile "$folder" "$package" "$scratch/bin/$name" "$(version_stamps "$name")" > "$log" 2>&1 8>&- &
   compiler=$!
