@@ -4,7 +4,7 @@
 //! `make bench` runs it on a release build. Figures go to the terminal and, one file a measurement, to `bench/*.json` in the
 //! target directory. It ends with 1 where a requirement is missed. `make bench ONLY=rest` measures one part; `scale-large`,
 //! `audit`, `idle` and `soak` take long, and are measured only where they are asked for. `MINIO_MANAGER_BENCH_USERS`, `_ROUNDS`,
-//! `_SECONDS` and `_MINUTES` change how large and how long the newer parts are (`settings.rs`).
+//! `_SECONDS` and `_MINUTES` make some of them smaller or larger (`settings.rs`); what is asked for holds for what they are otherwise.
 
 #[allow(dead_code, reason = "shared with the tests, which use all of it")]
 #[path = "../it/support/mod.rs"]

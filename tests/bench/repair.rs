@@ -15,6 +15,7 @@ use crate::{
     settings,
     support::{
         product::Setup,
+        random::Random,
         s3::Try,
         somebody::{EVERYTHING, Somebody, is_followed, without_trace},
         world::{PATIENCE, World},
@@ -23,6 +24,7 @@ use crate::{
 
 const USERS: usize = 200;
 const ROUNDS: usize = 20;
+const PERCENT: usize = 100;
 const POLL: Duration = Duration::from_millis(3);
 const LIMIT: Duration = Duration::from_secs(2);
 /// Where nothing but audits tells of foreign changes: as short as all keys of these users are looked at within it.
@@ -60,7 +62,7 @@ pub async fn measure(report: &mut Report) {
     let scene = Scene::set(rounds, Setup::default().with(&["--audit-interval", RARELY])).await;
     is_followed(&scene.world).await;
     for foreign in Foreign::ALL {
-        let took = scene.undone(foreign).await;
+        let took = scene.undone(foreign, Duration::ZERO).await;
         report.percentiles(&format!("{}, with the trace: put right", foreign.title()), &took, None, LIMIT);
     }
     drop(scene);
@@ -69,7 +71,7 @@ pub async fn measure(report: &mut Report) {
     let setup = Setup { minio: Some(minio), credentials: Some(identity), ..Setup::default() };
     let interval = format!("{}s", INTERVAL.as_secs());
     let scene = Scene::set(rounds, setup.with(&["--audit-interval", &interval])).await;
-    let took = join_all(Foreign::ALL.map(|foreign| scene.undone(foreign))).await;
+    let took = join_all(Foreign::ALL.map(|foreign| scene.undone(foreign, INTERVAL))).await;
     for (foreign, took) in Foreign::ALL.into_iter().zip(&took) {
         let name = format!("{}, audited every {interval}: put right", foreign.title());
         report.percentiles(&name, took, None, INTERVAL + LIMIT);
@@ -93,10 +95,13 @@ impl Scene {
         Self { world, somebody, size, rounds }
     }
 
-    /// Changes of one kind, one after the other, each to another user.
-    async fn undone(&self, foreign: Foreign) -> Samples {
+    /// Changes of one kind, one after the other, each to another user, after a pause of any length up to the longest: otherwise
+    /// each would come just after the audit that put the last one right.
+    async fn undone(&self, foreign: Foreign, longest_pause: Duration) -> Samples {
         let mut samples = Samples::new();
+        let mut random = Random::from_environment(foreign.title());
         for round in 0..self.rounds {
+            tokio::time::sleep(longest_pause.mul_f64(random.below(PERCENT) as f64 / PERCENT as f64)).await;
             // The first ones are the members of the group.
             let user = person(self.size.members + foreign as usize * self.rounds + round);
             samples.push(match foreign {

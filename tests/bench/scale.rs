@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::audit;
 use crate::figures::{Report, Samples};
 use crate::installation::{PATIENCE, Size, all_ready, apply, until};
+use crate::settings;
 use crate::support::minio::{Server, unique};
 use crate::support::product::Setup;
 use crate::support::s3::Try;
@@ -24,36 +25,34 @@ const MEBIBYTE: u64 = 1 << 20;
 
 /// What is asked of an installation.
 struct Demand {
-    size: Size,
+    users: usize,
     ready_within: Duration,
     mebibytes: u64,
 }
 
-const TYPICAL: Demand = Demand {
-    size: Size { users: 2_000, groups: 200, members: 20, shares: 10_000 },
-    ready_within: Duration::from_secs(10),
-    mebibytes: 150,
-};
+const TYPICAL: Demand = Demand { users: 2_000, ready_within: Duration::from_secs(10), mebibytes: 150 };
 
-const LARGE: Demand = Demand {
-    size: Size { users: 10_000, groups: 1_000, members: 20, shares: 50_000 },
-    ready_within: Duration::from_secs(30),
-    mebibytes: 200,
-};
+const LARGE: Demand = Demand { users: 10_000, ready_within: Duration::from_secs(30), mebibytes: 200 };
+
+impl Demand {
+    fn size(&self) -> Size {
+        Size::of_users(settings::users(self.users))
+    }
+}
 
 /// 2,000 users, 200 groups, 10,000 shares.
 pub async fn measure(report: &mut Report) {
-    let world = unpaced(report, &TYPICAL.size).await;
+    let world = unpaced(report, &TYPICAL.size()).await;
     restart(report, &world, &TYPICAL).await;
     drop(world);
-    paced(report, &TYPICAL.size).await;
+    paced(report, &TYPICAL.size()).await;
 }
 
 /// 10,000 users, 1,000 groups, 50,000 shares. Takes most of an hour, nearly all of it for the keys.
 pub async fn measure_large(report: &mut Report) {
-    let world = unpaced(report, &LARGE.size).await;
+    let world = unpaced(report, &LARGE.size()).await;
     restart(report, &world, &LARGE).await;
-    audit::report_audits(report, &world, &LARGE.size.title(), AUDITS).await;
+    audit::report_audits(report, &world, &LARGE.size().title(), AUDITS).await;
 }
 
 /// Everything is applied while the controller runs and writes as fast as it can.
@@ -114,10 +113,10 @@ async fn restart(report: &mut Report, world: &World, demand: &Demand) {
     })
     .await;
     let compared = started.elapsed();
-    all_ready(world, demand.size.objects()).await;
+    all_ready(world, demand.size().objects()).await;
     let metrics = world.product().metrics();
     let resident = world.product().vitals().resident_bytes / MEBIBYTE;
-    let title = demand.size.title();
+    let title = demand.size().title();
     report.within(&format!("{title}: start to ready"), &Samples::of(vec![ready]), demand.ready_within);
     report.within(&format!("{title}: start to compared"), &Samples::of(vec![compared]), 2 * demand.ready_within);
     let details = json!({"requests": metrics.all_requests()});

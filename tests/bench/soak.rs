@@ -1,7 +1,7 @@
 //! A long time of ordinary change, and what of it stays behind: memory, files, connections, or anything that is not in force.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,14 +12,14 @@ use tokio::{sync::Mutex, time::sleep};
 
 use crate::{
     figures::{Report, Samples},
-    installation::{self, Size, person, share_name, team, until},
+    installation::{self, PATIENCE, Size, person, share_name, team},
     settings,
     support::{
         product::Setup,
         random::Random,
         rest::{Service, ServiceSetup},
         vitals::Vitals,
-        world::World,
+        world::{View, World},
     },
 };
 
@@ -32,6 +32,8 @@ const MEMORY: f64 = 1.1;
 const MORE_AT_TIMES: f64 = 5.0;
 /// From the last change until nothing is left to do.
 const CALM_WITHIN: Duration = Duration::from_secs(30);
+/// Between two looks at all objects.
+const LOOK: Duration = Duration::from_millis(500);
 /// So many samples make up for the chance of a moment.
 const TOGETHER: usize = 3;
 const MEBIBYTE: f64 = (1 << 20) as f64;
@@ -162,7 +164,7 @@ impl Soak {
     /// One member leaves a group, another one joins.
     async fn move_member(&self, random: &mut Random) -> &'static str {
         let (number, away) = (random.below(self.size.groups), random.below(self.size.users));
-        let members: std::collections::BTreeSet<String> =
+        let members: BTreeSet<String> =
             (0..self.size.members).map(|member| person((away + member) % self.size.users)).collect();
         self.world.patch("MinioGroup", &team(number), json!({"spec": {"members": members}})).await;
         "members moved"
@@ -220,15 +222,35 @@ impl Soak {
         }
     }
 
-    /// Waits until every object is Ready and nothing waits.
+    /// Waits until nothing waits, and every object says that what it says now is in force.
     async fn is_calm(&self) {
-        let is_calm = || {
-            let metrics = self.world.product().metrics();
-            let not_ready =
-                metrics.sum("minio_manager_objects", &[]) - metrics.sum("minio_manager_objects", &["ready=\"True\""]);
-            not_ready == 0.0 && metrics.sum("minio_manager_queue_depth", &[]) == 0.0
+        let started = Instant::now();
+        loop {
+            let behind = self.behind().await;
+            if behind.is_empty() && self.queue() == 0.0 {
+                return;
+            }
+            let some: Vec<&String> = behind.iter().take(10).collect();
+            assert!(started.elapsed() < PATIENCE, "not in force: {some:?}\n{}", self.world.product().log_tail());
+            sleep(LOOK).await;
+        }
+    }
+
+    /// The objects that are on their way out, or whose present generation is not in force.
+    async fn behind(&self) -> Vec<String> {
+        let is_behind = |view: &View| {
+            let metadata = &view.0["metadata"];
+            !metadata["deletionTimestamp"].is_null()
+                || view.status("/observedGeneration") != &metadata["generation"]
+                || !view.says("Ready", "True")
         };
-        until(&self.world, "everything is Ready, and nothing waits", is_calm).await;
+        let mut behind = Vec::new();
+        for kind in ["MinioUser", "MinioGroup", "PathShare"] {
+            let views = self.world.objects(kind).await;
+            behind
+                .extend(views.iter().filter(|view| is_behind(view)).map(|view| view.0["metadata"]["name"].to_string()));
+        }
+        behind
     }
 
     async fn conclude(&self, report: &mut Report, course: &Course) {

@@ -37,6 +37,13 @@ impl End {
         }
     }
 
+    fn title(self) -> &'static str {
+        match self {
+            Self::Crash => "leader killed",
+            Self::InOrder => "leader ended",
+        }
+    }
+
     fn signal(self) -> &'static str {
         match self {
             Self::Crash => "-KILL",
@@ -60,7 +67,7 @@ async fn of_lease(report: &mut Report, lease: &str, replicas: Replicas) {
             led.push(to_lead);
             in_force.push(to_force);
         }
-        let title = format!("{lease} lease, {}", end.signal());
+        let title = format!("{lease} lease, {}", end.title());
         report.within(&format!("{title}: the next one leads"), &led, end.limit());
         report.within(&format!("{title}: a change is in force"), &in_force, end.limit());
     }
