@@ -62,7 +62,7 @@ pub async fn measure(report: &mut Report) {
     let scene = Scene::set(rounds, Setup::default().with(&["--audit-interval", RARELY])).await;
     is_followed(&scene.world).await;
     for foreign in Foreign::ALL {
-        let took = scene.undone(foreign, Duration::ZERO).await;
+        let took = scene.undone(foreign, None).await;
         report.percentiles(&format!("{}, with the trace: put right", foreign.title()), &took, None, LIMIT);
     }
     drop(scene);
@@ -71,7 +71,9 @@ pub async fn measure(report: &mut Report) {
     let setup = Setup { minio: Some(minio), credentials: Some(identity), ..Setup::default() };
     let interval = format!("{}s", INTERVAL.as_secs());
     let scene = Scene::set(rounds, setup.with(&["--audit-interval", &interval])).await;
-    let took = join_all(Foreign::ALL.map(|foreign| scene.undone(foreign, INTERVAL))).await;
+    let mut random = Random::from_environment("repair");
+    let mut mind = || Some(Random::new(random.below(usize::MAX) as u64));
+    let took = join_all(Foreign::ALL.map(|foreign| scene.undone(foreign, mind()))).await;
     for (foreign, took) in Foreign::ALL.into_iter().zip(&took) {
         let name = format!("{}, audited every {interval}: put right", foreign.title());
         report.percentiles(&name, took, None, INTERVAL + LIMIT);
@@ -95,13 +97,14 @@ impl Scene {
         Self { world, somebody, size, rounds }
     }
 
-    /// Changes of one kind, one after the other, each to another user, after a pause of any length up to the longest: otherwise
-    /// each would come just after the audit that put the last one right.
-    async fn undone(&self, foreign: Foreign, longest_pause: Duration) -> Samples {
+    /// Changes of one kind, one after the other, each to another user. At random each comes at another moment of an interval:
+    /// otherwise just after the audit that put the last one right.
+    async fn undone(&self, foreign: Foreign, mut random: Option<Random>) -> Samples {
         let mut samples = Samples::new();
-        let mut random = Random::from_environment(foreign.title());
         for round in 0..self.rounds {
-            tokio::time::sleep(longest_pause.mul_f64(random.below(PERCENT) as f64 / PERCENT as f64)).await;
+            if let Some(random) = &mut random {
+                tokio::time::sleep(INTERVAL.mul_f64(random.below(PERCENT) as f64 / PERCENT as f64)).await;
+            }
             // The first ones are the members of the group.
             let user = person(self.size.members + foreign as usize * self.rounds + round);
             samples.push(match foreign {
