@@ -17,7 +17,7 @@ use crate::{
     support::{
         minio::Server,
         product::{Metrics, Setup},
-        world::World,
+        world::{World, user},
     },
 };
 
@@ -28,6 +28,8 @@ const LIMIT: Duration = Duration::from_millis(1_500);
 /// The server makes all changes under one lock: more at once are not done sooner.
 const AT_ONCE: usize = 8;
 const LOOK: Duration = Duration::from_millis(50);
+const DURATION: &str = "minio_manager_audit_duration_seconds";
+const REQUEST: &str = "minio_manager_minio_request_duration_seconds";
 const READS: [&str; 2] = ["list-users", "policy-entities"];
 
 /// A server with many users of whom a few are managed.
@@ -37,11 +39,9 @@ pub async fn measure(report: &mut Report) {
     populate(&server.client(), &size).await;
     let setup = Setup { minio: Some(server), ..Setup::default() };
     let world = World::own(setup.with(&["--audit-interval", "1s"])).await;
-    let managed = Size { users: MANAGED, groups: 0, members: 0, shares: 0 };
-    let manifests: Vec<String> =
-        (0..MANAGED).map(|number| crate::support::world::user(&format!("managed{number}"), "")).collect();
-    apply(&world, &manifests).await;
-    all_ready(&world, managed.objects()).await;
+    let managed: Vec<String> = (0..MANAGED).map(|number| user(&format!("managed{number}"), "")).collect();
+    apply(&world, &managed).await;
+    all_ready(&world, MANAGED).await;
     let title = format!("{} users on the server, {MANAGED} managed", size.users);
     report_audits(report, &world, &title, settings::rounds(AUDITS)).await;
 }
@@ -66,9 +66,6 @@ pub async fn report_audits(report: &mut Report, world: &World, title: &str, coun
         report.tell(&format!("{title}: {read}"), took / number * 1e3, "ms", json!({"requests": number}));
     }
 }
-
-const DURATION: &str = "minio_manager_audit_duration_seconds";
-const REQUEST: &str = "minio_manager_minio_request_duration_seconds";
 
 /// The metrics as soon as one more audit is over.
 async fn next_audit(world: &World, before: &Metrics, started: Instant) -> Metrics {
