@@ -4,6 +4,9 @@ use std::{fs, path::PathBuf, process::ExitCode, time::Duration};
 
 use serde_json::{Value, json};
 
+/// So much of the details is shown beside a figure; all of them are in its file.
+const BRIEF: usize = 400;
+
 /// Durations of one thing.
 #[derive(Clone, Debug, Default)]
 pub struct Samples(Vec<Duration>);
@@ -22,6 +25,11 @@ impl Samples {
     /// One more.
     pub fn push(&mut self, sample: Duration) {
         self.0.push(sample);
+    }
+
+    /// Those of somebody else, too.
+    pub fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
     }
 
     /// The duration that so many of a hundred samples do not exceed.
@@ -141,6 +149,42 @@ impl Report {
         self.note(name, passed, figures);
     }
 
+    /// Durations that must not be exceeded at the median and at p99; without the former only at p99.
+    pub fn percentiles(&mut self, name: &str, samples: &Samples, median: Option<Duration>, p99: Duration) {
+        let passed = samples.p99() <= p99 && median.is_none_or(|limit| samples.median() <= limit);
+        let at_median = median.map(|limit| format!(" (at most {})", shown(limit))).unwrap_or_default();
+        println!(
+            "{name:<58} {:>5} {:>8}{at_median}  p99 {:>8} (at most {})  {}",
+            samples.0.len(),
+            shown(samples.median()),
+            shown(samples.p99()),
+            shown(p99),
+            verdict(passed)
+        );
+        let figures = json!({
+            "samples": samples.0.len(),
+            "medianMilliseconds": milliseconds(samples.median()),
+            "p99Milliseconds": milliseconds(samples.p99()),
+            "limitAtMedianMilliseconds": median.map(milliseconds),
+            "limitAtP99Milliseconds": milliseconds(p99),
+        });
+        self.note(name, passed, figures);
+    }
+
+    /// Something that is told and not judged.
+    pub fn tell(&mut self, name: &str, value: f64, unit: &str, details: Value) {
+        println!("{name:<58} {value:>13.1} {unit} {}", brief(&details));
+        self.note(name, true, json!({"value": value, "unit": unit, "details": details}));
+    }
+
+    /// Something that must not be exceeded.
+    pub fn at_most(&mut self, name: &str, value: f64, limit: f64, unit: &str, details: Value) {
+        let passed = value <= limit;
+        let limits = format!("(at most {limit:.1} {unit})");
+        println!("{name:<58} {value:>13.1} {unit} {limits} {}  {}", brief(&details), verdict(passed));
+        self.note(name, passed, json!({"value": value, "limit": limit, "unit": unit, "details": details}));
+    }
+
     /// Durations that must not be exceeded: at the median for one caller after the other, at p99 for many callers at once.
     pub fn latencies(&mut self, name: &str, alone: &Load, together: &Load, median: Duration, p99: Duration) {
         let passed = alone.samples.median() <= median && together.samples.p99() <= p99;
@@ -193,6 +237,12 @@ impl Report {
 
 fn verdict(passed: bool) -> &'static str {
     if passed { "PASS" } else { "FAIL" }
+}
+
+/// What there is to see on a line.
+fn brief(details: &Value) -> String {
+    let text = details.to_string();
+    if text.len() <= BRIEF { text } else { String::new() }
 }
 
 fn milliseconds(duration: Duration) -> f64 {

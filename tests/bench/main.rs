@@ -2,8 +2,9 @@
 //! in the same run against the same servers.
 //!
 //! `make bench` runs it on a release build. Figures go to the terminal and, one file a measurement, to `bench/*.json` in the
-//! target directory. It ends with 1 where a requirement is missed. `make bench ONLY=rest` measures one part; `scale-large` is
-//! measured only where it is asked for.
+//! target directory. It ends with 1 where a requirement is missed. `make bench ONLY=rest` measures one part; `scale-large`,
+//! `audit`, `idle` and `soak` take long, and are measured only where they are asked for. `MINIO_MANAGER_BENCH_USERS`, `_ROUNDS`,
+//! `_SECONDS` and `_MINUTES` make some of them smaller or larger (`settings.rs`); what is asked for holds for what they are otherwise.
 
 #[allow(dead_code, reason = "shared with the tests, which use all of it")]
 #[path = "../it/support/mod.rs"]
@@ -13,16 +14,24 @@ mod support;
 #[path = "../it/files/mod.rs"]
 mod files;
 
+mod audit;
 mod burst;
 mod figures;
+mod idle;
+mod installation;
 mod issuing;
 mod login;
 mod relist;
+mod repair;
 mod rest;
 mod restart;
+mod revocation;
 mod rotating;
 mod scale;
+mod settings;
 mod sharing;
+mod soak;
+mod takeover;
 
 use std::process::ExitCode;
 
@@ -33,7 +42,8 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let mut report = Report::new();
     let chosen: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let wanted = |name: &str| chosen.is_empty() || chosen.iter().any(|one| one == name);
+    let asked_for = |name: &str| chosen.iter().any(|one| one == name);
+    let wanted = |name: &str| chosen.is_empty() || asked_for(name);
     runtime.block_on(async {
         if wanted("sharing") {
             sharing::measure(&mut report).await;
@@ -59,8 +69,26 @@ fn main() -> ExitCode {
         if wanted("scale") {
             scale::measure(&mut report).await;
         }
-        if chosen.iter().any(|one| one == "scale-large") {
+        if wanted("takeover") {
+            takeover::measure(&mut report).await;
+        }
+        if wanted("repair") {
+            repair::measure(&mut report).await;
+        }
+        if wanted("revocation") {
+            revocation::measure(&mut report).await;
+        }
+        if asked_for("scale-large") {
             scale::measure_large(&mut report).await;
+        }
+        if asked_for("audit") {
+            audit::measure(&mut report).await;
+        }
+        if asked_for("idle") {
+            idle::measure(&mut report).await;
+        }
+        if asked_for("soak") {
+            soak::measure(&mut report).await;
         }
         if wanted("rest") {
             rest::measure(&mut report).await;

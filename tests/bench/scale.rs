@@ -3,111 +3,56 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use minio_manager::minio::{Call, Client, Credentials, Holder, NewAccessKey};
 use serde_json::json;
 
+use crate::audit;
 use crate::figures::{Report, Samples};
+use crate::installation::{PATIENCE, Size, all_ready, apply, until};
+use crate::settings;
 use crate::support::minio::{Server, unique};
 use crate::support::product::Setup;
 use crate::support::s3::Try;
-use crate::support::world::{Person, World, grant, group, share, user};
+use crate::support::world::{Person, World, grant, share};
 
-const AT_ONCE: usize = 64;
 const REVOCATIONS: usize = 20;
+/// How many regular audits are timed.
+const AUDITS: usize = 3;
 const BETWEEN_REVOCATIONS: Duration = Duration::from_secs(2);
 const KEY_LIFE: Duration = Duration::from_secs(48 * 3600);
-const LOOK: Duration = Duration::from_millis(200);
-/// However long it takes, this would be wrong.
-const PATIENCE: Duration = Duration::from_secs(3600);
 const MEBIBYTE: u64 = 1 << 20;
 
-/// How large an installation is, and what is asked of it.
-struct Size {
+/// What is asked of an installation.
+struct Demand {
     users: usize,
-    groups: usize,
-    members: usize,
-    shares: usize,
     ready_within: Duration,
     mebibytes: u64,
 }
 
-const TYPICAL: Size = Size {
-    users: 2_000,
-    groups: 200,
-    members: 20,
-    shares: 10_000,
-    ready_within: Duration::from_secs(10),
-    mebibytes: 150,
-};
+const TYPICAL: Demand = Demand { users: 2_000, ready_within: Duration::from_secs(10), mebibytes: 150 };
 
-const LARGE: Size = Size {
-    users: 10_000,
-    groups: 1_000,
-    members: 20,
-    shares: 50_000,
-    ready_within: Duration::from_secs(30),
-    mebibytes: 200,
-};
+const LARGE: Demand = Demand { users: 10_000, ready_within: Duration::from_secs(30), mebibytes: 200 };
+
+impl Demand {
+    fn size(&self) -> Size {
+        Size::of_users(settings::users(self.users))
+    }
+}
 
 /// 2,000 users, 200 groups, 10,000 shares.
 pub async fn measure(report: &mut Report) {
-    let world = unpaced(report, &TYPICAL).await;
+    let world = unpaced(report, &TYPICAL.size()).await;
     restart(report, &world, &TYPICAL).await;
     drop(world);
-    paced(report, &TYPICAL).await;
+    paced(report, &TYPICAL.size()).await;
 }
 
 /// 10,000 users, 1,000 groups, 50,000 shares. Takes most of an hour, nearly all of it for the keys.
 pub async fn measure_large(report: &mut Report) {
-    let world = unpaced(report, &LARGE).await;
+    let world = unpaced(report, &LARGE.size()).await;
     restart(report, &world, &LARGE).await;
-}
-
-impl Size {
-    fn title(&self) -> String {
-        format!("{} users, {} groups, {} shares", self.users, self.groups, self.shares)
-    }
-
-    fn objects(&self) -> usize {
-        self.users + self.groups + self.shares
-    }
-
-    /// Each group has some of the users; each share gives a folder of one to another, or to a group.
-    fn manifests(&self) -> Vec<String> {
-        let users = (0..self.users).map(|number| user(&person(number), ""));
-        let groups = (0..self.groups).map(|number| {
-            let members: Vec<String> =
-                (0..self.members).map(|member| person((number * self.members + member) % self.users)).collect();
-            group(&team(number), &format!("members: [{}]", members.join(", ")))
-        });
-        let shares = (0..self.shares).map(|number| {
-            let owner = number % self.users;
-            let to = match number % 10 {
-                0 => format!("{{kind: Group, name: {}, access: Read}}", team(number / 10 % self.groups)),
-                _ => grant(&person((owner + 1 + number / self.users) % self.users), "Read"),
-            };
-            share(
-                &format!("share{number:05}"),
-                &format!("lake/homes/{}/data/{number}", person(owner)),
-                &format!("grants: [{to}]"),
-            )
-        });
-        users.chain(groups).chain(shares).collect()
-    }
-}
-
-fn person(number: usize) -> String {
-    format!("user{number:05}")
-}
-
-fn team(number: usize) -> String {
-    format!("team{number:04}")
-}
-
-async fn apply(world: &World, manifests: &[String]) {
-    stream::iter(manifests).for_each_concurrent(AT_ONCE, |manifest| world.apply(manifest)).await;
+    audit::report_audits(report, &world, &LARGE.size().title(), AUDITS).await;
 }
 
 /// Everything is applied while the controller runs and writes as fast as it can.
@@ -157,7 +102,7 @@ fn by_writes(world: &World) -> BTreeMap<u64, usize> {
 }
 
 /// A start beside all that, when nothing is to be done.
-async fn restart(report: &mut Report, world: &World, size: &Size) {
+async fn restart(report: &mut Report, world: &World, demand: &Demand) {
     assert!(world.product().terminate().success());
     let started = Instant::now();
     world.product().launch();
@@ -168,15 +113,15 @@ async fn restart(report: &mut Report, world: &World, size: &Size) {
     })
     .await;
     let compared = started.elapsed();
-    all_ready(world, size.objects()).await;
+    all_ready(world, demand.size().objects()).await;
     let metrics = world.product().metrics();
-    let resident = world.product().resident_bytes() / MEBIBYTE;
-    let title = size.title();
-    report.within(&format!("{title}: start to ready"), &Samples::of(vec![ready]), size.ready_within);
-    report.within(&format!("{title}: start to compared"), &Samples::of(vec![compared]), 2 * size.ready_within);
+    let resident = world.product().vitals().resident_bytes / MEBIBYTE;
+    let title = demand.size().title();
+    report.within(&format!("{title}: start to ready"), &Samples::of(vec![ready]), demand.ready_within);
+    report.within(&format!("{title}: start to compared"), &Samples::of(vec![compared]), 2 * demand.ready_within);
     let details = json!({"requests": metrics.all_requests()});
     report.count(&format!("{title}: writes of a start"), metrics.writes(), 0, details);
-    report.count(&format!("{title}: resident MiB"), resident, size.mebibytes, json!({}));
+    report.count(&format!("{title}: resident MiB"), resident, demand.mebibytes, json!({}));
 }
 
 /// Everything is brought into force at the default pace, while somebody works and somebody loses a grant.
@@ -233,19 +178,6 @@ async fn granted(world: &World, alice: &Person, bob: &Person) -> Vec<(String, St
         granted.push((name, file));
     }
     granted
-}
-
-async fn all_ready(world: &World, count: usize) {
-    let ready = || world.product().metrics().sum("minio_manager_objects", &["ready=\"True\""]) as usize >= count;
-    until(world, "everything is Ready", ready).await;
-}
-
-async fn until(world: &World, what: &str, holds: impl Fn() -> bool) {
-    let started = Instant::now();
-    while !holds() {
-        assert!(started.elapsed() < PATIENCE, "not so after {PATIENCE:?}: {what}\n{}", world.product().log_tail());
-        tokio::time::sleep(LOOK).await;
-    }
 }
 
 /// All that a server holds, to be brought about once more by somebody who knows it beforehand.

@@ -3,19 +3,18 @@
 use std::{
     collections::BTreeSet,
     fs,
-    process::Command,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use minio_manager::minio::{Client, Credentials, Holder};
+use minio_manager::minio::Holder;
 
 use crate::support::{
-    kube::tool,
     minio::{Server, unique},
     product::Setup,
     proxy::Proxy,
     s3::Try,
+    somebody::{EVERYTHING, Somebody, is_followed, without_trace},
     world::{Person, World, group},
 };
 
@@ -27,37 +26,6 @@ const OFTEN: [&str; 2] = ["--audit-interval", "1s"];
 
 /// How long an immediate repair may take here, where many tests share a small machine.
 const SOON: Duration = Duration::from_secs(10);
-
-/// Another administrator of the same MinIO, with a client of another maker.
-struct Somebody {
-    client: Client,
-    host: String,
-}
-
-impl Somebody {
-    async fn of(world: &World) -> Self {
-        let credentials = Credentials::new(unique("somebody"), Credentials::generate().secret);
-        world.minio().add_user(&credentials.access_key, &credentials.secret, true).await.unwrap();
-        let holder = Holder::User(credentials.access_key.clone());
-        world.minio().set_mapping(&holder, &BTreeSet::from(["consoleAdmin".to_owned()])).await.unwrap();
-        let authority = world.product().minio().endpoint().authority().to_owned();
-        let host = format!("http://{}:{}@{authority}", credentials.access_key, credentials.secret.expose());
-        Self { client: world.minio().with_credentials(credentials), host }
-    }
-
-    /// Runs `mc admin ...`, whose words are parted by blanks; `M` is the server.
-    fn does(&self, words: &str) {
-        let output = Command::new(tool("mc", "MINIO_MANAGER_MC_BIN"))
-            .args(["--quiet", "admin"])
-            .args(words.split(' '))
-            .env("MC_CONFIG_DIR", std::env::temp_dir().join("minio-manager-mc"))
-            .env("MC_HOST_M", &self.host)
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "mc admin {words}: {said}");
-    }
-}
 
 /// Alice and bob, and a team that alice is in and that holds a policy.
 struct Scene {
@@ -125,21 +93,10 @@ impl Scene {
     }
 }
 
-/// Waits until the trace is followed and the audit that this causes is over.
-async fn is_followed(world: &World) {
-    world.eventually("the trace is followed", async || world.product().stderr().contains("noticed at once")).await;
-    let audits = || world.product().metrics().sum("minio_manager_audit_duration_seconds_count", &[]);
-    world.eventually("an audit", async || audits() > 0.0).await;
-}
-
 /// A policy document in a file, for `mc`.
 fn everything_allowed() -> String {
     let path = std::env::temp_dir().join(unique("everything"));
-    fs::write(
-        &path,
-        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*"],"Resource":["arn:aws:s3:::*"]}]}"#,
-    )
-    .unwrap();
+    fs::write(&path, EVERYTHING).unwrap();
     path.display().to_string()
 }
 
@@ -220,20 +177,6 @@ async fn another_key(world: &World, name: &str, old: &str) -> Person {
         })
         .await;
     world.person(name).await
-}
-
-/// A MinIO, and an identity on it that may do everything but follow the trace.
-async fn without_trace() -> (Arc<Server>, Credentials) {
-    let minio = Arc::new(Server::start());
-    let root = minio.client();
-    let identity = Credentials::new("controller", Credentials::generate().secret);
-    let policy = r#"{"Version":"2012-10-17","Statement":[
-        {"Effect":"Allow","Action":["admin:*"]},{"Effect":"Deny","Action":["admin:ServerTrace"]},
-        {"Effect":"Allow","Action":["s3:*"],"Resource":["arn:aws:s3:::*"]}]}"#;
-    root.put_policy("identity", policy).await.unwrap();
-    root.add_user("controller", &identity.secret, true).await.unwrap();
-    root.set_mapping(&Holder::User("controller".to_owned()), &BTreeSet::from(["identity".to_owned()])).await.unwrap();
-    (minio, identity)
 }
 
 #[tokio::test]

@@ -3,11 +3,12 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, ResourceExt};
 
-use super::{Replicas, assert_only_watches};
+use super::assert_only_watches;
 use crate::support::{
     kube::Cluster,
     minio::unique,
     redis::Redis,
+    replicas::Replicas,
     world::{grant, share, user},
 };
 

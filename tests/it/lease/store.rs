@@ -1,11 +1,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Replicas;
 use crate::support::{
     minio::{Server, unique},
     product::Setup,
     redis::Redis,
+    replicas::Replicas,
     world::{World, user},
 };
 

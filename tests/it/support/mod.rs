@@ -12,7 +12,11 @@ pub mod python;
 pub mod random;
 #[allow(dead_code, reason = "the tests of most endpoints come with them")]
 pub mod redis;
+pub mod replicas;
 pub mod rest;
 pub mod s3;
+pub mod somebody;
 pub mod sts;
+#[allow(dead_code, reason = "measured by the benchmarks")]
+pub mod vitals;
 pub mod world;

@@ -6,7 +6,7 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     path::PathBuf,
-    process::{Command, ExitStatus},
+    process::{Command, ExitStatus, Output},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
@@ -18,6 +18,7 @@ use super::{
     kube::Cluster,
     minio::{Server, unique},
     program::{Program, tail},
+    vitals::Vitals,
 };
 
 /// How a product is to be started.
@@ -172,8 +173,23 @@ impl Product {
             .envs(self.setup.variables.iter().cloned())
             .output()
             .unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        (output.status.code().expect("it ended by itself"), text(output.stdout), text(output.stderr))
+        finished(output)
+    }
+
+    /// What the product itself would change, after a full comparison: exit code, standard output and standard error.
+    pub fn plan(&self) -> (i32, String, String) {
+        let root = self.minio.root();
+        let output = Command::new(env!("CARGO_BIN_EXE_minio-manager"))
+            .args(["plan", "--home-namespace", &self.namespace])
+            .args(["--watch-namespaces", &self.namespace, "--instance-id", &self.namespace])
+            .args(["--minio-endpoint", &self.minio.endpoint().to_string()])
+            .env_clear()
+            .env("KUBECONFIG", Cluster::shared().kubeconfig())
+            .env("MINIO_ACCESS_KEY", &root.access_key)
+            .env("MINIO_SECRET_KEY", root.secret.expose())
+            .output()
+            .expect("the program runs");
+        finished(output)
     }
 
     /// Asks the program to end and waits until it has.
@@ -192,14 +208,15 @@ impl Product {
         self.signal("-CONT");
     }
 
-    fn signal(&self, signal: &str) {
+    /// Sends the program a signal, such as `-TERM`.
+    pub fn signal(&self, signal: &str) {
         self.state().running.as_ref().expect("the product is running").program.signal(signal);
     }
 
-    /// How much memory the program has in use.
+    /// What the program uses now.
     #[allow(dead_code, reason = "measured by the benchmarks")]
-    pub fn resident_bytes(&self) -> u64 {
-        self.state().running.as_ref().expect("the product is running").program.resident_bytes()
+    pub fn vitals(&self) -> Vitals {
+        self.state().running.as_ref().expect("the product is running").program.vitals()
     }
 
     /// Whether it leads.
@@ -281,6 +298,12 @@ impl Drop for Product {
     }
 }
 
+/// Exit code, standard output and standard error.
+fn finished(output: Output) -> (i32, String, String) {
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().expect("it ended by itself"), text(output.stdout), text(output.stderr))
+}
+
 fn listen_address(log: &str) -> Option<SocketAddr> {
     let line = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     line.filter_map(|line| line["metrics"].as_str()?.parse().ok()).next()
@@ -294,7 +317,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    fn parse(exposition: &str) -> Self {
+    /// Those of an exposition.
+    pub fn parse(exposition: &str) -> Self {
         let mut series = BTreeMap::new();
         let mut families = BTreeMap::new();
         for line in exposition.lines() {
@@ -321,6 +345,15 @@ impl Metrics {
             |series: &str| series.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('{'));
         let wanted = |series: &&String| of_name(series) && labels.iter().all(|label| series.contains(label));
         self.series.iter().filter(|(name, _)| wanted(name)).map(|(_, value)| value).sum()
+    }
+
+    /// All series of a name: their labels as they are written, and their values.
+    #[allow(dead_code, reason = "measured by the benchmarks")]
+    pub fn series(&self, name: &str) -> impl Iterator<Item = (&str, f64)> {
+        self.series.iter().filter_map(move |(series, value)| {
+            let labels = series.strip_prefix(name)?.strip_prefix('{')?.strip_suffix('}')?;
+            Some((labels, *value))
+        })
     }
 
     /// Whether there is any series of a name.

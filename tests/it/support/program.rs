@@ -7,6 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::vitals::Vitals;
+
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -61,12 +63,10 @@ impl Program {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// How much memory it has in use.
-    pub fn resident_bytes(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the kernel tells");
-        let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
-        kibibytes << 10
+    /// What it uses now.
+    #[allow(dead_code, reason = "measured by the benchmarks")]
+    pub fn vitals(&self) -> Vitals {
+        Vitals::of(self.child.id())
     }
 
     /// Sends it a signal, such as `-STOP`.

@@ -20,6 +20,7 @@ use super::{
     product::Setup,
     program::{Program, tail},
     s3::Caller,
+    vitals::Vitals,
     world::World,
 };
 
@@ -174,6 +175,13 @@ impl Service {
     pub fn audit(&self) -> Vec<Value> {
         let stdout = fs::read_to_string(self.directory.join("stdout")).unwrap_or_default();
         stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// What the program uses now.
+    #[allow(dead_code, reason = "measured by the benchmarks")]
+    pub fn vitals(&self) -> Vitals {
+        let program = self.program.lock().unwrap_or_else(PoisonError::into_inner);
+        program.as_ref().expect("the service is running").vitals()
     }
 
     /// Ends the program as a crash would.

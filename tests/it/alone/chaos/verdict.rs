@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    process::Command,
     time::{Duration, Instant},
 };
 
@@ -14,10 +13,7 @@ use super::{
     sampler::private,
     scene::{GROUPS, GUESTS, OWNERS, STRANGER, Scene},
 };
-use crate::support::{
-    kube::Cluster,
-    world::{View, World},
-};
+use crate::support::world::{View, World};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(250);
@@ -112,24 +108,10 @@ impl Scene {
 
     /// What the product itself would change, after a full comparison.
     fn against_plan(&self) -> Vec<String> {
-        let root = self.minio().root();
-        let output = blocking(|| {
-            Command::new(env!("CARGO_BIN_EXE_minio-manager"))
-                .args(["plan", "--home-namespace", self.world.namespace()])
-                .args(["--watch-namespaces", self.world.namespace(), "--instance-id", self.world.namespace()])
-                .args(["--minio-endpoint", &self.minio().endpoint().to_string()])
-                .env_clear()
-                .env("KUBECONFIG", Cluster::shared().kubeconfig())
-                .env("MINIO_ACCESS_KEY", &root.access_key)
-                .env("MINIO_SECRET_KEY", root.secret.expose())
-                .output()
-                .expect("the program runs")
-        });
-        if output.status.success() {
-            return Vec::new();
+        match blocking(|| self.world.product().plan()) {
+            (0, ..) => Vec::new(),
+            (_, stdout, stderr) => vec![format!("something would be changed: {stdout}{stderr}")],
         }
-        let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
-        vec![format!("something would be changed: {}", said.concat())]
     }
 
     /// Keys on the server that no object knows, and Secrets whose key the server does not know.
