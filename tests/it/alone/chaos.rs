@@ -36,5 +36,5 @@ async fn access_is_right_whatever_fails() {
         sampler.learn_keys(&scene).await;
         println!("round {} of {rounds}: right; {asked} requests that were never granted, none allowed", number + 1);
     }
-    scene.sum_up(&actors);
+    scene.sum_up(&actors, rounds);
 }
