@@ -9,12 +9,10 @@ use crate::support::{flaky::Faults, proxy::Weather, random::Random};
 
 /// How many faults make a round.
 const FAULTS_A_ROUND: usize = 3;
-/// How long somebody leads and works before something happens.
-const AT_WORK: Duration = Duration::from_secs(2);
 /// A lease lasts for ten seconds.
 const LONGER_THAN_THE_LEASE: usize = 13_000;
 /// How long a bad network stays so, in milliseconds.
-const BAD_WEATHER: usize = 5000;
+const BAD_WEATHER: usize = 4000;
 
 /// One thing that goes wrong. It is over before the next one begins.
 #[derive(Clone, Debug)]
@@ -80,7 +78,7 @@ impl Schedule {
 fn kills(random: &mut Random) -> Fault {
     let one = |random: &mut Random| {
         let whom = if random.percent(50) { None } else { Some(random.below(CONTROLLERS)) };
-        (whom, 300 + random.below(2500))
+        (whom, 200 + random.below(1500))
     };
     let count = 3 + random.below(2);
     Fault::KillControllers((0..count).map(|_| one(random)).collect())
@@ -88,7 +86,7 @@ fn kills(random: &mut Random) -> Fault {
 
 fn nth(turn: usize, random: &mut Random) -> Fault {
     let short = 1000 + random.below(4000);
-    match turn % 11 {
+    match turn % 12 {
         0 => Fault::SlowMinio(slow(random), BAD_WEATHER),
         1 => Fault::SlowApiServer(weather(random, 600), BAD_WEATHER),
         2 => Fault::SlowRedis(weather(random, 1200), BAD_WEATHER),
@@ -99,8 +97,14 @@ fn nth(turn: usize, random: &mut Random) -> Fault {
         7 => Fault::KillService(random.below(SERVICES)),
         8 => Fault::StopRedis(short),
         9 => Fault::StallApiServer(LONGER_THAN_THE_LEASE),
+        10 => Fault::SlowMinio(retried(random), BAD_WEATHER),
         _ => Fault::FreezeMinio(short),
     }
+}
+
+/// As by a proxy that sends again what was answered.
+fn retried(random: &mut Random) -> Faults {
+    Faults { repeated: 5 + random.below(15), late: 30 + random.below(40), ..Faults::default() }
 }
 
 fn weather(random: &mut Random, delay: usize) -> Weather {
@@ -109,11 +113,11 @@ fn weather(random: &mut Random, delay: usize) -> Weather {
 
 fn slow(random: &mut Random) -> Faults {
     Faults {
-        delay: 50 + random.below(400),
+        delay: 20 + random.below(200),
         lost: 2 + random.below(8),
         unanswered: 2 + random.below(8),
         repeated: 5 + random.below(15),
-        late: 5 + random.below(20),
+        late: 20 + random.below(40),
     }
 }
 
@@ -121,13 +125,11 @@ impl Scene {
     /// Lets the faults happen, one after the other, and the end of the changes begin after them.
     pub async fn suffer(&self, faults: &[Fault]) {
         for fault in faults {
-            // While nobody leads, nothing is under way that a fault could hit.
-            self.someone_leads().await;
-            sleep(AT_WORK).await;
+            // While nobody writes, nothing is under way that a fault could hit.
+            self.someone_writes().await;
             self.suffer_one(fault).await;
         }
-        self.someone_leads().await;
-        sleep(AT_WORK).await;
+        self.someone_writes().await;
         self.stop_acting();
     }
 

@@ -160,10 +160,13 @@ impl Scene {
         controllers.iter().copied().find(|product| product.leads()).unwrap_or(controllers[0])
     }
 
-    /// Waits until a controller leads.
-    pub async fn someone_leads(&self) {
-        let leads = async || self.controllers().iter().any(|product| product.leads());
-        self.world.eventually("a controller leads", leads).await;
+    /// Waits until a controller leads and writes what people change.
+    pub async fn someone_writes(&self) {
+        let written =
+            || self.controllers().into_iter().map(|product| product.metrics()).map(|metrics| metrics.writes());
+        let before: Vec<u64> = written().collect();
+        let writes = async || written().zip(&before).any(|(now, before)| now > *before);
+        self.world.eventually("a controller writes", writes).await;
     }
 
     /// The server, by the way that people take.
