@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::future::join_all;
+use futures::stream::{self, StreamExt};
 use serde_json::Value;
 
 use super::{
@@ -17,11 +17,14 @@ use super::{
 };
 use crate::support::{
     kube::Cluster,
+    s3::Caller,
     world::{View, World},
 };
 
 const PATIENCE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(250);
+/// So many files are tried at a time.
+const FILES_AT_ONCE: usize = 8;
 /// So many rounds make a run that counts, ...
 const MANY: usize = 20;
 /// ... in which controllers are killed at least so often.
@@ -190,24 +193,16 @@ impl Scene {
         files.extend(GROUPS.map(|group| format!("lake/teams/{group}/file")));
         let paths: Vec<&str> = files.iter().map(String::as_str).collect();
         self.world.seed(&paths).await;
-        let people = OWNERS.into_iter().chain([STRANGER]).chain(GUESTS);
-        join_all(people.map(|name| self.against_rights(declared, name, &files))).await.concat()
-    }
-
-    async fn against_rights(&self, declared: &Declared, name: &str, files: &[String]) -> Vec<String> {
-        let has_key = declared.users.get(name).is_some_and(|view| !view.status("/credentials/secretName").is_null());
-        if !has_key {
-            return Vec::new();
-        }
-        let caller = self.world.caller(&format!("minio-{name}")).await;
-        let mut complaints = Vec::new();
-        for file in files {
-            let (expected, found) = (declared.rights(name, file), caller.rights(file).await);
-            if expected != found {
-                complaints.push(format!("{name} has {found:?} on {file}, the objects say {expected:?}"));
+        let mut callers = Vec::new();
+        for name in OWNERS.into_iter().chain([STRANGER]).chain(GUESTS) {
+            let view = declared.users.get(name);
+            if view.is_some_and(|view| !view.status("/credentials/secretName").is_null()) {
+                callers.push((name, self.world.caller(&format!("minio-{name}")).await));
             }
         }
-        complaints
+        // One after the other tries the same file, because some delete it and write it again.
+        let tried = stream::iter(&files).map(|file| declared.against_rights(file, &callers));
+        tried.buffer_unordered(FILES_AT_ONCE).concat().await
     }
 }
 
@@ -273,6 +268,18 @@ impl Declared {
         let writes = |entry: &&Value| entry["access"].as_str().is_none_or(|access| access == "ReadWrite");
         let further = entries.flatten().filter(writes).filter_map(|entry| entry["name"].as_str());
         own.chain(further).map(str::to_owned).collect()
+    }
+
+    /// What S3 allows these people with a file, compared with what the objects say.
+    async fn against_rights(&self, file: &str, callers: &[(&str, Caller)]) -> Vec<String> {
+        let mut complaints = Vec::new();
+        for (name, caller) in callers {
+            let (expected, found) = (self.rights(name, file), caller.rights(file).await);
+            if expected != found {
+                complaints.push(format!("{name} has {found:?} on {file}, the objects say {expected:?}"));
+            }
+        }
+        complaints
     }
 
     /// What the objects let somebody do with a file, in the letters of `Caller::rights`.
