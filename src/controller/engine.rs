@@ -318,6 +318,7 @@ impl Engine {
             return Dirty::default();
         }
         let Decoded { key, mut seen, event } = object;
+        let mut is_told_otherwise = false;
         if let Some(held) = state.seen.get(&key) {
             if matches!(event, Event::Undecodable(..)) {
                 seen.status.clone_from(&held.status);
@@ -327,10 +328,15 @@ impl Engine {
                 state.markers.remove(&was);
                 state.proven.remove(&was);
             }
+            // What we wrote is held already, so this is somebody else's: perhaps of a leader before us, who stood still.
+            is_told_otherwise = held.status != seen.status;
         }
         state.crds.saw(key.kind, state.seen.get(&key), Some(&seen));
         state.seen.insert(key.clone(), seen);
-        let dirty = state.index.apply(event);
+        let mut dirty = state.index.apply(event);
+        if is_told_otherwise {
+            dirty.objects.insert(key.clone());
+        }
         if !dirty.subjects.is_empty() {
             let revokes = dirty.subjects.values().any(|urgency| *urgency == index::Urgency::Revocation);
             let pending = state.pending.entry(key).or_insert(Pending { since: Instant::now(), revokes });

@@ -11,7 +11,7 @@ mod sampler;
 mod scene;
 mod verdict;
 
-use std::env;
+use std::{env, time::Instant};
 
 use self::{actors::Actors, faults::Schedule, sampler::Sampler, scene::Scene};
 use crate::support::random::Random;
@@ -30,11 +30,15 @@ async fn access_is_right_whatever_fails() {
     let sampler = Sampler::start(&scene).await;
     for (number, faults) in schedule.rounds.iter().enumerate() {
         println!("round {} of {rounds}: {faults:?}", number + 1);
+        let began = Instant::now();
         let ((), ()) = tokio::join!(actors.act(&scene), scene.suffer(faults));
         scene.expect_right(&actors).await;
         let asked = sampler.expect_nothing_allowed();
         sampler.learn_keys(&scene).await;
-        println!("round {} of {rounds}: right; {asked} requests that were never granted, none allowed", number + 1);
+        let (number, took) = (number + 1, began.elapsed().as_secs());
+        println!(
+            "round {number} of {rounds}: right after {took} s; {asked} requests that were never granted, none allowed"
+        );
     }
-    scene.sum_up(&actors);
+    scene.sum_up(&actors, rounds);
 }

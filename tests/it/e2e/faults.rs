@@ -6,7 +6,7 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use minio_manager::{
-    api::schema,
+    api::{PathShare, schema},
     minio::{Credentials, Holder},
 };
 use serde_json::json;
@@ -17,7 +17,7 @@ use crate::support::{
     product::Setup,
     proxy::Proxy,
     s3::Try,
-    world::{World, from_now, grant, group, share, user},
+    world::{View, World, from_now, grant, group, share, user},
 };
 
 /// How many requests MinIO is sent within `time`.
@@ -152,6 +152,21 @@ async fn while_the_cluster_cannot_be_reached_time_goes_on_and_changes_are_caught
     carol.expect(&other, "GL").await;
     world.person(&newcomer).await;
     world.observed("PathShare", &name, "the end is reported", |view| view.status("/grants/expired") == 1).await;
+}
+
+#[tokio::test]
+async fn a_status_that_somebody_else_wrote_last_is_set_right() {
+    let world = World::shared().await;
+    let [alice, bob] = world.users(["alice", "bob"]).await;
+    let name = unique("share");
+    world.apply(&share(&name, &alice.home("exp"), &format!("grants: [{}]", grant(&bob.name, "Read")))).await;
+    let told = world.ready("PathShare", &name).await;
+    // As of a leader that stood still for longer than its lease, and goes on with what it knew.
+    let late = json!({"status": {"grants": {"active": 7}}});
+    let shares = Api::<PathShare>::namespaced(world.kube().clone(), world.namespace());
+    shares.patch_status(&name, &PatchParams::default(), &Patch::Merge(late)).await.unwrap();
+    let same = |view: &View| view.0["status"] == told.0["status"];
+    world.observed("PathShare", &name, "it says what is so", same).await;
 }
 
 #[tokio::test]

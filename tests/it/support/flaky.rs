@@ -1,12 +1,13 @@
 //! An HTTP proxy that treats requests as a bad network does: it delays them, loses them before or after the server has seen
-//! them, and sends them twice.
+//! them, and sends them twice, at once or when they are long answered.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    ops::Range,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
@@ -18,6 +19,8 @@ use super::random::Random;
 const HEAD_LIMIT: u64 = 64 * 1024;
 /// Both sides are given up when nothing moves for so long; streams say something every second.
 const SILENCE_LIMIT: Duration = Duration::from_secs(30);
+/// When a request comes late, in milliseconds after its answer.
+const LATE: Range<usize> = 1000..5000;
 
 /// What happens to requests, in percent of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +33,8 @@ pub struct Faults {
     pub unanswered: usize,
     /// The server gets them twice.
     pub repeated: usize,
+    /// Of those that write: the server gets them once more when the answer was given some seconds ago.
+    pub late: usize,
 }
 
 /// Passes requests on to a server; ends with the process.
@@ -44,6 +49,10 @@ struct Wire {
     random: Mutex<Random>,
     /// How many requests something happened to.
     hit: AtomicU64,
+    /// How many requests are still to come late.
+    to_come: AtomicUsize,
+    /// How many requests have come late.
+    late: AtomicU64,
 }
 
 /// What happens to one request.
@@ -53,6 +62,7 @@ enum Fate {
     Lost,
     Unanswered,
     Repeated,
+    RepeatedLate(Duration),
 }
 
 impl Flaky {
@@ -60,8 +70,9 @@ impl Flaky {
     pub fn start(server: SocketAddr, random: Random) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let (faults, random) = (Mutex::default(), Mutex::new(random));
-        let wire = Arc::new(Wire { server, faults, random, hit: AtomicU64::new(0) });
+        let random = Mutex::new(random);
+        let (faults, hit, to_come, late) = Default::default();
+        let wire = Arc::new(Wire { server, faults, random, hit, to_come, late });
         let passing = wire.clone();
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
@@ -87,6 +98,16 @@ impl Flaky {
     pub fn hit(&self) -> u64 {
         self.wire.hit.load(Ordering::Relaxed)
     }
+
+    /// Whether nothing is left that comes late.
+    pub fn is_quiet(&self) -> bool {
+        self.wire.to_come.load(Ordering::Relaxed) == 0
+    }
+
+    /// How many requests have come late.
+    pub fn late(&self) -> u64 {
+        self.wire.late.load(Ordering::Relaxed)
+    }
 }
 
 impl Wire {
@@ -95,7 +116,7 @@ impl Wire {
         client.set_read_timeout(Some(SILENCE_LIMIT))?;
         let mut input = BufReader::new(client.try_clone()?);
         let Some(request) = read_request(&mut input)? else { return Ok(()) };
-        let (fate, delay) = self.choose();
+        let (fate, delay) = self.choose(&request);
         thread::sleep(delay);
         if fate != Fate::Passed {
             self.hit.fetch_add(1, Ordering::Relaxed);
@@ -108,21 +129,37 @@ impl Wire {
                 self.forward(&request, io::sink())?;
                 self.forward(&request, &client)?;
             }
+            Fate::RepeatedLate(pause) => {
+                self.to_come.fetch_add(1, Ordering::Relaxed);
+                let answered = self.forward(&request, &client).and_then(|()| client.shutdown(Shutdown::Both));
+                thread::sleep(pause);
+                let came = self.forward(&request, io::sink());
+                self.late.fetch_add(u64::from(came.is_ok()), Ordering::Relaxed);
+                self.to_come.fetch_sub(1, Ordering::Relaxed);
+                return answered.and(came);
+            }
         }
         client.shutdown(Shutdown::Both)
     }
 
-    fn choose(&self) -> (Fate, Duration) {
+    fn choose(&self, request: &[u8]) -> (Fate, Duration) {
         let faults = *self.faults.lock().unwrap();
         let mut random = self.random.lock().unwrap();
         let delay = Duration::from_millis(random.below(faults.delay + 1) as u64);
+        let late = Duration::from_millis((LATE.start + random.below(LATE.len())) as u64);
         let chance = random.below(100);
-        let fate = match chance {
-            _ if chance < faults.lost => Fate::Lost,
-            _ if chance < faults.lost + faults.unanswered => Fate::Unanswered,
-            _ if chance < faults.lost + faults.unanswered + faults.repeated => Fate::Repeated,
-            _ => Fate::Passed,
-        };
+        let fates = [
+            (faults.lost, Fate::Lost),
+            (faults.unanswered, Fate::Unanswered),
+            (faults.repeated, Fate::Repeated),
+            (if writes(request) { faults.late } else { 0 }, Fate::RepeatedLate(late)),
+        ];
+        let mut limit = 0;
+        let fate = fates.into_iter().find(|(share, _)| {
+            limit += share;
+            chance < limit
+        });
+        let fate = fate.map_or(Fate::Passed, |(_, fate)| fate);
         (fate, delay)
     }
 
@@ -140,6 +177,11 @@ impl Wire {
             }
         }
     }
+}
+
+/// Whether a request changes something.
+fn writes(request: &[u8]) -> bool {
+    !request.starts_with(b"GET ") && !request.starts_with(b"HEAD ")
 }
 
 /// A request with its body, told to be the last on its connection; none at the end of the connection.

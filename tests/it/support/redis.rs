@@ -67,6 +67,11 @@ impl Redis {
         self.url_with(self.password.as_deref())
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
     /// The certificate of the authority.
     pub fn authority(&self) -> &Path {
         &self.certificates.as_ref().expect("it has a certificate").authority
@@ -100,7 +105,7 @@ impl Redis {
         let log = self.directory.join("log");
         let mut program = Program::start(command, &self.directory, &log, self.directory.join("errors"));
         let deadline = Instant::now() + START_TIMEOUT;
-        while TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], self.port))).is_err() {
+        while TcpStream::connect(self.address()).is_err() {
             let said = || fs::read_to_string(&log).unwrap_or_default();
             assert!(program.is_alive() && Instant::now() < deadline, "Redis does not start:\n{}", said());
             std::thread::sleep(Duration::from_millis(10));

@@ -5,6 +5,8 @@ use std::{
     time::Duration,
 };
 
+use futures::future::join_all;
+use minio_manager::minio::Holder;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -45,7 +47,7 @@ impl Actors {
     pub fn new(random: &mut Random) -> Self {
         let mut mind = || Random::new(random.below(usize::MAX) as u64);
         Self {
-            appliers: OWNERS[..2].iter().map(|owner| Applier { owner, random: mind(), changes: 0 }).collect(),
+            appliers: OWNERS[..2].iter().map(|owner| Applier { owner, random: mind() }).collect(),
             sharers: OWNERS[2..4].iter().map(|owner| Sharer { owner, random: mind(), told: BTreeMap::new() }).collect(),
             boss: Boss { random: mind(), told: BTreeMap::new() },
             host: Host { random: mind() },
@@ -56,10 +58,11 @@ impl Actors {
     /// They act until the scene says that it is enough.
     pub async fn act(&mut self, scene: &Scene) {
         scene.go_on_acting();
+        scene.let_other_admin_in().await;
         let Self { appliers, sharers, boss, host, foe } = self;
-        let appliers = futures::future::join_all(appliers.iter_mut().map(|applier| applier.act(scene)));
-        let sharers = futures::future::join_all(sharers.iter_mut().map(|sharer| sharer.act(scene)));
-        tokio::join!(appliers, sharers, boss.act(scene), host.act(scene), foe.act(scene));
+        let appliers = join_all(appliers.iter_mut().map(|applier| go_on(applier, scene)));
+        let sharers = join_all(sharers.iter_mut().map(|sharer| go_on(sharer, scene)));
+        tokio::join!(appliers, sharers, go_on(boss, scene), go_on(host, scene), go_on(foe, scene));
     }
 
     /// What was acknowledged of grants: folder, user and level.
@@ -97,26 +100,36 @@ pub fn folders() -> Vec<String> {
     OWNERS.into_iter().flat_map(of_owner).collect()
 }
 
+/// Somebody who makes one change after the other.
+trait Actor {
+    /// Between two changes.
+    const PAUSE: Duration;
+
+    /// Makes the next one.
+    async fn change(&mut self, scene: &Scene);
+}
+
+async fn go_on<A: Actor>(actor: &mut A, scene: &Scene) {
+    while scene.is_acting() {
+        actor.change(scene).await;
+        sleep(A::PAUSE).await;
+    }
+}
+
 /// Applies PathShares from manifests.
 struct Applier {
     owner: &'static str,
     random: Random,
-    changes: usize,
 }
 
-impl Applier {
-    async fn act(&mut self, scene: &Scene) {
-        while scene.is_acting() {
-            self.change(scene).await;
-            sleep(PACE).await;
-        }
-    }
+impl Actor for Applier {
+    const PAUSE: Duration = PACE;
 
     async fn change(&mut self, scene: &Scene) {
         let number = self.random.below(FOLDERS);
         let name = format!("{}-{number}", self.owner);
         // The truth is what the API server has; a write that fails is made, or not.
-        let done = if self.random.percent(15) {
+        let _ = if self.random.percent(15) {
             scene.world.try_delete("PathShare", &name).await
         } else {
             let grants = self.grants();
@@ -124,9 +137,10 @@ impl Applier {
             let owner = format!("owner: {{kind: User, name: {}}}, grants: [{grants}]", self.owner);
             scene.world.try_apply(&share(&name, &path, &owner)).await
         };
-        self.changes += usize::from(done.is_ok());
     }
+}
 
+impl Applier {
     fn grants(&mut self) -> String {
         let mut grants = Vec::new();
         for name in OWNERS.iter().chain(&GUESTS).filter(|name| **name != self.owner) {
@@ -152,13 +166,8 @@ struct Sharer {
     told: BTreeMap<(&'static str, usize, &'static str), Told>,
 }
 
-impl Sharer {
-    async fn act(&mut self, scene: &Scene) {
-        while scene.is_acting() {
-            self.change(scene).await;
-            sleep(PACE).await;
-        }
-    }
+impl Actor for Sharer {
+    const PAUSE: Duration = PACE;
 
     async fn change(&mut self, scene: &Scene) {
         let number = self.random.below(FOLDERS);
@@ -188,21 +197,20 @@ struct Boss {
     told: BTreeMap<(&'static str, &'static str), Told>,
 }
 
-impl Boss {
-    async fn act(&mut self, scene: &Scene) {
-        while scene.is_acting() {
-            let (group, member) = (*self.random.pick(&GROUPS), *self.random.pick(&OWNERS));
-            let boss = scene.caller(BOSS, self.random.below(SERVICES));
-            let path = format!("/management/groups/{group}/members/{member}");
-            let (told, method) = match self.random.percent(60) {
-                true => (Told::Has("ReadWrite"), reqwest::Method::POST),
-                false => (Told::HasNot, reqwest::Method::DELETE),
-            };
-            let answer = Person::try_send(boss.request(method, &path)).await.ok();
-            let told = if answer.is_some_and(|answer| answer.status == 200) { told } else { Told::Unsure };
-            self.told.insert((group, member), told);
-            sleep(PACE * 4).await;
-        }
+impl Actor for Boss {
+    const PAUSE: Duration = PACE.saturating_mul(4);
+
+    async fn change(&mut self, scene: &Scene) {
+        let (group, member) = (*self.random.pick(&GROUPS), *self.random.pick(&OWNERS));
+        let boss = scene.caller(BOSS, self.random.below(SERVICES));
+        let path = format!("/management/groups/{group}/members/{member}");
+        let (told, method) = match self.random.percent(60) {
+            true => (Told::Has("ReadWrite"), reqwest::Method::POST),
+            false => (Told::HasNot, reqwest::Method::DELETE),
+        };
+        let answer = Person::try_send(boss.request(method, &path)).await.ok();
+        let told = if answer.is_some_and(|answer| answer.status == 200) { told } else { Told::Unsure };
+        self.told.insert((group, member), told);
     }
 }
 
@@ -211,41 +219,40 @@ struct Host {
     random: Random,
 }
 
-impl Host {
-    async fn act(&mut self, scene: &Scene) {
-        while scene.is_acting() {
-            let name = *self.random.pick(&GUESTS);
-            // The truth is what the API server has.
-            let _ = match self.random.below(4) {
-                0 => scene.world.try_delete("MinioUser", name).await,
-                1 => scene.world.try_apply(&user(name, "enabled: false, deletionPolicy: Delete")).await,
-                _ => scene.world.try_apply(&user(name, "deletionPolicy: Delete")).await,
-            };
-            sleep(PACE * 10).await;
-        }
+impl Actor for Host {
+    const PAUSE: Duration = PACE.saturating_mul(10);
+
+    async fn change(&mut self, scene: &Scene) {
+        let name = *self.random.pick(&GUESTS);
+        // The truth is what the API server has.
+        let _ = match self.random.below(4) {
+            0 => scene.world.try_delete("MinioUser", name).await,
+            1 => scene.world.try_apply(&user(name, "enabled: false, deletionPolicy: Delete")).await,
+            _ => scene.world.try_apply(&user(name, "deletionPolicy: Delete")).await,
+        };
     }
 }
 
-/// Takes things away on the server behind everybody's back.
+/// Takes things away on the server behind everybody's back: with the key of the product itself, which only the audits tell from
+/// what the product does, or as another administrator, whom the trace tells of.
 struct Foe {
     random: Random,
 }
 
-impl Foe {
-    async fn act(&mut self, scene: &Scene) {
-        while scene.is_acting() {
-            let (name, group) = (*self.random.pick(&OWNERS), *self.random.pick(&GROUPS));
-            let minio = scene.world.minio();
-            let holder = minio_manager::minio::Holder::User(name.to_owned());
-            // While the server is away nothing comes of it.
-            let _ = match self.random.below(4) {
-                0 => minio.set_mapping(&holder, &BTreeSet::new()).await,
-                1 => minio.set_user_status(name, false).await,
-                2 => minio.update_group_members(group, &BTreeSet::from([name.to_owned()]), true).await,
-                _ => minio.put_policy(&format!("user-home-policy-{name}"), NOTHING).await,
-            };
-            sleep(PACE * 20).await;
-        }
+impl Actor for Foe {
+    const PAUSE: Duration = PACE.saturating_mul(20);
+
+    async fn change(&mut self, scene: &Scene) {
+        let (name, group) = (*self.random.pick(&OWNERS), *self.random.pick(&GROUPS));
+        let minio = if self.random.percent(50) { scene.world.minio() } else { &scene.other_admin };
+        let holder = Holder::User(name.to_owned());
+        // While the server is away, or has lost the other administrator, nothing comes of it.
+        let _ = match self.random.below(4) {
+            0 => minio.set_mapping(&holder, &BTreeSet::new()).await,
+            1 => minio.set_user_status(name, false).await,
+            2 => minio.update_group_members(group, &BTreeSet::from([name.to_owned()]), true).await,
+            _ => minio.put_policy(&format!("user-home-policy-{name}"), NOTHING).await,
+        };
     }
 }
 

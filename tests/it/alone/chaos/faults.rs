@@ -5,14 +5,14 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::scene::{CONTROLLERS, SERVICES, Scene};
-use crate::support::{flaky::Faults, random::Random};
+use crate::support::{flaky::Faults, proxy::Weather, random::Random};
 
 /// How many faults make a round.
 const FAULTS_A_ROUND: usize = 3;
-/// How long somebody leads and works before something happens.
-const AT_WORK: Duration = Duration::from_secs(2);
 /// A lease lasts for ten seconds.
-const LONGER_THAN_THE_LEASE: Duration = Duration::from_secs(13);
+const LONGER_THAN_THE_LEASE: usize = 13_000;
+/// How long a bad network stays so, in milliseconds.
+const BAD_WEATHER: usize = 4000;
 
 /// One thing that goes wrong. It is over before the next one begins.
 #[derive(Clone, Debug)]
@@ -31,8 +31,16 @@ pub enum Fault {
     StopRedis(usize),
     /// The API server ends as in a crash.
     StopApiServer(usize),
-    /// Requests to MinIO are delayed, lost and repeated.
+    /// Requests to MinIO are delayed, lost and repeated, for so many milliseconds; the last ones come again after that.
     SlowMinio(Faults, usize),
+    /// What goes to Redis and comes from there is delayed, and connections are cut.
+    SlowRedis(Weather, usize),
+    /// The same with the API server.
+    SlowApiServer(Weather, usize),
+    /// Connections to Redis stay open, and nothing passes.
+    StallRedis(usize),
+    /// The same with the API server.
+    StallApiServer(usize),
     /// MinIO loses everything.
     WipeMinio,
     /// MinIO is what it was at the start.
@@ -70,31 +78,46 @@ impl Schedule {
 fn kills(random: &mut Random) -> Fault {
     let one = |random: &mut Random| {
         let whom = if random.percent(50) { None } else { Some(random.below(CONTROLLERS)) };
-        (whom, 300 + random.below(2500))
+        (whom, 200 + random.below(1500))
     };
-    let count = 2 + random.below(3);
+    let count = 3 + random.below(2);
     Fault::KillControllers((0..count).map(|_| one(random)).collect())
 }
 
 fn nth(turn: usize, random: &mut Random) -> Fault {
     let short = 1000 + random.below(4000);
-    match turn % 7 {
-        0 => Fault::SlowMinio(slow(random), 6000),
-        1 => Fault::StopMinio(short),
-        2 => Fault::StopRedis(short),
-        3 => Fault::StopApiServer(short),
+    match turn % 12 {
+        0 => Fault::SlowMinio(slow(random), BAD_WEATHER),
+        1 => Fault::SlowApiServer(weather(random, 600), BAD_WEATHER),
+        2 => Fault::SlowRedis(weather(random, 1200), BAD_WEATHER),
+        3 => Fault::StopMinio(short),
         4 => Fault::FreezeLeader,
-        5 => Fault::KillService(random.below(SERVICES)),
+        5 => Fault::StopApiServer(short),
+        6 => Fault::StallRedis(LONGER_THAN_THE_LEASE),
+        7 => Fault::KillService(random.below(SERVICES)),
+        8 => Fault::StopRedis(short),
+        9 => Fault::StallApiServer(LONGER_THAN_THE_LEASE),
+        10 => Fault::SlowMinio(retried(random), BAD_WEATHER),
         _ => Fault::FreezeMinio(short),
     }
 }
 
+/// As by a proxy that sends again what was answered.
+fn retried(random: &mut Random) -> Faults {
+    Faults { repeated: 5 + random.below(15), late: 30 + random.below(40), ..Faults::default() }
+}
+
+fn weather(random: &mut Random, delay: usize) -> Weather {
+    Weather { delay: 50 + random.below(delay), cut: 1 + random.below(10), seed: random.below(usize::MAX) as u64 }
+}
+
 fn slow(random: &mut Random) -> Faults {
     Faults {
-        delay: 50 + random.below(400),
+        delay: 20 + random.below(200),
         lost: 2 + random.below(8),
         unanswered: 2 + random.below(8),
-        repeated: 5 + random.below(20),
+        repeated: 5 + random.below(15),
+        late: 20 + random.below(40),
     }
 }
 
@@ -102,13 +125,11 @@ impl Scene {
     /// Lets the faults happen, one after the other, and the end of the changes begin after them.
     pub async fn suffer(&self, faults: &[Fault]) {
         for fault in faults {
-            // While nobody leads, nothing is under way that a fault could hit.
-            self.someone_leads().await;
-            sleep(AT_WORK).await;
+            // While nobody writes, nothing is under way that a fault could hit.
+            self.someone_writes().await;
             self.suffer_one(fault).await;
         }
-        self.someone_leads().await;
-        sleep(AT_WORK).await;
+        self.someone_writes().await;
         self.stop_acting();
     }
 
@@ -124,7 +145,7 @@ impl Scene {
             Fault::FreezeLeader => {
                 let leader = self.leader();
                 leader.freeze();
-                sleep(LONGER_THAN_THE_LEASE).await;
+                pause(LONGER_THAN_THE_LEASE).await;
                 leader.thaw();
             }
             Fault::KillService(number) => self.replace_service(*number).await,
@@ -148,6 +169,26 @@ impl Scene {
                 self.flaky.set(*faults);
                 pause(*time).await;
                 self.flaky.set(Faults::default());
+            }
+            Fault::SlowRedis(weather, time) => {
+                self.before_redis.disturb(*weather);
+                pause(*time).await;
+                self.before_redis.mend();
+            }
+            Fault::SlowApiServer(weather, time) => {
+                self.before_api_server.disturb(*weather);
+                pause(*time).await;
+                self.before_api_server.mend();
+            }
+            Fault::StallRedis(time) => {
+                self.before_redis.stall();
+                pause(*time).await;
+                self.before_redis.mend();
+            }
+            Fault::StallApiServer(time) => {
+                self.before_api_server.stall();
+                pause(*time).await;
+                self.before_api_server.mend();
             }
             Fault::WipeMinio => self.lose_everything(None).await,
             Fault::RestoreMinio => self.lose_everything(Some(self.backup())).await,

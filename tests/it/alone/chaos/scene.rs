@@ -1,6 +1,7 @@
 //! The servers, the replicas and the people.
 
 use std::{
+    collections::BTreeSet,
     env, fs,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -10,12 +11,16 @@ use std::{
     },
 };
 
+use minio_manager::minio::{self, Client, Credentials, Holder, Secret, generate_secret};
+
 use super::faults::blocking;
 use crate::support::{
     flaky::Flaky,
+    identity::rest_kubeconfig,
     kube::Cluster,
     minio::{Server, unique},
     product::{Product, Setup},
+    proxy::Proxy,
     random::Random,
     redis::Redis,
     rest::{Person, Service, ServiceSetup},
@@ -37,6 +42,8 @@ pub const GUESTS: [&str; 3] = ["guest-1", "guest-2", "guest-3"];
 pub const GROUPS: [&str; 2] = ["physics", "biology"];
 /// An administrator of the REST service, who is no user of MinIO.
 pub const BOSS: &str = "boss";
+/// An administrator of MinIO beside the controllers' identity.
+pub const OTHER_ADMIN: &str = "other-admin";
 
 /// Everything that runs.
 pub struct Scene {
@@ -46,8 +53,17 @@ pub struct Scene {
     services: Vec<Mutex<Arc<Service>>>,
     /// Keeps the lease.
     pub redis: Redis,
+    /// Between the controllers and Redis.
+    pub before_redis: Proxy,
     /// Between the controllers and MinIO.
     pub flaky: Flaky,
+    /// Between the controllers and services and the API server.
+    pub before_api_server: Proxy,
+    /// MinIO as [`OTHER_ADMIN`].
+    pub other_admin: Client,
+    other_admin_secret: Secret,
+    /// How controllers and services find the API server.
+    kubeconfigs: [PathBuf; 2],
     backup: PathBuf,
     acting: AtomicBool,
     kills: AtomicUsize,
@@ -57,15 +73,21 @@ impl Scene {
     /// Starts everything and everybody.
     pub async fn set(random: &mut Random) -> Self {
         let redis = Redis::start();
+        let before_redis = Proxy::start(redis.address());
+        let (before_api_server, for_controllers) = Proxy::before_api_server(Cluster::shared().kubeconfig());
         let minio = Arc::new(Server::start());
         let address: SocketAddr = minio.endpoint().authority().parse().expect("an address");
         let flaky = Flaky::start(address, Random::new(random.below(usize::MAX) as u64));
         let endpoint = format!("http://{}", flaky.address()).parse().expect("an address is an endpoint");
+        let other_admin_secret = generate_secret();
+        let other = Credentials::new(OTHER_ADMIN, other_admin_secret.clone());
+        let other_admin = Client::new(minio::Config::new(minio.endpoint(), other)).expect("a client can be built");
         let setup = Setup {
             minio: Some(minio),
             endpoint: Some(endpoint),
+            kubeconfig: Some(for_controllers.clone()),
             lease: Some("auto".to_owned()),
-            variables: vec![("REDIS_URL".to_owned(), redis.url())],
+            variables: vec![("REDIS_URL".to_owned(), format!("redis://{}/0", before_redis.address()))],
             ..Setup::default()
         };
         // What people change here in a minute is a large change. Somebody who takes things away has the key of the product itself,
@@ -78,16 +100,23 @@ impl Scene {
             let namespace = Some(world.namespace().to_owned());
             others.push(Product::start(Setup { namespace, ..setup.clone() }).await);
         }
+        let identity = rest_kubeconfig(Cluster::shared(), world.namespace()).await;
+        let for_services = before_api_server.kubeconfig(&identity);
         let mut services = Vec::new();
         for _ in 0..SERVICES {
-            services.push(Mutex::new(service(&world).await));
+            services.push(Mutex::new(service(&world, &for_services).await));
         }
         let scene = Self {
             world,
             others,
             services,
             redis,
+            before_redis,
             flaky,
+            before_api_server,
+            other_admin,
+            other_admin_secret,
+            kubeconfigs: [for_controllers, for_services],
             backup: env::temp_dir().join(unique("minio-manager-backup")),
             acting: AtomicBool::new(true),
             kills: AtomicUsize::new(0),
@@ -131,15 +160,26 @@ impl Scene {
         controllers.iter().copied().find(|product| product.leads()).unwrap_or(controllers[0])
     }
 
-    /// Waits until a controller leads.
-    pub async fn someone_leads(&self) {
-        let leads = async || self.controllers().iter().any(|product| product.leads());
-        self.world.eventually("a controller leads", leads).await;
+    /// Waits until a controller leads and writes what people change.
+    pub async fn someone_writes(&self) {
+        let written =
+            || self.controllers().into_iter().map(|product| product.metrics()).map(|metrics| metrics.writes());
+        let before: Vec<u64> = written().collect();
+        let writes = async || written().zip(&before).any(|(now, before)| now > *before);
+        self.world.eventually("a controller writes", writes).await;
     }
 
     /// The server, by the way that people take.
     pub fn minio(&self) -> &Server {
         self.world.product().minio()
+    }
+
+    /// Has the other administrator on MinIO, which may have lost it.
+    pub async fn let_other_admin_in(&self) {
+        let (minio, secret) = (self.world.minio(), &self.other_admin_secret);
+        minio.add_user(OTHER_ADMIN, secret, true).await.unwrap();
+        let everything = BTreeSet::from(["consoleAdmin".to_owned()]);
+        minio.set_mapping(&Holder::User(OTHER_ADMIN.to_owned()), &everything).await.unwrap();
     }
 
     /// Kills a controller, or the leader, and starts it again.
@@ -155,8 +195,7 @@ impl Scene {
     /// Kills a REST service and starts another one.
     pub async fn replace_service(&self, number: usize) {
         self.services[number].lock().unwrap().kill();
-        self.kills.fetch_add(1, Ordering::Relaxed);
-        let fresh = service(&self.world).await;
+        let fresh = service(&self.world, &self.kubeconfigs[1]).await;
         *self.services[number].lock().unwrap() = fresh;
     }
 
@@ -209,7 +248,7 @@ impl Scene {
         self.acting.store(false, Ordering::Relaxed);
     }
 
-    /// How often a process was killed.
+    /// How often a controller was killed.
     pub fn kills(&self) -> usize {
         self.kills.load(Ordering::Relaxed)
     }
@@ -218,11 +257,15 @@ impl Scene {
 impl Drop for Scene {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.backup);
+        for path in &self.kubeconfigs {
+            let _ = fs::remove_file(path);
+        }
     }
 }
 
-async fn service(world: &World) -> Arc<Service> {
-    let setup = ServiceSetup::default().with(&["--rest-writes-per-second", "0"]).person(BOSS, true);
+async fn service(world: &World, kubeconfig: &Path) -> Arc<Service> {
+    let setup = ServiceSetup { kubeconfig: Some(kubeconfig.to_owned()), ..ServiceSetup::default() };
+    let setup = setup.with(&["--rest-writes-per-second", "0"]).person(BOSS, true);
     let setup = OWNERS.iter().fold(setup, |setup, name| setup.person(name, false));
     Service::start(world, setup).await
 }
