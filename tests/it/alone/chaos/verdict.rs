@@ -15,7 +15,6 @@ use super::{
     scene::{GROUPS, GUESTS, OTHER_ADMIN, OWNERS, STRANGER, Scene},
 };
 use crate::support::{
-    kube::Cluster,
     s3::Caller,
     world::{View, World},
 };
