@@ -26,6 +26,7 @@ use crate::support::{
     kube::{Cluster, tool},
     kubelet::{Node, Running},
     minio::Server,
+    redis::Redis,
     rest::token,
     s3::{Caller, Try},
     world::PATIENCE,
@@ -44,10 +45,10 @@ struct Scene {
 }
 
 impl Scene {
-    async fn set() -> Self {
+    async fn set(minio: Server) -> Self {
         let cluster = Arc::new(Cluster::empty().await);
         let client = cluster.client().await;
-        let scene = Self { node: Node::start(&cluster, RELEASE), minio: Server::start(), client, cluster };
+        let scene = Self { node: Node::start(&cluster, RELEASE), minio, client, cluster };
         scene.namespace(RELEASE).await;
         let root = scene.minio.root();
         let credentials = [("access-key", root.access_key.as_str()), ("secret-key", root.secret.expose())];
@@ -73,14 +74,14 @@ impl Scene {
     /// `helm` with a release and what every installation needs.
     fn helm(&self, action: &str, arguments: &[&str]) -> Command {
         let mut command = helm(Some(&self.cluster));
-        command.args([action, RELEASE]).arg(chart()).args(["--namespace", RELEASE, "--wait", "--timeout", "180s"]);
+        command.args([action, RELEASE]).arg(chart()).args(["--namespace", RELEASE, "--wait", "--timeout", "600s"]);
         command.args(["--set", &format!("minio.endpoint={}", self.minio.endpoint())]);
         command.args(["--set", "minio.existingSecret=minio-credentials"]).args(arguments);
         command
     }
 
     fn uninstall(&self) {
-        let arguments = ["uninstall", RELEASE, "--namespace", RELEASE, "--wait", "--timeout", "180s"];
+        let arguments = ["uninstall", RELEASE, "--namespace", RELEASE, "--wait", "--timeout", "600s"];
         succeed(helm(Some(&self.cluster)).args(arguments));
     }
 
@@ -187,7 +188,7 @@ fn commands(text: &str) -> String {
 
 #[tokio::test]
 async fn two_values_are_enough_for_a_first_user() {
-    let scene = Scene::set().await;
+    let scene = Scene::set(Server::start()).await;
     succeed(&mut scene.helm("install", &[]));
     assert_eq!(scene.node.containers("controller").len(), 2);
     let notes = succeed(helm(Some(&scene.cluster)).args(["get", "notes", RELEASE, "--namespace", RELEASE]));
@@ -215,15 +216,19 @@ async fn two_values_are_enough_for_a_first_user() {
 
 #[tokio::test]
 async fn rest_moves_into_the_controllers_pods_and_everything_survives_an_uninstall() {
-    let scene = Scene::set().await;
+    let (scene, redis) = (Scene::set(Server::start_with_tls()).await, Redis::start());
+    let authority = String::from_utf8(scene.minio.config().ca_bundle.unwrap()).unwrap();
+    scene.create_secret("minio-ca", &[("ca.crt", &authority)]).await;
+    scene.create_secret("redis", &[("url", &redis.url())]).await;
     scene.namespace(SPARK).await;
     let tokens = json!({"tokens": [{"token": token("alice"), "user": "alice"}]}).to_string();
     scene.create_secret("rest-tokens", &[("tokens.yaml", &tokens)]).await;
     let values = [
         "--set=homeNamespace=lake,createHomeNamespace=true,config.namespaces.spark.keysFor={alice}",
+        "--set=minio.ca.existingSecret=minio-ca,redis.existingSecret=redis",
         "--set=rest.auth.backends={static},rest.auth.static.existingSecret=rest-tokens",
     ];
-    let install = || scene.helm("upgrade", &["--install", values[0], values[1]]);
+    let install = || scene.helm("upgrade", &["--install", values[0], values[1], values[2]]);
     succeed(install().args(["--set", "rest.mode=deployment"]));
     let key = scene.rest("/credentials/", "alice").await;
     scene.ready("alice").await;
@@ -231,6 +236,8 @@ async fn rest_moves_into_the_controllers_pods_and_everything_survives_an_uninsta
     assert_eq!(key["access_key"], json!(alice.credentials().access_key));
     scene.works(&alice).await;
     assert_identity(&scene, "rest");
+    let leases = scene.type_in(&format!("kubectl -n {HOME} get leases -o name"));
+    assert_eq!(leases, "", "who leads is known to Redis");
 
     // A watched namespace holds a key; the controller has its rights there from the chart.
     scene.type_in(&format!(
@@ -270,7 +277,7 @@ async fn rest_moves_into_the_controllers_pods_and_everything_survives_an_uninsta
     scene.type_in(&format!("kubectl -n {RELEASE} scale deployment/minio-manager --replicas=0"));
     scene.stopped().await;
     let mut release = Command::new(env!("CARGO_BIN_EXE_minio-manager"));
-    release.env_clear().env("KUBECONFIG", scene.cluster.kubeconfig());
+    release.env_clear().env("KUBECONFIG", scene.cluster.kubeconfig()).env("REDIS_URL", redis.url());
     let said = succeed(release.args(["release", "--home-namespace", HOME, "--watch-namespaces", "lake,spark"]));
     assert!(said.contains("2 released"), "{said}");
     scene.uninstall();
