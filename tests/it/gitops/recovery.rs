@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::{MANAGERS, apply_as};
 use crate::support::{
     minio::unique,
     product::Setup,
@@ -53,4 +54,28 @@ async fn what_a_prune_asked_for_and_was_held_comes_back() {
     let home = again.home("file");
     world.seed(&[&home]).await;
     again.expect(&home, "GPDL").await;
+}
+
+#[tokio::test]
+async fn a_prune_that_was_meant_is_acknowledged_by_a_commit() {
+    let world = World::own(Setup::default().with(&["--large-change-limit", "2,1%"])).await;
+    let people = world.users(["one", "two", "three"]).await;
+    let instance = |annotations| {
+        let metadata = json!({"name": "default", "namespace": world.namespace(), "annotations": annotations});
+        json!({"apiVersion": "minio-manager.io/v1alpha1", "kind": "MinioInstance", "metadata": metadata})
+    };
+    apply_as(MANAGERS[0], &[instance(json!({}))]);
+    for person in &people {
+        world.delete("MinioUser", &person.name).await;
+    }
+    let held = |view: &View| *view.status("/heldChange/removals") == json!(1);
+    let view = world.observed("MinioInstance", "default", "one of three is held", held).await;
+    let hash = view.status("/heldChange/hash").clone();
+    let acknowledged = [instance(json!({"minio-manager.io/acknowledge-large-change": hash}))];
+    apply_as(MANAGERS[0], &acknowledged);
+    for person in &people {
+        world.gone("MinioUser", &person.name).await;
+        assert!(world.account(&person.name).await.is_none());
+    }
+    world.ready("MinioInstance", "default").await;
 }
