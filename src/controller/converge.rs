@@ -327,7 +327,7 @@ fn happened(engine: &Engine, state: &mut State, subject: &Subject, change: &Chan
             engine.appeared(state, name.as_str());
             // Keys of those who hold it are confined from now on, or no more.
             let carries = carries_admin_actions(document);
-            if matches!(subject, Subject::Policy(_)) && state.mirror.may_carry(name, carries_admin_actions) != carries {
+            if matches!(subject, Subject::Policy(_)) && state.mirror.may_carry_admin_actions(name) != carries {
                 let holders = state.mirror.holders(name);
                 queue_users(engine, state, |user| holders.contains(user));
             }
@@ -336,7 +336,7 @@ fn happened(engine: &Engine, state: &mut State, subject: &Subject, change: &Chan
             for released in before.difference(policies) {
                 engine.appeared(state, released.as_str());
             }
-            let admin = |name: &DocumentName| state.mirror.may_carry(name, carries_admin_actions);
+            let admin = |name: &DocumentName| state.mirror.may_carry_admin_actions(name);
             // Keys of members are confined while the group carries admin actions.
             if let Holder::Group(group) = holder
                 && policies.symmetric_difference(before).any(admin)
@@ -347,8 +347,7 @@ fn happened(engine: &Engine, state: &mut State, subject: &Subject, change: &Chan
         }
         Change::AddMembers { group, members } => {
             let groups = BTreeSet::from([group.to_string()]);
-            let carries =
-                state.mirror.attachments("", &groups).any(|name| state.mirror.may_carry(name, carries_admin_actions));
+            let carries = state.mirror.attachments("", &groups).any(|name| state.mirror.may_carry_admin_actions(name));
             if carries {
                 queue_users(engine, state, |user| members.contains(user));
             }

@@ -24,6 +24,7 @@ pub mod path;
 pub mod place;
 pub mod plan;
 pub mod slug;
+pub mod sorted;
 pub mod subject;
 pub mod unmanaged;
 pub mod vocabulary;

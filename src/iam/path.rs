@@ -123,6 +123,11 @@ impl S3Path {
         std::iter::successors(Some(self.key()), |key| key.rsplit_once('/').map(|(above, _)| above))
     }
 
+    /// The bucket and the key, to be looked up by.
+    pub(super) fn place(&self) -> (Bucket, Arc<str>) {
+        (self.bucket.clone(), self.key.clone())
+    }
+
     /// The scope that a grant on this path has.
     pub fn scope(&self) -> Scope {
         Scope { bucket: self.bucket.clone(), key: self.key.clone(), open: false }

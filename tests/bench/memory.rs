@@ -54,7 +54,8 @@ const SIZES: [Size; 2] = [
 pub fn measure(report: &mut Report) {
     for size in &SIZES {
         for part in ["controller", "REST"] {
-            let output = Command::new(std::env::current_exe().unwrap()).args([CHILD, part, size.name]).output().unwrap();
+            let output =
+                Command::new(std::env::current_exe().unwrap()).args([CHILD, part, size.name]).output().unwrap();
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             let figures: Value = serde_json::from_slice(&output.stdout).unwrap();
             let empty = figures["empty"].as_u64().unwrap();
@@ -109,7 +110,7 @@ fn of_process(name: &str) -> u64 {
 impl Size {
     /// What the watches show at a start.
     fn list(&self, sink: &impl Sink) {
-        list::<MinioUser>(sink, self.users, |number| user(number));
+        list::<MinioUser>(sink, self.users, user);
         list::<MinioGroup>(sink, self.groups, |number| self.group(number));
         list::<PathShare>(sink, self.shares, |number| self.share(number));
     }
@@ -133,7 +134,9 @@ impl Size {
         let owner = number % self.users;
         let grant = match number % 10 {
             0 => json!({"kind": "Group", "name": group_name(number / 10 % self.groups), "access": "Read"}),
-            _ => json!({"kind": "User", "name": user_name((owner + 1 + number / self.users) % self.users), "access": "Read"}),
+            _ => {
+                json!({"kind": "User", "name": user_name((owner + 1 + number / self.users) % self.users), "access": "Read"})
+            }
         };
         let spec = json!({
             "path": format!("s3a://lake/homes/{}/data/{number}/", user_name(owner)),

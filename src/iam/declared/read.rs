@@ -1,6 +1,6 @@
 //! Reading what objects declare: where the API's texts become types.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -75,21 +75,21 @@ impl Declared {
     pub fn membership(object: &api::GroupMembership) -> Self {
         let status = object.status.as_ref();
         let mut meta = meta_of(object, Kind::GroupMembership);
-        meta.bound_uid = status.and_then(|status| status.group_uid.clone());
+        meta.bound_uid = status.and_then(|status| status.group_uid.as_deref()).map(Into::into);
         let body = GroupName::parse(&object.spec.group).map_err(Invalid::from).map(|group| {
-            let mut members = BTreeMap::new();
+            let mut members = Vec::new();
             let mut impossible_members = BTreeSet::new();
             for member in &object.spec.members {
                 match UserName::parse(&member.name) {
                     Ok(name) => {
-                        members.insert(name, terms(member.access, member.expires_at.as_ref(), member.reason.as_ref()));
+                        members.push((name, terms(member.access, member.expires_at.as_ref(), member.reason.as_ref())));
                     }
                     Err(_) => {
                         impossible_members.insert(member.name.clone());
                     }
                 }
             }
-            Body::Membership(MembershipDecl { group, members, impossible_members })
+            Body::Membership(MembershipDecl { group, members: members.into_iter().collect(), impossible_members })
         });
         Self { meta, body }
     }
@@ -98,7 +98,7 @@ impl Declared {
     pub fn share(object: &api::PathShare) -> Self {
         let status = object.status.as_ref();
         let mut meta = meta_of(object, Kind::PathShare);
-        meta.bound_uid = status.and_then(|status| status.owner_uid.clone());
+        meta.bound_uid = status.and_then(|status| status.owner_uid.as_deref()).map(Into::into);
         Self { meta, body: share_body(&object.spec).map(Body::Share) }
     }
 
@@ -125,7 +125,7 @@ impl Declared {
     pub fn access_key(object: &api::MinioAccessKey) -> Self {
         let status = object.status.as_ref();
         let mut meta = meta_of(object, Kind::MinioAccessKey);
-        meta.bound_uid = status.and_then(|status| status.user_uid.clone());
+        meta.bound_uid = status.and_then(|status| status.user_uid.as_deref()).map(Into::into);
         let body = UserName::parse(&object.spec.user).map_err(Invalid::from).map(|user| {
             Body::Key(KeyDecl {
                 user,
@@ -141,12 +141,12 @@ impl Declared {
 fn meta_of(object: &impl api::Declared, kind: Kind) -> Meta {
     let meta = object.meta();
     Meta {
-        key: ObjectKey {
+        key: ObjectKey::new(
             kind,
-            namespace: meta.namespace.clone().unwrap_or_default(),
-            name: meta.name.clone().unwrap_or_default(),
-        },
-        uid: meta.uid.clone().unwrap_or_default(),
+            meta.namespace.as_deref().unwrap_or_default(),
+            meta.name.as_deref().unwrap_or_default(),
+        ),
+        uid: meta.uid.as_deref().unwrap_or_default().into(),
         generation: meta.generation.unwrap_or_default(),
         observed: object.observed_generation().is_some(),
         settled: object.is_observed() && object.is_true(condition::READY),

@@ -29,7 +29,7 @@ impl Index {
     pub(super) fn upsert(&mut self, declared: Declared, dirty: &mut Dirty) {
         let key = declared.key().clone();
         self.decoded(&key, dirty);
-        let former = self.entries.get(&key);
+        let former = self.entry(&key);
         if former.is_some_and(|former| former.declared == declared) {
             return;
         }
@@ -72,7 +72,7 @@ impl Index {
     pub(super) fn cannot_decode(&mut self, found: Undecodable, dirty: &mut Dirty) {
         let key = found.key.clone();
         dirty.objects.insert(key.clone());
-        if let Some(former) = self.entries.get(&key) {
+        if let Some(former) = self.entry(&key) {
             let now = found.over(&former.declared);
             if now.as_ref() != Some(&former.declared) {
                 let entry = now.map(|declared| Entry::new(declared, &self.config, Some(former), self.compared));
@@ -138,13 +138,12 @@ impl Index {
 
     /// Puts another version of an object in its place, or none.
     fn replace(&mut self, key: &ObjectKey, entry: Option<Entry>, dirty: &mut Dirty) {
-        let cause = entry.as_ref().or(self.entries.get(key)).map(|entry| entry.declared.cause());
-        let rest = [entry.as_ref(), self.entries.get(key)].into_iter().flatten().any(|entry| entry.declared.meta.rest);
+        let cause = entry.as_ref().or(self.entry(key)).map(|entry| entry.declared.cause());
+        let rest = [entry.as_ref(), self.entry(key)].into_iter().flatten().any(|entry| entry.declared.meta.rest);
         let names = entry.as_ref().map(|entry| entry.claims(&self.config)).unwrap_or_default();
         let seeds = self.claims.of(key).iter().chain(&names).cloned();
         let component = self.claims.component(seeds.collect::<Vec<_>>());
-        let owners =
-            [entry.as_ref(), self.entries.get(key)].into_iter().flatten().filter_map(|e| e.share()?.owner.clone());
+        let owners = [entry.as_ref(), self.entry(key)].into_iter().flatten().filter_map(|e| e.share()?.owner.clone());
         let owners: BTreeSet<Owner> = owners.collect();
 
         let before = self.snapshot(key, &component, &owners);
@@ -187,7 +186,7 @@ impl Index {
     fn store(&mut self, key: &ObjectKey, entry: Option<Entry>, names: Vec<Claim>, component: &Component) {
         let warning = self.config.expiry_warning;
         self.leaving.remove(key);
-        if let Some(former) = self.entries.remove(key).filter(Entry::is_live) {
+        if let Some(former) = self.entries.remove(key).filter(|former| former.is_live()) {
             self.refs.remove(&former.declared, warning);
             self.quotas.leave(&former);
         }
@@ -203,7 +202,7 @@ impl Index {
             if entry.is_deleting() {
                 self.leaving.insert(key.clone());
             }
-            self.entries.insert(key.clone(), entry);
+            self.entries.insert(key.clone(), Box::new(entry));
         }
     }
 

@@ -88,7 +88,7 @@ impl Index {
 
     /// All objects of a kind.
     pub fn objects_of(&self, kind: Kind) -> impl Iterator<Item = &Declared> {
-        let first = ObjectKey { kind, namespace: String::new(), name: String::new() };
+        let first = ObjectKey::first_of(kind);
         self.entries.range(first..).take_while(move |(key, _)| key.kind == kind).map(|(_, entry)| &entry.declared)
     }
 

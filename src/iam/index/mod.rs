@@ -18,6 +18,7 @@ mod entry;
 mod grants;
 mod keys;
 mod lookup;
+mod pairs;
 mod progress;
 mod quota;
 mod refs;
@@ -162,7 +163,7 @@ impl Standing {
 #[derive(Clone, Debug)]
 pub struct Index {
     config: IndexConfig,
-    entries: BTreeMap<ObjectKey, entry::Entry>,
+    entries: BTreeMap<ObjectKey, Box<entry::Entry>>,
     claims: claims::Claims,
     refs: refs::Refs,
     quotas: quota::Quotas,

@@ -84,8 +84,8 @@ fn until(access: Access, second: i64) -> Terms {
 
 fn meta(kind: Kind, object: &str) -> Meta {
     Meta {
-        key: ObjectKey { kind, namespace: HOME.to_owned(), name: object.to_owned() },
-        uid: format!("uid-{object}"),
+        key: ObjectKey::new(kind, HOME, object),
+        uid: format!("uid-{object}").into(),
         generation: 1,
         observed: false,
         settled: false,
@@ -251,6 +251,10 @@ fn put_all(index: &mut Index, objects: impl IntoIterator<Item = Declared>) {
     for object in objects {
         put(index, object);
     }
+}
+
+fn in_namespace(meta: &mut Meta, namespace: &str) {
+    meta.key = ObjectKey::new(meta.key.kind, namespace, meta.key.name.as_str());
 }
 
 fn put(index: &mut Index, object: Declared) -> Dirty {
