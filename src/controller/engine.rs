@@ -3,7 +3,7 @@
 //! Everything pure lives behind one lock that is never held across a wait. Events go in, dirty subjects and objects come out
 //! into two queues; workers take from them.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -89,9 +89,9 @@ pub struct State {
     /// The Kubernetes side of every object.
     pub seen: HashMap<ObjectKey, Box<Seen>>,
     /// What became of each subject's last convergence.
-    pub outcomes: HashMap<Subject, Outcome>,
+    pub outcomes: HashMap<Subject, Box<Outcome>>,
     /// Objects that wait for convergence.
-    pub pending: HashMap<ObjectKey, Pending>,
+    pub pending: BTreeMap<ObjectKey, Pending>,
     /// Subjects whose folders this process has seen to, and whether they have any.
     pub laid_out: HashMap<Subject, bool>,
     /// Shares (by uid) whose folder marker has been seen to: for which generation, and what there is to say about it.
@@ -155,7 +155,7 @@ impl State {
             Subject::Key(_) => self.index.desired(subject, Timestamp::now()).fate() == Fate::Present,
             _ => true,
         };
-        last.keys.as_ref().filter(|keys| keys.issued.is_some() && is_ready && may_stay)
+        last.keys.as_deref().filter(|keys| keys.issued.is_some() && is_ready && may_stay)
     }
 
     /// Forgets what came of a former term of leading: somebody else has led since. What that one brought into force is not
@@ -253,7 +253,7 @@ impl Engine {
             mirror: Mirror::default(),
             seen: HashMap::new(),
             outcomes: HashMap::new(),
-            pending: HashMap::new(),
+            pending: BTreeMap::new(),
             laid_out: HashMap::new(),
             markers: HashMap::new(),
             settling: HashSet::new(),
@@ -316,8 +316,8 @@ impl Engine {
         if is_stale(state, &object) {
             return Dirty::default();
         }
-        let Decoded { key, seen, event } = object;
-        let mut seen = seen.without_others();
+        let Decoded { key, mut seen, event } = object;
+        seen.forget_others();
         let mut is_told_otherwise = false;
         if let Some(held) = state.seen.get(&key) {
             if matches!(event, Event::Undecodable(..)) {
@@ -332,7 +332,8 @@ impl Engine {
             is_told_otherwise = held.status != seen.status;
         }
         state.crds.saw(key.kind, state.seen.get(&key).map(Box::as_ref), Some(&seen));
-        state.seen.insert(key.clone(), Box::new(seen));
+        state.crds.saw(key.kind, state.seen.get(&key).map(Box::as_ref), Some(&seen));
+        state.seen.insert(key.clone(), seen);
         let mut dirty = state.index.apply(event);
         if is_told_otherwise {
             dirty.objects.insert(key.clone());
@@ -497,7 +498,7 @@ impl Engine {
         };
         let compared = if is_compared { self.compare(&mut state, subject) } else { BTreeSet::new() };
         if *subject == Subject::Everyone || state.index.object_of(subject).is_some() {
-            state.outcomes.insert(subject.clone(), outcome);
+            state.outcomes.insert(subject.clone(), Box::new(outcome));
         } else {
             // Nobody declares it any more, so nobody will ask again.
             let desired = state.index.desired(subject, Timestamp::now());

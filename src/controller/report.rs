@@ -133,7 +133,7 @@ fn look(engine: &Engine, key: &ObjectKey) -> Option<View> {
     let own_subject = declared
         .own_subject()
         .filter(|subject| state.index.object_of(subject).is_some_and(|holder| holder.meta.key == *key));
-    let own = own_subject.as_ref().and_then(|subject| state.outcomes.get(subject));
+    let own = own_subject.as_ref().and_then(|subject| state.outcomes.get(subject)).map(Box::as_ref);
     let twin = match &declared.body {
         Ok(Body::Group(group)) if group.twin => Some(state.index.config().layout.twin(&group.name).to_string()),
         _ => None,
@@ -170,7 +170,7 @@ fn failed(outcome: &Outcome) -> Option<&Failure> {
 /// The failure of a subject that the object waits for. What only another object's author can end is that object's matter.
 fn failure_of<'a>(state: &'a State, verdict: &Verdict) -> Option<&'a Failure> {
     let outcomes = verdict.outstanding.iter().filter_map(|subject| state.outcomes.get(subject));
-    outcomes.filter_map(failed).find(|failure| failure.retry != Retry::OnChange)
+    outcomes.filter_map(|outcome| failed(outcome)).find(|failure| failure.retry != Retry::OnChange)
 }
 
 /// Whether our finalizer may go: nothing is left to undo, or somebody insists.

@@ -211,21 +211,21 @@ impl Undecodable {
     }
 }
 
-/// What an object declares.
+/// What an object declares. There are many shares; what is larger is elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
     /// `MinioUser`
-    User(UserDecl),
+    User(Box<UserDecl>),
     /// `MinioGroup`
-    Group(GroupDecl),
+    Group(Box<GroupDecl>),
     /// `GroupMembership`
     Membership(MembershipDecl),
     /// `PathShare`
     Share(ShareDecl),
     /// `MinioPolicy`
-    Policy(PolicyDecl),
+    Policy(Box<PolicyDecl>),
     /// `MinioAccessKey`
-    Key(KeyDecl),
+    Key(Box<KeyDecl>),
 }
 
 /// What a `MinioUser` declares.

@@ -19,7 +19,7 @@ pub struct Decoded {
     /// Which object.
     pub key: ObjectKey,
     /// Its Kubernetes side.
-    pub seen: Seen,
+    pub seen: Box<Seen>,
     /// What it says to the index.
     pub event: Event,
 }
@@ -74,7 +74,7 @@ pub fn decode<K: Watched>(object: DeserializeGuard<K>) -> Decoded {
         Err(invalid) => {
             let metadata = invalid.metadata;
             let found = Undecodable::new(K::KIND, metadata.clone(), invalid.error);
-            let (key, seen) = (found.key.clone(), Seen::new(&metadata, found.uid.clone(), None));
+            let (key, seen) = (found.key.clone(), Box::new(Seen::new(&metadata, found.uid.clone(), None)));
             tracing::warn!(object = %key, error = found.error, "object cannot be decoded; its last good version stays in force");
             Decoded { event: Event::Undecodable(Box::new(found)), key, seen }
         }
@@ -107,7 +107,7 @@ fn decode_as<K: Watched>(object: DynamicObject) -> Decoded {
 fn decode_valid<K: Watched>(object: &K) -> Decoded {
     let declared = object.declare();
     let key = declared.key().clone();
-    let seen = Seen::new(object.meta(), declared.meta.uid.clone(), object.status_value().as_ref());
+    let seen = Box::new(Seen::new(object.meta(), declared.meta.uid.clone(), object.status_value().as_ref()));
     debug_assert_eq!(key.name, object.name_any());
     Decoded { event: Event::Upsert(Box::new(declared)), key, seen }
 }

@@ -55,10 +55,9 @@ impl Seen {
         }
     }
 
-    /// The same for one who never writes the whole object.
-    #[must_use]
-    pub fn without_others(self) -> Self {
-        Self { others: None, ..self }
+    /// Drops what is kept for whoever writes the whole object.
+    pub fn forget_others(&mut self) {
+        self.others = None;
     }
 
     /// Whether our finalizer is on the object.
@@ -139,10 +138,11 @@ mod tests {
         }))
         .unwrap();
         let key = ObjectKey::new(Kind::PathShare, "lake", "exp1");
-        let seen = Seen::new(&meta, "u".into(), None);
+        let mut seen = Seen::new(&meta, "u".into(), None);
         assert!(seen.has_finalizer() && seen.is_deleting());
         assert_eq!((seen.meta(&key), seen.uid(), seen.version()), (meta.clone(), "u", Some("7")));
         (meta.labels, meta.annotations, meta.owner_references) = (None, None, None);
-        assert_eq!(seen.without_others().meta(&key), meta);
+        seen.forget_others();
+        assert_eq!(seen.meta(&key), meta);
     }
 }

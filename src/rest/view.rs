@@ -177,7 +177,7 @@ impl Known {
         {
             seen.status.clone_from(&held.status);
         }
-        self.seen.insert(key, Box::new(seen));
+        self.seen.insert(key, seen);
         self.absorb(event);
     }
 

@@ -279,7 +279,7 @@ fn converge(engine: &Engine) {
             state.index.seq()
         };
         let keys = match &subject {
-            Subject::User(user) => Some(keys(user.as_str())),
+            Subject::User(user) => Some(Box::new(keys(user.as_str()))),
             _ => None,
         };
         let report = Convergence { documents: Some((1, 2411)), keys, ..Convergence::default() };

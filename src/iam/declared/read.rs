@@ -28,7 +28,7 @@ impl Declared {
         meta.incumbent = meta.finalizer && held == Some(object.username());
         let body = UserName::parse(object.username()).map_err(Invalid::from).map(|name| {
             let spec = &object.spec;
-            Body::User(UserDecl {
+            Body::User(Box::new(UserDecl {
                 name,
                 enabled: spec.enabled,
                 workspace: spec.workspace,
@@ -38,7 +38,7 @@ impl Declared {
                 adopted_secret: spec.adopted_secret,
                 deletion: spec.deletion_policy,
                 data_deletion: spec.data_deletion_policy,
-            })
+            }))
         });
         Self { meta, body }
     }
@@ -53,7 +53,7 @@ impl Declared {
         let body = GroupName::parse(object.group_name()).map_err(Invalid::from).map(|name| {
             let spec = &object.spec;
             let mut impossible_members = BTreeSet::new();
-            Body::Group(GroupDecl {
+            Body::Group(Box::new(GroupDecl {
                 name,
                 members: user_names(&spec.members, &mut impossible_members),
                 read_only_members: user_names(&spec.read_only_members, &mut impossible_members),
@@ -66,7 +66,7 @@ impl Declared {
                 adoption: spec.adoption_policy,
                 deletion: spec.deletion_policy,
                 data_deletion: spec.data_deletion_policy,
-            })
+            }))
         });
         Self { meta, body }
     }
@@ -116,7 +116,12 @@ impl Declared {
                 let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
                 Invalid::new(StallReason::InvalidDocument, findings.join("; "))
             });
-            Body::Policy(PolicyDecl { name, document, adoption: spec.adoption_policy, deletion: spec.deletion_policy })
+            Body::Policy(Box::new(PolicyDecl {
+                name,
+                document,
+                adoption: spec.adoption_policy,
+                deletion: spec.deletion_policy,
+            }))
         });
         Self { meta, body }
     }
@@ -127,12 +132,12 @@ impl Declared {
         let mut meta = meta_of(object, Kind::MinioAccessKey);
         meta.bound_uid = status.and_then(|status| status.user_uid.as_deref()).map(Into::into);
         let body = UserName::parse(&object.spec.user).map_err(Invalid::from).map(|user| {
-            Body::Key(KeyDecl {
+            Body::Key(Box::new(KeyDecl {
                 user,
                 scope: object.spec.scope.as_deref().map(scope).transpose(),
                 credentials: object.credentials(),
                 expires_at: object.spec.expires_at.as_ref().map(|time| time.0),
-            })
+            }))
         });
         Self { meta, body }
     }

@@ -179,7 +179,7 @@ fn policies_are_checked_strictly() {
 fn access_key(spec: &str) -> KeyDecl {
     let text = "apiVersion: minio-manager.io/v1alpha1\nkind: MinioAccessKey\nmetadata: {name: etl, namespace: lake}\n";
     match Declared::access_key(&yaml(&format!("{text}{spec}"))).body {
-        Ok(Body::Key(key)) => key,
+        Ok(Body::Key(key)) => *key,
         other => panic!("{other:?}"),
     }
 }

@@ -26,7 +26,7 @@ struct Snapshot {
 }
 
 impl Index {
-    pub(super) fn upsert(&mut self, declared: Declared, dirty: &mut Dirty) {
+    pub(super) fn upsert(&mut self, declared: Box<Declared>, dirty: &mut Dirty) {
         let key = declared.key().clone();
         self.decoded(&key, dirty);
         let former = self.entry(&key);
@@ -62,7 +62,7 @@ impl Index {
             self.delete(&key, dirty);
         }
         for declared in objects {
-            self.upsert(declared, dirty);
+            self.upsert(Box::new(declared), dirty);
         }
         for found in undecodable {
             self.cannot_decode(found, dirty);
@@ -74,8 +74,9 @@ impl Index {
         dirty.objects.insert(key.clone());
         if let Some(former) = self.entry(&key) {
             let now = found.over(&former.declared);
-            if now.as_ref() != Some(&former.declared) {
-                let entry = now.map(|declared| Entry::new(declared, &self.config, Some(former), self.compared));
+            if now.as_ref() != Some(&*former.declared) {
+                let entry =
+                    now.map(|declared| Entry::new(Box::new(declared), &self.config, Some(former), self.compared));
                 self.replace(&key, entry, dirty);
             }
         }
@@ -186,7 +187,7 @@ impl Index {
     fn store(&mut self, key: &ObjectKey, entry: Option<Entry>, names: Vec<Claim>, component: &Component) {
         let warning = self.config.expiry_warning;
         self.leaving.remove(key);
-        if let Some(former) = self.entries.remove(key).filter(|former| former.is_live()) {
+        if let Some(former) = self.entries.remove(key).filter(Entry::is_live) {
             self.refs.remove(&former.declared, warning);
             self.quotas.leave(&former);
         }
@@ -202,7 +203,7 @@ impl Index {
             if entry.is_deleting() {
                 self.leaving.insert(key.clone());
             }
-            self.entries.insert(key.clone(), Box::new(entry));
+            self.entries.insert(key.clone(), entry);
         }
     }
 

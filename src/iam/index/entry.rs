@@ -19,7 +19,7 @@ pub(super) const BUILT_IN_ADMIN_POLICIES: [&str; 2] = ["consoleAdmin", "diagnost
 
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
-    pub(super) declared: Declared,
+    pub(super) declared: Box<Declared>,
     /// Why the object has no effect at all.
     pub(super) refused: Option<Box<Invalid>>,
     /// For policies: the last good document, and why a later one is not in force.
@@ -32,7 +32,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new(declared: Declared, config: &IndexConfig, former: Option<&Entry>, compared: bool) -> Self {
+    pub(super) fn new(declared: Box<Declared>, config: &IndexConfig, former: Option<&Entry>, compared: bool) -> Self {
         let refused = refusal(&declared, config).map(Box::new);
         let (document, document_refused) = document(&declared, config, former);
         let meta = &declared.meta;

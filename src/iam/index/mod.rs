@@ -163,7 +163,7 @@ impl Standing {
 #[derive(Clone, Debug)]
 pub struct Index {
     config: IndexConfig,
-    entries: BTreeMap<ObjectKey, Box<entry::Entry>>,
+    entries: BTreeMap<ObjectKey, entry::Entry>,
     claims: claims::Claims,
     refs: refs::Refs,
     quotas: quota::Quotas,
@@ -205,7 +205,7 @@ impl Index {
     pub fn apply(&mut self, event: Event) -> Dirty {
         let mut dirty = self.begin();
         match event {
-            Event::Upsert(declared) => self.upsert(*declared, &mut dirty),
+            Event::Upsert(declared) => self.upsert(declared, &mut dirty),
             Event::Delete(key) => self.delete(&key, &mut dirty),
             Event::Relist { kind, namespace, objects, undecodable } => {
                 self.relist(kind, &namespace, objects, undecodable, &mut dirty);

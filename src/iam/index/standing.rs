@@ -30,7 +30,7 @@ pub(super) struct Arrival {
 
 impl Index {
     pub(super) fn entry(&self, key: &ObjectKey) -> Option<&Entry> {
-        self.entries.get(key).map(Box::as_ref)
+        self.entries.get(key)
     }
 
     /// The object that holds a name, whether it is under deletion or not.

@@ -115,13 +115,13 @@ fn user(object: &str) -> Declared {
         deletion: None,
         data_deletion: DataDeletionPolicy::Retain,
     };
-    Declared { meta: meta(Kind::MinioUser, object), body: Ok(Body::User(body)) }
+    Declared { meta: meta(Kind::MinioUser, object), body: Ok(Body::User(Box::new(body))) }
 }
 
 fn access_key(object: &str, user: &str) -> Declared {
     let credentials = CredentialsSpec::default();
     let body = KeyDecl { user: name(user), scope: Ok(None), credentials, expires_at: None };
-    Declared { meta: Meta { origin: None, ..meta(Kind::MinioAccessKey, object) }, body: Ok(Body::Key(body)) }
+    Declared { meta: Meta { origin: None, ..meta(Kind::MinioAccessKey, object) }, body: Ok(Body::Key(Box::new(body))) }
 }
 
 fn confined_to(place: &str) -> Document {
@@ -147,7 +147,7 @@ fn group(object: &str, members: &[&str], readers: &[&str]) -> Declared {
         deletion: None,
         data_deletion: DataDeletionPolicy::Retain,
     };
-    Declared { meta: meta(Kind::MinioGroup, object), body: Ok(Body::Group(body)) }
+    Declared { meta: meta(Kind::MinioGroup, object), body: Ok(Body::Group(Box::new(body))) }
 }
 
 fn membership(object: &str, group: &str, members: &[(&str, Terms)]) -> Declared {
@@ -184,7 +184,7 @@ fn policy(object: &str, action: &str) -> Declared {
         adoption: AdoptionPolicy::Refuse,
         deletion: None,
     };
-    Declared { meta: meta(Kind::MinioPolicy, object), body: Ok(Body::Policy(body)) }
+    Declared { meta: meta(Kind::MinioPolicy, object), body: Ok(Body::Policy(Box::new(body))) }
 }
 
 impl Declared {
