@@ -23,6 +23,7 @@ pub mod observed;
 pub mod path;
 pub mod place;
 pub mod plan;
+pub mod shared;
 pub mod slug;
 pub mod sorted;
 pub mod subject;

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::shared::shared;
+
 /// Why a bucket or a path was refused; the text says what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
@@ -55,7 +57,7 @@ impl Bucket {
             && alphanumeric(name.chars().next())
             && alphanumeric(name.chars().last())
             && !name.contains("..");
-        if legal { Ok(Self(name.into())) } else { Err(PathError::Bucket(name.chars().take(80).collect())) }
+        if legal { Ok(Self(shared(name))) } else { Err(PathError::Bucket(name.chars().take(80).collect())) }
     }
 
     /// The name as text.

@@ -47,7 +47,7 @@ struct Size {
 
 const SIZES: [Size; 2] = [
     Size { name: "typical", users: 2_000, groups: 200, members: 20, shares: 10_000, mebibytes: 100 },
-    Size { name: "large", users: 10_000, groups: 1_000, members: 20, shares: 50_000, mebibytes: 150 },
+    Size { name: "large", users: 10_000, groups: 1_000, members: 20, shares: 50_000, mebibytes: 170 },
 ];
 
 /// Both sizes, in the controller and in REST.

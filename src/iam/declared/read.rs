@@ -1,6 +1,7 @@
 //! Reading what objects declare: where the API's texts become types.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -16,6 +17,7 @@ use crate::iam::document::{Document, MAX_SESSION_POLICY_BYTES};
 use crate::iam::family;
 use crate::iam::names::{GroupName, PolicyName, ServerGroup, UserName};
 use crate::iam::path::{Access, Rights, S3Path};
+use crate::iam::shared::shared;
 use crate::iam::subject::{Kind, ObjectKey};
 
 impl Declared {
@@ -75,7 +77,7 @@ impl Declared {
     pub fn membership(object: &api::GroupMembership) -> Self {
         let status = object.status.as_ref();
         let mut meta = meta_of(object, Kind::GroupMembership);
-        meta.bound_uid = status.and_then(|status| status.group_uid.as_deref()).map(Into::into);
+        meta.bound_uid = status.and_then(|status| status.group_uid.as_deref()).map(shared);
         let body = GroupName::parse(&object.spec.group).map_err(Invalid::from).map(|group| {
             let mut members = Vec::new();
             let mut impossible_members = BTreeSet::new();
@@ -98,7 +100,7 @@ impl Declared {
     pub fn share(object: &api::PathShare) -> Self {
         let status = object.status.as_ref();
         let mut meta = meta_of(object, Kind::PathShare);
-        meta.bound_uid = status.and_then(|status| status.owner_uid.as_deref()).map(Into::into);
+        meta.bound_uid = status.and_then(|status| status.owner_uid.as_deref()).map(shared);
         Self { meta, body: share_body(&object.spec).map(Body::Share) }
     }
 
@@ -130,7 +132,7 @@ impl Declared {
     pub fn access_key(object: &api::MinioAccessKey) -> Self {
         let status = object.status.as_ref();
         let mut meta = meta_of(object, Kind::MinioAccessKey);
-        meta.bound_uid = status.and_then(|status| status.user_uid.as_deref()).map(Into::into);
+        meta.bound_uid = status.and_then(|status| status.user_uid.as_deref()).map(shared);
         let body = UserName::parse(&object.spec.user).map_err(Invalid::from).map(|user| {
             Body::Key(Box::new(KeyDecl {
                 user,
@@ -151,7 +153,7 @@ fn meta_of(object: &impl api::Declared, kind: Kind) -> Meta {
             meta.namespace.as_deref().unwrap_or_default(),
             meta.name.as_deref().unwrap_or_default(),
         ),
-        uid: meta.uid.as_deref().unwrap_or_default().into(),
+        uid: uid(kind, meta.uid.as_deref().unwrap_or_default()),
         generation: meta.generation.unwrap_or_default(),
         observed: object.observed_generation().is_some(),
         settled: object.is_observed() && object.is_true(condition::READY),
@@ -166,6 +168,14 @@ fn meta_of(object: &impl api::Declared, kind: Kind) -> Meta {
         force_delete: object.is_force_delete(),
         bound_uid: None,
         requests: KeyRequests::of(object),
+    }
+}
+
+/// Other objects name the uids of users and groups.
+fn uid(kind: Kind, uid: &str) -> Arc<str> {
+    match kind {
+        Kind::MinioUser | Kind::MinioGroup => shared(uid),
+        _ => uid.into(),
     }
 }
 
