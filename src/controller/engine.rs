@@ -332,7 +332,6 @@ impl Engine {
             is_told_otherwise = held.status != seen.status;
         }
         state.crds.saw(key.kind, state.seen.get(&key).map(Box::as_ref), Some(&seen));
-        state.crds.saw(key.kind, state.seen.get(&key).map(Box::as_ref), Some(&seen));
         state.seen.insert(key.clone(), seen);
         let mut dirty = state.index.apply(event);
         if is_told_otherwise {
