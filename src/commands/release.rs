@@ -180,7 +180,7 @@ async fn release_kind(
         let mut outcomes = futures::stream::iter(ours)
             .map(|meta| async move {
                 let name = meta.name.clone().unwrap_or_default();
-                let key = ObjectKey { kind, namespace: namespace.to_owned(), name };
+                let key = ObjectKey::new(kind, namespace, name);
                 let removed = remove_finalizer(api, &key, &meta, field_manager::CLI).await;
                 removed.map(|()| meta.deletion_timestamp.is_some())
             })

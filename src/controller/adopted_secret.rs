@@ -123,7 +123,7 @@ fn first_key(engine: &Engine, owner: &Declared, keys: Option<&Keys>) -> Option<T
 }
 
 fn from_status<T>(engine: &Engine, owner: &Declared, read: impl Fn(&Map<String, Value>) -> Option<T>) -> Option<T> {
-    read(&engine.state().seen.get(&owner.meta.key)?.status)
+    read(&engine.state().seen.get(&owner.meta.key)?.status.fields())
 }
 
 fn last_reset(engine: &Engine, user: &UserName) -> Option<Timestamp> {

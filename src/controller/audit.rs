@@ -217,6 +217,6 @@ fn differs(mirror: &Mirror, fact: &Fact) -> bool {
     match fact {
         Fact::Account(name, account) => mirror.known_account(name).is_some_and(|known| known != account),
         Fact::Group(name, group) => mirror.known_group(name).is_some_and(|known| known != group),
-        Fact::Document(name, document) => mirror.known_document(name).is_some_and(|known| known != document),
+        Fact::Document(name, document) => mirror.contradicts(name, document),
     }
 }

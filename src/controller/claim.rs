@@ -34,7 +34,7 @@ pub async fn claim(engine: &Engine, subject: &Subject, desired: &Desired, owner:
     let key = &owner.meta.key;
     let gone = || Failure::transient("the object went away before anything was done for it");
     // An object that was made anew under the same name says for itself what it may take.
-    let seen = engine.state().seen.get(key).filter(|seen| seen.uid() == owner.meta.uid).cloned().ok_or_else(gone)?;
+    let seen = engine.state().seen.get(key).filter(|seen| *seen.uid() == *owner.meta.uid).cloned().ok_or_else(gone)?;
     engine.objects.add_finalizer(key, &seen).await?.ok_or_else(gone)?;
     let recorded = engine.objects.write_origin(key, &seen, &subject_name(subject), origin, handled).await?;
     engine.answer(decode_dynamic(key.kind, recorded.ok_or_else(gone)?));

@@ -327,7 +327,7 @@ fn happened(engine: &Engine, state: &mut State, subject: &Subject, change: &Chan
             engine.appeared(state, name.as_str());
             // Keys of those who hold it are confined from now on, or no more.
             let carries = carries_admin_actions(document);
-            if matches!(subject, Subject::Policy(_)) && state.mirror.may_carry(name, carries_admin_actions) != carries {
+            if matches!(subject, Subject::Policy(_)) && state.mirror.may_carry_admin_actions(name) != carries {
                 let holders = state.mirror.holders(name);
                 queue_users(engine, state, |user| holders.contains(user));
             }
@@ -336,7 +336,7 @@ fn happened(engine: &Engine, state: &mut State, subject: &Subject, change: &Chan
             for released in before.difference(policies) {
                 engine.appeared(state, released.as_str());
             }
-            let admin = |name: &DocumentName| state.mirror.may_carry(name, carries_admin_actions);
+            let admin = |name: &DocumentName| state.mirror.may_carry_admin_actions(name);
             // Keys of members are confined while the group carries admin actions.
             if let Holder::Group(group) = holder
                 && policies.symmetric_difference(before).any(admin)
@@ -347,8 +347,7 @@ fn happened(engine: &Engine, state: &mut State, subject: &Subject, change: &Chan
         }
         Change::AddMembers { group, members } => {
             let groups = BTreeSet::from([group.to_string()]);
-            let carries =
-                state.mirror.attachments("", &groups).any(|name| state.mirror.may_carry(name, carries_admin_actions));
+            let carries = state.mirror.attachments("", &groups).any(|name| state.mirror.may_carry_admin_actions(name));
             if carries {
                 queue_users(engine, state, |user| members.contains(user));
             }
@@ -433,7 +432,7 @@ async fn settle(
             if let Some(at) = keys.as_ref().and_then(|keys| keys.next_visit_at) {
                 schedule_visit(engine, subject, at);
             }
-            report.keys = keys;
+            report.keys = keys.map(Box::new);
             see_to_former_keys(engine, subject, owner, report).await;
         }
         Err(failure) => unfinished(engine, subject, report, failure),
@@ -444,7 +443,7 @@ async fn settle(
 /// What a user could sign in with beside the keys of ours: the secret of an adopted account, and keys of others.
 async fn see_to_former_keys(engine: &Engine, subject: &Subject, owner: &Declared, report: &mut Report) {
     let Subject::User(user) = subject else { return };
-    match adopted_secret::see_to(engine, owner, report.keys.as_ref()).await {
+    match adopted_secret::see_to(engine, owner, report.keys.as_deref()).await {
         Ok(former) => {
             report.former_secret = former;
             if let Some(at) = former.and_then(FormerSecret::next_visit_at) {
@@ -453,7 +452,7 @@ async fn see_to_former_keys(engine: &Engine, subject: &Subject, owner: &Declared
         }
         Err(failure) => unfinished(engine, subject, report, failure),
     }
-    let may_prune = adopted_secret::has_changed_over(engine, owner, report.keys.as_ref()).unwrap_or(false);
+    let may_prune = adopted_secret::has_changed_over(engine, owner, report.keys.as_deref()).unwrap_or(false);
     foreign_keys::look(engine, owner, user, may_prune).await;
 }
 
@@ -500,7 +499,7 @@ fn unfinished(engine: &Engine, subject: &Subject, report: &mut Report, failure: 
     let may_be_hiccup = report.tries <= HICCUPS && failure.retry != Retry::OnChange;
     match engine.state().keys_in_place(subject).filter(|_| may_be_hiccup) {
         Some(keys) => {
-            report.keys.get_or_insert_with(|| keys.clone());
+            report.keys.get_or_insert_with(|| Box::new(keys.clone()));
         }
         None => {
             report.unfinished.get_or_insert(failure);

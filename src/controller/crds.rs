@@ -163,7 +163,7 @@ mod tests {
 
     fn seen(uid: &str, is_deleting: bool) -> Seen {
         let deletion_timestamp = is_deleting.then_some(Time(jiff::Timestamp::UNIX_EPOCH));
-        Seen::new(&ObjectMeta { uid: Some(uid.to_owned()), deletion_timestamp, ..ObjectMeta::default() }, None)
+        Seen::new(&ObjectMeta { deletion_timestamp, ..ObjectMeta::default() }, uid.into(), None)
     }
 
     #[test]

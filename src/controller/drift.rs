@@ -2,6 +2,7 @@
 //! converged again: they read it by name, and decide as they always do. So a false alarm costs a read and never a wrong write.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -136,7 +137,7 @@ fn holders(state: &State, policy: &DocumentName) -> impl Iterator<Item = Subject
 pub fn doubt_keys(state: &mut State, user: &str) {
     let Ok(user) = UserName::parse(user) else { return };
     let own = state.index.user(&user).map(|declared| declared.meta.uid.clone());
-    let uids: Vec<String> = state.index.keys_of(&user).map(|declared| declared.meta.uid.clone()).chain(own).collect();
+    let uids: Vec<Arc<str>> = state.index.keys_of(&user).map(|declared| declared.meta.uid.clone()).chain(own).collect();
     for uid in uids {
         state.proven.remove(&uid);
     }

@@ -3,7 +3,7 @@
 //! Everything pure lives behind one lock that is never held across a wait. Events go in, dirty subjects and objects come out
 //! into two queues; workers take from them.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -40,7 +40,6 @@ use super::outcome::{Outcome, Report, Retry, backoff};
 use super::queue::{Queue, Urgency};
 use super::report;
 use super::server::Server;
-use super::status;
 use super::wipe::Wipe;
 use super::workspace;
 
@@ -88,15 +87,15 @@ pub struct State {
     /// What is known of the server.
     pub mirror: Mirror,
     /// The Kubernetes side of every object.
-    pub seen: HashMap<ObjectKey, Seen>,
+    pub seen: HashMap<ObjectKey, Box<Seen>>,
     /// What became of each subject's last convergence.
-    pub outcomes: HashMap<Subject, Outcome>,
+    pub outcomes: HashMap<Subject, Box<Outcome>>,
     /// Objects that wait for convergence.
-    pub pending: HashMap<ObjectKey, Pending>,
+    pub pending: BTreeMap<ObjectKey, Pending>,
     /// Subjects whose folders this process has seen to, and whether they have any.
     pub laid_out: HashMap<Subject, bool>,
     /// Shares (by uid) whose folder marker has been seen to: for which generation, and what there is to say about it.
-    pub markers: HashMap<String, (i64, Option<String>)>,
+    pub markers: HashMap<Arc<str>, (i64, Option<String>)>,
     /// Subjects whose IAM is in force while their folders and keys are seen to.
     pub settling: HashSet<Subject>,
     /// Subjects that wait for a policy or an account to exist, or for a policy to be given up, by name.
@@ -106,13 +105,13 @@ pub struct State {
     /// What is known of the policies that objects refer to.
     pub policies: ServerPolicies,
     /// Objects (by uid) whose key this process has proven.
-    pub proven: HashSet<String>,
+    pub proven: HashSet<Arc<str>>,
     /// What is known of keys that were not issued here.
     pub foreign_keys: Ledger,
     /// What is known of our CRDs.
     pub crds: Crds,
     /// How many objects below their folders have been deleted for objects (by uid) that go.
-    pub erased: HashMap<String, u64>,
+    pub erased: HashMap<Arc<str>, u64>,
     /// Holds what is too much to be taken away at once.
     pub breaker: Breaker,
     /// Whether it is known in this term what the leader before held.
@@ -150,13 +149,13 @@ impl State {
     pub fn keys_in_place(&self, subject: &Subject) -> Option<&Keys> {
         let last = self.outcomes.get(subject)?.result.as_ref().ok().filter(|report| report.unfinished.is_none())?;
         let owner = self.index.object_of(subject)?;
-        let is_ready = status::is_ready_at(&self.seen.get(&owner.meta.key)?.status, owner.meta.generation);
+        let is_ready = self.seen.get(&owner.meta.key)?.status.is_ready_at(owner.meta.generation);
         // That the key of a workload has to go shows in no generation: it was locked, or its time is over.
         let may_stay = match subject {
             Subject::Key(_) => self.index.desired(subject, Timestamp::now()).fate() == Fate::Present,
             _ => true,
         };
-        last.keys.as_ref().filter(|keys| keys.issued.is_some() && is_ready && may_stay)
+        last.keys.as_deref().filter(|keys| keys.issued.is_some() && is_ready && may_stay)
     }
 
     /// Forgets what came of a former term of leading: somebody else has led since. What that one brought into force is not
@@ -173,7 +172,7 @@ impl State {
         let (seen, index) = (&self.seen, &self.index);
         self.pending.retain(|key, _| {
             let generation = index.get(key).map(|declared| declared.meta.generation);
-            let is_ready = |generation| seen.get(key).is_some_and(|seen| status::is_ready_at(&seen.status, generation));
+            let is_ready = |generation| seen.get(key).is_some_and(|seen| seen.status.is_ready_at(generation));
             !generation.is_some_and(is_ready)
         });
     }
@@ -254,7 +253,7 @@ impl Engine {
             mirror: Mirror::default(),
             seen: HashMap::new(),
             outcomes: HashMap::new(),
-            pending: HashMap::new(),
+            pending: BTreeMap::new(),
             laid_out: HashMap::new(),
             markers: HashMap::new(),
             settling: HashSet::new(),
@@ -318,20 +317,21 @@ impl Engine {
             return Dirty::default();
         }
         let Decoded { key, mut seen, event } = object;
+        seen.forget_others();
         let mut is_told_otherwise = false;
         if let Some(held) = state.seen.get(&key) {
             if matches!(event, Event::Undecodable(..)) {
                 seen.status.clone_from(&held.status);
             }
-            let (was, is) = (held.uid().to_owned(), seen.uid());
-            if was != is {
-                state.markers.remove(&was);
-                state.proven.remove(&was);
+            let was = held.uid();
+            if was != seen.uid() {
+                state.markers.remove(was);
+                state.proven.remove(was);
             }
             // What we wrote is held already, so this is somebody else's: perhaps of a leader before us, who stood still.
             is_told_otherwise = held.status != seen.status;
         }
-        state.crds.saw(key.kind, state.seen.get(&key), Some(&seen));
+        state.crds.saw(key.kind, state.seen.get(&key).map(Box::as_ref), Some(&seen));
         state.seen.insert(key.clone(), seen);
         let mut dirty = state.index.apply(event);
         if is_told_otherwise {
@@ -497,7 +497,7 @@ impl Engine {
         };
         let compared = if is_compared { self.compare(&mut state, subject) } else { BTreeSet::new() };
         if *subject == Subject::Everyone || state.index.object_of(subject).is_some() {
-            state.outcomes.insert(subject.clone(), outcome);
+            state.outcomes.insert(subject.clone(), Box::new(outcome));
         } else {
             // Nobody declares it any more, so nobody will ask again.
             let desired = state.index.desired(subject, Timestamp::now());
@@ -636,7 +636,7 @@ fn acts_through(object: &Decoded, subject: &Subject, index: &Index) -> bool {
 
 /// Whether a newer version of the object is held already: answers to our own writes overtake the watch.
 fn is_stale(state: &State, object: &Decoded) -> bool {
-    let version = |seen: &Seen| seen.meta.resource_version.as_deref().and_then(|version| version.parse::<u64>().ok());
+    let version = |seen: &Seen| seen.version().and_then(|version| version.parse::<u64>().ok());
     state.seen.get(&object.key).is_some_and(|held| {
         held.uid() == object.seen.uid()
             && version(held).zip(version(&object.seen)).is_some_and(|(held, new)| new < held)

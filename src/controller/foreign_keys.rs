@@ -21,7 +21,6 @@ use crate::telemetry::{AuditLine, audit};
 use super::credentials::{SortedKeys, sort};
 use super::engine::{Engine, State};
 use super::outcome::Failure;
-use super::status::condition_of_type;
 
 /// How many ids a sentence names.
 const IDS_SHOWN: usize = 5;
@@ -107,8 +106,7 @@ fn is_due(state: &mut State, owner: &Declared, user: &UserName) -> bool {
 }
 
 fn status_text(state: &State, owner: &Declared, field: &str) -> Option<String> {
-    let credentials = state.seen.get(&owner.meta.key)?.status.get("credentials")?;
-    credentials.get(field)?.as_str().map(str::to_owned)
+    state.seen.get(&owner.meta.key)?.status.of_key(field)
 }
 
 async fn sort_out(engine: &Engine, owner: &Declared, user: &UserName, prunes: bool) -> Result<(), Failure> {
@@ -144,16 +142,16 @@ async fn sort_out(engine: &Engine, owner: &Declared, user: &UserName, prunes: bo
 
 /// What the status says of such keys, from before this process started.
 fn condition_message(state: &State, owner: &Declared) -> Option<String> {
-    let told = condition_of_type(&state.seen.get(&owner.meta.key)?.status, condition::FOREIGN_KEYS)?;
-    told.get("message")?.as_str().map(str::to_owned)
+    let told = state.seen.get(&owner.meta.key)?.status.condition(condition::FOREIGN_KEYS)?;
+    Some(told.message)
 }
 
 fn sort_now(engine: &Engine, owner: &Declared, user: &UserName, keys: &[AccessKey]) -> SortedKeys {
     let mut recorded = engine.secrets.keys_of(user);
     recorded.extend(status_text(&engine.state(), owner, "accessKey"));
     let state = engine.state();
-    let workloads = state.index.keys_of(user).map(|declared| declared.meta.uid.as_str());
-    sort(keys, workloads.chain([owner.meta.uid.as_str()]), &recorded, Timestamp::now())
+    let workloads = state.index.keys_of(user).map(|declared| &*declared.meta.uid);
+    sort(keys, workloads.chain([&*owner.meta.uid]), &recorded, Timestamp::now())
 }
 
 async fn prune(engine: &Engine, user: &UserName, access_key: &str) -> Result<(), Failure> {

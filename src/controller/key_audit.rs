@@ -18,7 +18,6 @@ use crate::iam::subject::{KeyName, Kind, Subject};
 use super::duty::Phase;
 use super::engine::{Engine, State};
 use super::outcome::{Failure, Retry};
-use super::status;
 
 /// How many keys are looked at in a second at most, unless the full interval asks for more: 1,000 in less than a minute.
 const LOOKS_PER_SECOND: u32 = 20;
@@ -57,7 +56,7 @@ pub async fn keep(engine: Arc<Engine>) {
 }
 
 /// Who has keys, with the uids of the objects.
-type Holders = BTreeMap<Subject, String>;
+type Holders = BTreeMap<Subject, Arc<str>>;
 
 fn take_stock(state: &mut State) -> Holders {
     let holders: Holders = users(state).chain(workloads(state)).collect();
@@ -66,7 +65,7 @@ fn take_stock(state: &mut State) -> Holders {
 }
 
 /// The users that are looked after.
-fn users(state: &State) -> impl Iterator<Item = (Subject, String)> {
+fn users(state: &State) -> impl Iterator<Item = (Subject, Arc<str>)> {
     let named = state.index.objects_of(Kind::MinioUser).filter_map(|declared| match &declared.body {
         Ok(Body::User(user)) => Some((&user.name, &declared.meta)),
         _ => None,
@@ -80,11 +79,8 @@ fn users(state: &State) -> impl Iterator<Item = (Subject, String)> {
 }
 
 /// The workloads with a key.
-fn workloads(state: &State) -> impl Iterator<Item = (Subject, String)> {
-    let has_key = |meta: &Meta| {
-        let credentials = state.seen.get(&meta.key).and_then(|seen| seen.status.get("credentials"));
-        credentials.is_some_and(|credentials| credentials.get("accessKey").is_some())
-    };
+fn workloads(state: &State) -> impl Iterator<Item = (Subject, Arc<str>)> {
+    let has_key = |meta: &Meta| state.seen.get(&meta.key).is_some_and(|seen| seen.status.has_key());
     let objects = state.index.objects_of(Kind::MinioAccessKey).map(|declared| &declared.meta);
     let looked_after = objects.filter(move |meta| is_looked_after(state, meta) && has_key(meta));
     looked_after.map(|meta| (Subject::Key(KeyName::from(&meta.key)), meta.uid.clone()))
@@ -92,7 +88,7 @@ fn workloads(state: &State) -> impl Iterator<Item = (Subject, String)> {
 
 /// For whom nothing is done at present, nothing is looked at either.
 fn is_looked_after(state: &State, meta: &Meta) -> bool {
-    let is_stalled = || state.seen.get(&meta.key).is_some_and(|seen| status::is_stalled(&seen.status));
+    let is_stalled = || state.seen.get(&meta.key).is_some_and(|seen| seen.status.is_stalled());
     meta.finalizer && meta.deleting.is_none() && !meta.paused && !is_stalled()
 }
 
@@ -192,7 +188,7 @@ mod tests {
 
     fn holders(count: usize) -> Holders {
         let name = |number| Subject::User(UserName::parse(&format!("user{number}")).unwrap());
-        (0..count).map(|number| (name(number), number.to_string())).collect()
+        (0..count).map(|number| (name(number), number.to_string().into())).collect()
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! Which key an object wants, handed to the issuer.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::CredentialsSpec;
-use crate::iam::check::carries_admin_actions;
 use crate::iam::declared::{Body, Declared, KeyRequests};
 use crate::iam::document::{Document, Effect, Statement};
 use crate::iam::names::UserName;
@@ -68,7 +68,7 @@ pub async fn ensure(
 /// The user's keys were all ended but one: those of workloads are to be proven, and replaced, now.
 fn look_at_other_keys(engine: &Engine, user: &UserName) {
     let mut state = engine.state();
-    let uids: Vec<String> = state.index.keys_of(user).map(|declared| declared.meta.uid.clone()).collect();
+    let uids: Vec<Arc<str>> = state.index.keys_of(user).map(|declared| declared.meta.uid.clone()).collect();
     for uid in uids {
         state.proven.remove(&uid);
     }
@@ -136,7 +136,7 @@ fn key_owner(engine: &Engine, owner: &Declared) -> Result<Option<KeyOwner>, Fail
         kind: owner.meta.key.kind.as_str(),
         namespace: owner.meta.key.namespace.clone(),
         object_name: owner.meta.key.name.clone(),
-        uid: owner.meta.uid.clone(),
+        uid: owner.meta.uid.to_string(),
         user: user.clone(),
         secret_name,
         interval,
@@ -156,16 +156,15 @@ fn key_owner(engine: &Engine, owner: &Declared) -> Result<Option<KeyOwner>, Fail
 /// What the status says of the key.
 fn recorded(engine: &Engine, owner: &Declared) -> Option<Recorded> {
     let state = engine.state();
-    let credentials = state.seen.get(&owner.meta.key)?.status.get("credentials")?;
-    let text = |name: &str| credentials.get(name)?.as_str().map(str::to_owned);
-    Some(Recorded { secret_name: text("secretName")?, access_key: text("accessKey")? })
+    let status = &state.seen.get(&owner.meta.key)?.status;
+    Some(Recorded { secret_name: status.of_key("secretName")?, access_key: status.of_key("accessKey")? })
 }
 
 /// What the status calls done.
 fn handled(engine: &Engine, owner: &Declared) -> KeyRequests {
     let state = engine.state();
-    let credentials = state.seen.get(&owner.meta.key).and_then(|seen| seen.status.get("credentials"));
-    let text = |name: &str| credentials?.get(name)?.as_str().map(str::to_owned);
+    let status = state.seen.get(&owner.meta.key).map(|seen| &seen.status);
+    let text = |name: &str| status?.of_key(name);
     KeyRequests { rotate: text("lastHandledRotate"), revoke: text("lastHandledRevoke") }
 }
 
@@ -181,7 +180,7 @@ async fn standing(
         let Some(account) = state.mirror.account(user.as_str()) else { return (false, None) };
         let groups = groups_of(state, user);
         let mut attachments = state.mirror.attachments(user.as_str(), &groups);
-        let confined = attachments.any(|name| state.mirror.may_carry(name, carries_admin_actions));
+        let confined = attachments.any(|name| state.mirror.may_carry_admin_actions(name));
         (account.enabled, scope.cloned().or_else(|| confined.then(s3_only)))
     })
     .await

@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
 
 use crate::api::meta::reason;
 use crate::iam::subject::Kind;
+use crate::kubernetes::Status;
 use crate::telemetry::metrics::{Ready, UnmanagedKind};
 
 use super::duty::Phase;
 use super::engine::{Engine, State};
-use super::status;
 
 /// How often things are counted.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -56,7 +55,7 @@ fn measure(engine: &Engine) {
 fn count_objects(state: &State) -> BTreeMap<(Kind, Ready), u64> {
     let mut counts = BTreeMap::new();
     for (key, seen) in &state.seen {
-        *counts.entry((key.kind, status::ready_and_reason(&seen.status).0)).or_default() += 1;
+        *counts.entry((key.kind, seen.status.ready())).or_default() += 1;
     }
     counts
 }
@@ -74,13 +73,9 @@ fn count_expiring(state: &State, now: Timestamp) -> u64 {
 
 /// Whether half of the time between the moment at which a key should have been replaced and its end has passed. A key that
 /// is not to be replaced, as its user is disabled or its object ends, may end.
-fn is_expiring(status: &Map<String, Value>, now: Timestamp) -> bool {
-    let Some(credentials) = status.get("credentials") else { return false };
-    let time = |field: &str| credentials.get(field)?.as_str()?.parse::<Timestamp>().ok();
-    let (Some(due), Some(end)) = (time("nextRotationAt"), time("expiresAt")) else { return false };
-    let (_, reason) = status::ready_and_reason(status);
-    let may_end = [reason::DISABLED, reason::LOCKED, reason::SUSPENDED].contains(&reason.as_str());
-    due < end && now >= due + end.duration_since(due) / 2 && !may_end
+fn is_expiring(status: &Status, now: Timestamp) -> bool {
+    let is_overdue = status.overdue_at().is_some_and(|at| now >= at);
+    is_overdue && ![reason::DISABLED, reason::LOCKED, reason::SUSPENDED].contains(&status.reason().as_str())
 }
 
 #[cfg(test)]
@@ -94,15 +89,15 @@ mod tests {
         let status = |reason: &str, due: &str, end: &str| {
             let ready = json!({"type": "Ready", "status": "True", "reason": reason, "message": ""});
             let status = json!({"conditions": [ready], "credentials": {"nextRotationAt": due, "expiresAt": end}});
-            status.as_object().cloned().unwrap()
+            Status::from(status.as_object().unwrap())
         };
-        let at = |status: &Map<String, Value>, now: &str| is_expiring(status, now.parse().unwrap());
+        let at = |status: &Status, now: &str| is_expiring(status, now.parse().unwrap());
         let (due, end) = ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z");
         let key = status(reason::CONVERGED, due, end);
         assert!(!at(&key, "2026-01-01T11:59:59Z"));
         assert!(at(&key, "2026-01-01T12:00:00Z") && at(&key, "2026-02-01T00:00:00Z"));
         assert!(!at(&status(reason::DISABLED, due, end), "2026-02-01T00:00:00Z"));
         assert!(!at(&status(reason::CONVERGED, end, due), "2026-02-01T00:00:00Z"), "the last key of all");
-        assert!(!at(&Map::new(), "2026-02-01T00:00:00Z"));
+        assert!(!at(&Status::default(), "2026-02-01T00:00:00Z"));
     }
 }

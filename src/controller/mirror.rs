@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::iam::change::{Change, Holder};
+use crate::iam::check::carries_admin_actions;
 use crate::iam::desired::{Desired, Extras};
 use crate::iam::document::Document;
 use crate::iam::names::DocumentName;
@@ -31,6 +32,26 @@ type Known<T> = Option<T>;
 /// A document as read: `None` where the server holds one that is not understood.
 type Content = Option<Document>;
 
+/// A document as it is kept: as text, which takes a fifth of the memory.
+#[derive(Debug)]
+struct Kept {
+    text: Box<str>,
+    carries_admin_actions: bool,
+}
+
+impl From<&Document> for Kept {
+    fn from(document: &Document) -> Self {
+        Self { text: document.to_json().into(), carries_admin_actions: carries_admin_actions(document) }
+    }
+}
+
+impl Kept {
+    /// The document; what was written as JSON can be read again.
+    fn document(&self) -> Content {
+        Document::from_value(&serde_json::from_str(&self.text).ok()?).ok()
+    }
+}
+
 /// Knowledge of the server by name; a name that is in no map is unknown.
 #[derive(Debug, Default)]
 pub struct Mirror {
@@ -38,7 +59,7 @@ pub struct Mirror {
     epoch: u64,
     accounts: HashMap<String, Known<Account>>,
     groups: HashMap<String, Known<GroupState>>,
-    documents: BTreeMap<DocumentName, Known<Content>>,
+    documents: BTreeMap<DocumentName, Known<Option<Kept>>>,
     /// Documents that were there when they were forgotten by name.
     expected: BTreeSet<DocumentName>,
 }
@@ -77,7 +98,7 @@ impl Mirror {
     /// Takes in what was read of a document, unless it is known already.
     pub fn learn_document(&mut self, name: DocumentName, document: Option<Content>) {
         self.expected.remove(&name);
-        self.documents.entry(name).or_insert(document);
+        self.documents.entry(name).or_insert_with(|| document.map(|content| content.as_ref().map(Kept::from)));
     }
 
     /// Whether a document was there when it was last heard of.
@@ -95,9 +116,14 @@ impl Mirror {
         self.groups.get(name)
     }
 
-    /// What is known of a document.
-    pub fn known_document(&self, name: &DocumentName) -> Option<&Option<Content>> {
-        self.documents.get(name)
+    /// Whether something else is known of a document. Of what is not known, nothing is said.
+    pub fn contradicts(&self, name: &DocumentName, document: &Option<Content>) -> bool {
+        let text = |document: &Document| document.to_json();
+        self.documents.get(name).is_some_and(|known| match (known, document) {
+            (Some(Some(known)), Some(Some(document))) => *known.text != *text(document),
+            (Some(None), Some(None)) | (None, None) => false,
+            _ => true,
+        })
     }
 
     /// The names of all accounts and groups of which anything is known.
@@ -191,7 +217,7 @@ impl Mirror {
     }
 
     /// What is known of the documents of a family, absent ones included.
-    fn family_entries(&self, base: &DocumentName) -> impl Iterator<Item = (&DocumentName, &Known<Content>)> {
+    fn family_entries(&self, base: &DocumentName) -> impl Iterator<Item = (&DocumentName, &Known<Option<Kept>>)> {
         let further = DocumentName::from_server(&format!("{base}--"));
         let own = self.documents.get_key_value(base);
         let rest = self
@@ -205,12 +231,13 @@ impl Mirror {
     }
 
     /// The documents of a family that exist.
-    fn family(&self, base: &DocumentName) -> impl Iterator<Item = (&DocumentName, &Content)> {
+    fn family(&self, base: &DocumentName) -> impl Iterator<Item = (&DocumentName, &Option<Kept>)> {
         self.family_entries(base).filter_map(|(name, known)| known.as_ref().map(|content| (name, content)))
     }
 
     fn family_documents(&self, bases: &[&DocumentName]) -> Documents {
-        bases.iter().flat_map(|base| self.family(base)).map(|(name, content)| (name.clone(), content.clone())).collect()
+        let family = bases.iter().flat_map(|base| self.family(base));
+        family.map(|(name, kept)| (name.clone(), kept.as_ref().and_then(Kept::document))).collect()
     }
 
     /// What is known of the subject of `desired`, once [`Mirror::needs`] is empty.
@@ -218,7 +245,7 @@ impl Mirror {
         match desired {
             Desired::Everyone(family) => Observed::Everyone(self.family_documents(&[&family.base])),
             Desired::Policy(policy) => Observed::Policy(ObservedPolicy {
-                document: self.documents.get(&DocumentName::from(&policy.name)).cloned().flatten(),
+                document: self.document(&DocumentName::from(&policy.name)),
                 holders: BTreeSet::new(),
             }),
             Desired::Key(key) => Observed::Key(key.user.as_ref().and_then(|user| self.account(user.as_str())).cloned()),
@@ -246,10 +273,16 @@ impl Mirror {
         matches!(self.accounts.get(name), Some(None))
     }
 
-    /// Whether a policy may carry admin actions, as `carries` tells of a document. One that is not understood or not known may.
-    pub fn may_carry(&self, name: &DocumentName, carries: impl Fn(&Document) -> bool) -> bool {
+    /// A document, as far as it is known to exist.
+    fn document(&self, name: &DocumentName) -> Option<Content> {
+        let kept = self.documents.get(name)?.as_ref()?;
+        Some(kept.as_ref().and_then(Kept::document))
+    }
+
+    /// Whether a policy may carry admin actions. One that is not understood or not known may.
+    pub fn may_carry_admin_actions(&self, name: &DocumentName) -> bool {
         match self.documents.get(name) {
-            Some(Some(content)) => content.as_ref().is_none_or(carries),
+            Some(Some(kept)) => kept.as_ref().is_none_or(|kept| kept.carries_admin_actions),
             Some(None) => false,
             None => true,
         }
@@ -304,7 +337,7 @@ impl Mirror {
         match change {
             Change::PutDocument { name, document, .. } => {
                 self.expected.remove(name);
-                self.documents.insert(name.clone(), Some(Some(document.clone())));
+                self.documents.insert(name.clone(), Some(Some(Kept::from(document))));
             }
             Change::DeleteDocument { name, .. } => {
                 self.expected.remove(name);

@@ -41,7 +41,7 @@ impl Objects {
     /// # Errors
     /// The answer of the API server.
     pub async fn add_finalizer(&self, key: &ObjectKey, seen: &Seen) -> Result<Option<DynamicObject>, Error> {
-        let object = finalizer::add_finalizer(&self.api(key), key, &seen.meta, field_manager::CONTROLLER).await?;
+        let object = finalizer::add_finalizer(&self.api(key), key, &seen.meta(key), field_manager::CONTROLLER).await?;
         Ok(object.filter(|object| object.metadata.deletion_timestamp.is_none()))
     }
 
@@ -50,7 +50,7 @@ impl Objects {
     /// # Errors
     /// The answer of the API server; an object that is gone already is fine.
     pub async fn remove_finalizer(&self, key: &ObjectKey, seen: &Seen) -> Result<(), Error> {
-        finalizer::remove_finalizer(&self.api(key), key, &seen.meta, field_manager::CONTROLLER).await
+        finalizer::remove_finalizer(&self.api(key), key, &seen.meta(key), field_manager::CONTROLLER).await
     }
 
     /// How it stands with the CRD of a kind.
@@ -69,7 +69,7 @@ impl Objects {
         }
     }
 
-    /// Writes what differs between the status last seen and `wanted`; answers whether anything was written. With `unchanged`
+    /// Writes what differs between the status last seen, `before`, and `wanted`; answers whether anything was written. With `unchanged`
     /// only if nobody else has written the object since it was seen.
     ///
     /// # Errors
@@ -78,14 +78,15 @@ impl Objects {
         &self,
         key: &ObjectKey,
         seen: &Seen,
+        before: &Map<String, Value>,
         wanted: &Map<String, Value>,
         unchanged: bool,
     ) -> Result<bool, Error> {
-        let changes = status_changes(&seen.status, wanted);
+        let changes = status_changes(before, wanted);
         if changes.is_empty() {
             return Ok(false);
         }
-        let version = seen.meta.resource_version.as_deref().filter(|_| unchanged);
+        let version = seen.version().filter(|_| unchanged);
         match self.patch_status(key, seen, version, Value::Object(changes)).await {
             Ok(_) => Ok(true),
             // Gone, or another object of the same name: there is nothing to report on any more.
@@ -133,7 +134,7 @@ impl Objects {
         version: Option<&str>,
         status: Value,
     ) -> Result<DynamicObject, Error> {
-        let mut patch = json!({"metadata": {"uid": seen.meta.uid}, "status": status});
+        let mut patch = json!({"metadata": {"uid": seen.uid()}, "status": status});
         if let Some(version) = version {
             patch["metadata"]["resourceVersion"] = version.into();
         }
@@ -151,8 +152,8 @@ impl Objects {
             kind: Some(resource.kind.clone()),
             namespace: Some(key.namespace.clone()),
             name: Some(key.name.clone()),
-            uid: seen.meta.uid.clone(),
-            resource_version: seen.meta.resource_version.clone(),
+            uid: Some(seen.uid().to_owned()),
+            resource_version: seen.version().map(str::to_owned),
             ..Default::default()
         };
         self.events.publish(&about, key, warning, reason, note).await;

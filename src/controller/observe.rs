@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use tokio::time::Instant;
 
-use crate::iam::check::carries_admin_actions;
 use crate::iam::desired::{Desired, Fate};
 use crate::iam::index::Event;
 use crate::iam::names::DocumentName;
@@ -114,7 +113,7 @@ pub async fn learn_policies(engine: &Engine, subject: &Subject) -> Result<(), Fa
         let mut policies = state.policies.clone();
         for (policy, name) in referred.iter().zip(&names) {
             mark(&mut policies.absent, policy, !state.mirror.has_policy(name));
-            mark(&mut policies.admin, policy, state.mirror.may_carry(name, carries_admin_actions));
+            mark(&mut policies.admin, policy, state.mirror.may_carry_admin_actions(name));
         }
         if policies != state.policies {
             state.policies = policies.clone();

@@ -108,7 +108,7 @@ pub struct Report {
     /// How many documents the subject has, and their size in bytes; `None` where nothing was done.
     pub documents: Option<(usize, usize)>,
     /// The keys, for users that were seen to.
-    pub keys: Option<Keys>,
+    pub keys: Option<Box<Keys>>,
     /// How it stands with the secret that an adopted account had; `None` where that was not looked at.
     pub former_secret: Option<FormerSecret>,
     /// How far the deletion of data has come that is not over yet.

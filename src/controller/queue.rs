@@ -30,6 +30,9 @@ const LONGEST_BURST: Duration = Duration::from_secs(10);
 /// Bursts that are over are forgotten when more keys than this are remembered.
 const BURSTS_KEPT: usize = 4096;
 
+/// The room for so many keys is kept while nothing waits.
+const ROOM_KEPT: usize = 1024;
+
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     due: Instant,
@@ -262,6 +265,10 @@ impl<K: Clone + Eq + Hash + Ord> State<K> {
     fn take(&mut self) -> Option<(K, Urgency)> {
         let ((std::cmp::Reverse(urgency), _), key) = self.ready.pop_first()?;
         self.waiting.remove(&key);
+        // After a start, when everything was in it, most of the room is not needed any more.
+        if self.waiting.capacity() > ROOM_KEPT.max(8 * self.waiting.len()) {
+            self.waiting.shrink_to(2 * self.waiting.len());
+        }
         self.running.insert(key.clone(), None);
         Some((key, urgency))
     }

@@ -11,8 +11,9 @@ use crate::iam::declared::{Body, Declared};
 use crate::iam::index::Verdict;
 use crate::iam::path::{Access, S3Path};
 use crate::iam::subject::{Kind, ObjectKey, Subject};
-use crate::kubernetes::Seen;
+use crate::kubernetes::status::ready_and_reason;
 use crate::kubernetes::watch::FirstLists;
+use crate::kubernetes::{Seen, Status};
 use crate::telemetry::metrics::Ready;
 
 use super::duty::Phase;
@@ -68,7 +69,7 @@ async fn report_unreadable(engine: &Engine, key: &ObjectKey) -> Result<(), Failu
         let is_done = state.index.may_finish_unread(key);
         let forced = !is_done && found.deleting.is_some() && found.force_delete;
         let may_go = seen.has_finalizer() && (is_done || forced);
-        (seen.clone(), status::unreadable(seen, &found.error, Timestamp::now()), may_go, forced)
+        (Seen::clone(seen), status::unreadable(seen, &found.error, Timestamp::now()), may_go, forced)
     };
     let phase = engine.duty.phase();
     if may_go && !engine.settings.observe && phase >= Phase::Admitting {
@@ -77,7 +78,7 @@ async fn report_unreadable(engine: &Engine, key: &ObjectKey) -> Result<(), Failu
             announce_force(engine, key, &seen, "whatever it stands for, because it could not be read").await;
         }
     } else {
-        engine.objects.write_status(key, &seen, &wanted, phase == Phase::Telling).await?;
+        engine.objects.write_status(key, &seen, &seen.status.fields(), &wanted, phase == Phase::Telling).await?;
     }
     Ok(())
 }
@@ -85,6 +86,8 @@ async fn report_unreadable(engine: &Engine, key: &ObjectKey) -> Result<(), Failu
 /// What is known of an object at one moment.
 struct View {
     seen: Seen,
+    /// Its status.
+    before: Map<String, Value>,
     declared: Declared,
     verdict: Verdict,
     pending: Option<Pending>,
@@ -122,14 +125,15 @@ async fn report(engine: &Engine, key: &ObjectKey) -> Result<(), Failure> {
 fn look(engine: &Engine, key: &ObjectKey) -> Option<View> {
     let problem = engine.problem();
     let state = engine.state();
-    let seen = state.seen.get(key)?.clone();
+    let seen = Seen::clone(state.seen.get(key)?);
+    let before = seen.status.fields();
     let now = Timestamp::now();
     let verdict = state.index.outcome(key, now)?;
     let declared = state.index.get(key)?.clone();
     let own_subject = declared
         .own_subject()
         .filter(|subject| state.index.object_of(subject).is_some_and(|holder| holder.meta.key == *key));
-    let own = own_subject.as_ref().and_then(|subject| state.outcomes.get(subject));
+    let own = own_subject.as_ref().and_then(|subject| state.outcomes.get(subject)).map(Box::as_ref);
     let twin = match &declared.body {
         Ok(Body::Group(group)) if group.twin => Some(state.index.config().layout.twin(&group.name).to_string()),
         _ => None,
@@ -137,7 +141,7 @@ fn look(engine: &Engine, key: &ObjectKey) -> Option<View> {
     let failure = own.and_then(failed).or_else(|| failure_of(&state, &verdict)).cloned();
     let settling = own_subject.as_ref().is_some_and(|subject| state.settling.contains(subject));
     let wanted = status::status(&Inputs {
-        seen: &seen,
+        before: &before,
         declared: &declared,
         verdict: &verdict,
         own,
@@ -156,7 +160,7 @@ fn look(engine: &Engine, key: &ObjectKey) -> Option<View> {
         now,
     });
     let pending = state.pending.get(key).copied();
-    Some(View { seen, declared, verdict, pending, failing: failure.is_some(), settling, wanted })
+    Some(View { seen, before, declared, verdict, pending, failing: failure.is_some(), settling, wanted })
 }
 
 fn failed(outcome: &Outcome) -> Option<&Failure> {
@@ -166,7 +170,7 @@ fn failed(outcome: &Outcome) -> Option<&Failure> {
 /// The failure of a subject that the object waits for. What only another object's author can end is that object's matter.
 fn failure_of<'a>(state: &'a State, verdict: &Verdict) -> Option<&'a Failure> {
     let outcomes = verdict.outstanding.iter().filter_map(|subject| state.outcomes.get(subject));
-    outcomes.filter_map(failed).find(|failure| failure.retry != Retry::OnChange)
+    outcomes.filter_map(|outcome| failed(outcome)).find(|failure| failure.retry != Retry::OnChange)
 }
 
 /// Whether our finalizer may go: nothing is left to undo, or somebody insists.
@@ -225,7 +229,7 @@ fn wants_marker(engine: &Engine, view: &View) -> Option<S3Path> {
     let writes = share.grants.values().any(|terms| terms.access == Access::ReadWrite);
     let in_force = view.verdict.standing.is_in_force() && view.verdict.is_settled() && view.verdict.counts.active > 0;
     let generation = view.verdict.generation;
-    let seen_to = status::is_ready_at(&view.seen.status, generation)
+    let seen_to = view.seen.status.is_ready_at(generation)
         || engine.state().markers.get(view.seen.uid()).is_some_and(|(seen_to, _)| *seen_to == generation);
     let up = engine.problem().is_none() && engine.duty.phase() == Phase::Converging && !engine.settings.observe;
     (writes && in_force && !seen_to && up).then(|| share.path.clone())
@@ -241,7 +245,7 @@ async fn see_to_marker(engine: &Engine, key: &ObjectKey, view: &View, path: &S3P
     if let Some(note) = &note {
         tracing::warn!(object = %key, note, "no folder marker");
     }
-    engine.state().markers.insert(view.seen.uid().to_owned(), (view.verdict.generation, note));
+    engine.state().markers.insert(view.seen.uid().into(), (view.verdict.generation, note));
     Ok(())
 }
 
@@ -249,12 +253,9 @@ async fn see_to_marker(engine: &Engine, key: &ObjectKey, view: &View, path: &S3P
 /// What comes of the look is reported then.
 fn is_first_look(engine: &Engine, view: &View) -> bool {
     let in_progress = (Ready::Unknown, reason::PROGRESSING.to_owned());
-    let is_current =
-        view.seen.status.get("observedGeneration").and_then(Value::as_i64) == Some(view.verdict.generation);
-    is_current
+    view.seen.status.is_ready_at(view.verdict.generation)
         && !view.failing
-        && status::is_ready(&view.seen.status)
-        && status::ready_and_reason(&view.wanted) == in_progress
+        && ready_and_reason(&view.wanted) == in_progress
         && is_unseen(engine, view)
 }
 
@@ -267,7 +268,7 @@ fn is_unseen(engine: &Engine, view: &View) -> bool {
 
 /// How long to hold back a status that says "in progress".
 fn grace_left(view: &View) -> Option<Duration> {
-    let (ready, _) = status::ready_and_reason(&view.wanted);
+    let (ready, _) = ready_and_reason(&view.wanted);
     let since = view.pending?.since;
     let grace = if view.settling { GRACE_OF_KEYS } else { GRACE };
     (ready == Ready::Unknown).then(|| grace.checked_sub(since.elapsed())).flatten()
@@ -280,7 +281,7 @@ fn wait_of_minor_news(engine: &Engine, key: &ObjectKey, view: &View) -> Option<D
     let is_busy = !engine.subjects.is_empty();
     let mut state = engine.state();
     let waits = state.minor_news.remove(key).unwrap_or(0);
-    if !is_busy || waits >= WAITS || !is_minor(&view.seen.status, &view.wanted) {
+    if !is_busy || waits >= WAITS || !is_minor(&view.before, &view.wanted) {
         return None;
     }
     state.minor_news.insert(key.clone(), waits + 1);
@@ -289,7 +290,7 @@ fn wait_of_minor_news(engine: &Engine, key: &ObjectKey, view: &View) -> Option<D
 
 /// Whether two statuses differ in counts only, or in what work in progress is said to wait for.
 fn is_minor(before: &Map<String, Value>, after: &Map<String, Value>) -> bool {
-    let in_progress = |status| status::ready_and_reason(status) == (Ready::Unknown, reason::PROGRESSING.to_owned());
+    let in_progress = |status| ready_and_reason(status) == (Ready::Unknown, reason::PROGRESSING.to_owned());
     let in_progress = in_progress(before) && in_progress(after);
     let rest = |status: &Map<String, Value>| {
         let mut rest = status.clone();
@@ -306,17 +307,17 @@ fn is_minor(before: &Map<String, Value>, after: &Map<String, Value>) -> bool {
 async fn write(engine: &Engine, key: &ObjectKey, view: &View) -> Result<(), Failure> {
     // Without the lease somebody else may lead, who knows better: what is in force for that one is not talked about.
     let is_unsure = engine.duty.phase() == Phase::Telling;
-    if is_unsure && status::is_ready_at(&view.seen.status, view.verdict.generation) {
+    if is_unsure && view.seen.status.is_ready_at(view.verdict.generation) {
         return Ok(());
     }
-    let written = engine.objects.write_status(key, &view.seen, &view.wanted, is_unsure).await?;
+    let written = engine.objects.write_status(key, &view.seen, &view.before, &view.wanted, is_unsure).await?;
     if view.verdict.is_settled() {
         settled(engine, key, view);
     }
     if !written {
         return Ok(());
     }
-    let (before, after) = (status::ready_and_reason(&view.seen.status), status::ready_and_reason(&view.wanted));
+    let (before, after) = (ready_and_reason(&view.before), ready_and_reason(&view.wanted));
     if let Some(held) = engine.state().seen.get_mut(key) {
         remember(held, &view.seen, &view.wanted);
     }
@@ -329,7 +330,7 @@ async fn write(engine: &Engine, key: &ObjectKey, view: &View) -> Result<(), Fail
 /// Takes a status that was written into what is held of the object, unless something newer came in since it was made.
 fn remember(held: &mut Seen, seen: &Seen, written: &Map<String, Value>) {
     if held.uid() == seen.uid() && held.status == seen.status {
-        held.status.clone_from(written);
+        held.status = Status::from(written);
     }
 }
 
@@ -362,7 +363,7 @@ mod tests {
     use super::*;
 
     fn seen(uid: &str, status: &Value) -> Seen {
-        Seen::new(&ObjectMeta { uid: Some(uid.to_owned()), ..Default::default() }, Some(status))
+        Seen::new(&ObjectMeta::default(), uid.into(), Some(status))
     }
 
     #[test]
@@ -389,7 +390,7 @@ mod tests {
         let written = json!({"observedGeneration": 2}).as_object().cloned().unwrap();
         let mut held = before.clone();
         remember(&mut held, &before, &written);
-        assert_eq!(held.status, written);
+        assert_eq!(held.status.fields(), written);
         // The origin was recorded while the status was on its way.
         let newer = seen("a", &json!({"observedGeneration": 1, "origin": "Created"}));
         let another = seen("b", &json!({"observedGeneration": 1}));

@@ -15,7 +15,6 @@ use crate::iam::check::Warning;
 use crate::iam::declared::{Body, Declared};
 use crate::iam::index::{Standing, Verdict};
 use crate::iam::subject::Kind;
-use crate::telemetry::metrics::Ready;
 
 use super::adopted_secret::{self, FormerSecret};
 use super::conditions::{Facts, Remark, Said, conditions};
@@ -23,6 +22,7 @@ use super::credentials::SortedKeys;
 use super::foreign_keys;
 use super::outcome::{Failure, Outcome, Report};
 use crate::kubernetes::Seen;
+use crate::kubernetes::status::condition_of_type;
 
 /// How many pending references a status lists.
 const PENDING_SHOWN: usize = 20;
@@ -35,8 +35,8 @@ const DOCUMENTS_NOTICED: usize = 10;
 
 /// Everything that a status follows from.
 pub struct Inputs<'a> {
-    /// The object as last seen.
-    pub seen: &'a Seen,
+    /// Its status as last seen.
+    pub before: &'a Map<String, Value>,
     /// What it declares.
     pub declared: &'a Declared,
     /// What the index says of it.
@@ -99,7 +99,7 @@ pub fn status(inputs: &Inputs<'_>) -> Map<String, Value> {
         Kind::GroupMembership => serde_json::to_value(GroupMembershipStatus {
             observed_generation,
             conditions,
-            group_uid: verdict.bound_uid.clone(),
+            group_uid: verdict.bound_uid.as_deref().map(str::to_owned),
             grants: Some(verdict.counts),
             pending,
             next_expiry,
@@ -107,7 +107,7 @@ pub fn status(inputs: &Inputs<'_>) -> Map<String, Value> {
         Kind::PathShare => serde_json::to_value(PathShareStatus {
             observed_generation,
             conditions,
-            owner_uid: verdict.bound_uid.clone(),
+            owner_uid: verdict.bound_uid.as_deref().map(str::to_owned),
             grants: Some(verdict.counts),
             pending,
             next_expiry,
@@ -121,7 +121,7 @@ pub fn status(inputs: &Inputs<'_>) -> Map<String, Value> {
         Kind::MinioAccessKey => serde_json::to_value(MinioAccessKeyStatus {
             observed_generation,
             conditions,
-            user_uid: verdict.bound_uid.clone(),
+            user_uid: verdict.bound_uid.as_deref().map(str::to_owned),
             credentials: credentials(inputs),
         }),
     };
@@ -134,14 +134,13 @@ pub fn status(inputs: &Inputs<'_>) -> Map<String, Value> {
 
 /// The status of an object that could never be read.
 pub fn unreadable(seen: &Seen, error: &str, now: Timestamp) -> Map<String, Value> {
-    let generation = seen.meta.generation.unwrap_or_default();
+    let (generation, mut status) = (seen.generation(), seen.status.fields());
     let said = Said::new(
         reason::INVALID_DOCUMENT,
         format!("the object cannot be read, so nothing it says is in force: {error}"),
     );
     let facts = Facts { stalled: Some(said), ..Facts::default() };
-    let conditions = conditions(&facts, generation, &previous(seen), now);
-    let mut status = seen.status.clone();
+    let conditions = conditions(&facts, generation, &previous(&status), now);
     status.insert("observedGeneration".to_owned(), generation.into());
     status.insert("conditions".to_owned(), serde_json::to_value(conditions).unwrap_or_default());
     status
@@ -167,7 +166,7 @@ fn report<'a>(inputs: &Inputs<'a>) -> Option<&'a Report> {
 
 fn documents(inputs: &Inputs<'_>) -> Option<DocumentSummary> {
     let Some((count, bytes)) = report(inputs).and_then(|report| report.documents) else {
-        return inputs.seen.status.get("documents").and_then(|held| serde_json::from_value(held.clone()).ok());
+        return inputs.before.get("documents").and_then(|held| serde_json::from_value(held.clone()).ok());
     };
     Some(DocumentSummary { count: i64::try_from(count).ok()?, bytes: i64::try_from(bytes).ok()? })
 }
@@ -175,7 +174,7 @@ fn documents(inputs: &Inputs<'_>) -> Option<DocumentSummary> {
 /// What the status shows of the key: what was issued and handled, else what it showed before.
 fn credentials(inputs: &Inputs<'_>) -> Option<CredentialsStatus> {
     let before: Option<CredentialsStatus> =
-        inputs.seen.status.get("credentials").and_then(|held| serde_json::from_value(held.clone()).ok());
+        inputs.before.get("credentials").and_then(|held| serde_json::from_value(held.clone()).ok());
     let Some(keys) = report(inputs).and_then(|report| report.keys.as_ref()) else { return before };
     let before = before.unwrap_or_default();
     let handled = CredentialsStatus {
@@ -204,14 +203,14 @@ fn credentials(inputs: &Inputs<'_>) -> Option<CredentialsStatus> {
 fn first_issued_at(inputs: &Inputs<'_>) -> Option<Timestamp> {
     let issued = report(inputs).and_then(|report| report.keys.as_ref()?.issued.as_ref()).map(|issued| issued.issued_at);
     let is_adopted = inputs.declared.meta.origin == Some(Origin::Adopted);
-    adopted_secret::first_issued_at(&inputs.seen.status).or(issued).filter(|_| is_adopted)
+    adopted_secret::first_issued_at(inputs.before).or(issued).filter(|_| is_adopted)
 }
 
 /// When the secret that an adopted account had was replaced.
 fn reset_at(inputs: &Inputs<'_>) -> Option<Timestamp> {
     match report(inputs).and_then(|report| report.former_secret) {
         Some(FormerSecret::Reset(at)) => Some(at),
-        _ => adopted_secret::reset_at(&inputs.seen.status),
+        _ => adopted_secret::reset_at(inputs.before),
     }
 }
 
@@ -234,11 +233,11 @@ fn pending(inputs: &Inputs<'_>) -> Vec<PendingReference> {
 
 fn all_conditions(inputs: &Inputs<'_>) -> Vec<Condition> {
     let facts = facts(inputs);
-    conditions(&facts, inputs.verdict.generation, &previous(inputs.seen), inputs.now)
+    conditions(&facts, inputs.verdict.generation, &previous(inputs.before), inputs.now)
 }
 
-fn previous(seen: &Seen) -> Vec<Condition> {
-    seen.status.get("conditions").and_then(|held| serde_json::from_value(held.clone()).ok()).unwrap_or_default()
+fn previous(before: &Map<String, Value>) -> Vec<Condition> {
+    before.get("conditions").and_then(|held| serde_json::from_value(held.clone()).ok()).unwrap_or_default()
 }
 
 fn facts(inputs: &Inputs<'_>) -> Facts {
@@ -326,7 +325,7 @@ fn outstanding(inputs: &Inputs<'_>) -> Vec<String> {
     for kind in &verdict.missing_kinds {
         waits.push(format!("the CustomResourceDefinition of {kind}, without which nothing is taken away"));
     }
-    if inputs.seen.is_deleting()
+    if inputs.declared.meta.deleting.is_some()
         && let Some(report) = report(inputs).filter(|report| !report.stale_members.is_empty())
     {
         waits.push(format!("MinIO to forget members that are no users any more: {}", some_of(&report.stale_members)));
@@ -410,7 +409,7 @@ fn remark(type_: &'static str, message: String) -> Option<Remark> {
 
 /// What was said last holds until there is news.
 fn said_before(inputs: &Inputs<'_>, type_: &'static str) -> Option<Remark> {
-    let held = previous(inputs.seen).into_iter().find(|held| held.type_ == type_ && held.status == "True")?;
+    let held = previous(inputs.before).into_iter().find(|held| held.type_ == type_ && held.status == "True")?;
     remark(type_, held.message)
 }
 
@@ -439,7 +438,7 @@ fn credentials_remark(inputs: &Inputs<'_>) -> Option<Remark> {
             None => {}
         }
     }
-    let held = previous(inputs.seen).into_iter().find(|held| held.type_ == condition::CREDENTIALS_READY)?;
+    let held = previous(inputs.before).into_iter().find(|held| held.type_ == condition::CREDENTIALS_READY)?;
     let is_ready = held.status == "True";
     let reason = if is_ready { reason::CONVERGED } else { reason::PROGRESSING };
     remark(Said::new(reason, held.message), is_ready)
@@ -453,47 +452,9 @@ fn condition_of(warning: &Warning) -> &'static str {
     }
 }
 
-/// A condition of a status.
-pub fn condition_of_type<'a>(status: &'a Map<String, Value>, type_: &str) -> Option<&'a Map<String, Value>> {
-    let conditions = status.get("conditions")?.as_array()?;
-    conditions.iter().filter_map(Value::as_object).find(|held| held.get("type").and_then(Value::as_str) == Some(type_))
-}
-
-/// The condition Ready of a status.
-fn ready_condition(status: &Map<String, Value>) -> Option<&Map<String, Value>> {
-    condition_of_type(status, condition::READY)
-}
-
-/// Whether the condition Stalled is True.
-pub fn is_stalled(status: &Map<String, Value>) -> bool {
-    let stalled = condition_of_type(status, condition::STALLED);
-    stalled.and_then(|held| held.get("status")).and_then(Value::as_str) == Some("True")
-}
-
-/// The status and reason of the condition Ready.
-pub fn ready_and_reason(status: &Map<String, Value>) -> (Ready, String) {
-    let held = ready_condition(status);
-    let text = |name: &str| held.and_then(|held| held.get(name)).and_then(Value::as_str);
-    let ready = match text("status") {
-        Some("True") => Ready::True,
-        Some("False") => Ready::False,
-        _ => Ready::Unknown,
-    };
-    (ready, text("reason").unwrap_or_default().to_owned())
-}
-
-/// Whether the condition Ready is True.
-pub fn is_ready(status: &Map<String, Value>) -> bool {
-    ready_and_reason(status).0 == Ready::True
-}
-
-/// Whether the condition Ready is True for this generation.
-pub fn is_ready_at(status: &Map<String, Value>, generation: i64) -> bool {
-    is_ready(status) && status.get("observedGeneration").and_then(Value::as_i64) == Some(generation)
-}
-
 /// The sentence of the condition Ready.
 pub fn ready_message(status: &Map<String, Value>) -> String {
-    let message = ready_condition(status).and_then(|held| held.get("message")).and_then(Value::as_str);
+    let message =
+        condition_of_type(status, condition::READY).and_then(|held| held.get("message")).and_then(Value::as_str);
     message.unwrap_or_default().to_owned()
 }

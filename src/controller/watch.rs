@@ -62,10 +62,10 @@ fn mark_owners(engine: &Engine, namespace: &str, owners: impl IntoIterator<Item 
     }
     let state = engine.state();
     let has_keys = |kind: Kind| matches!(kind, Kind::MinioUser | Kind::MinioAccessKey);
-    let owned = |(key, seen): &(&ObjectKey, &Seen)| {
-        has_keys(key.kind) && key.namespace == namespace && owners.contains(seen.uid())
-    };
-    let subjects = state.seen.iter().filter(owned).filter_map(|(key, _)| state.index.get(key)?.own_subject());
+    let is_owner =
+        |key: &ObjectKey, seen: &Seen| has_keys(key.kind) && key.namespace == namespace && owners.contains(seen.uid());
+    let found = state.seen.iter().filter(|(key, seen)| is_owner(key, seen));
+    let subjects = found.filter_map(|(key, _)| state.index.get(key)?.own_subject());
     for subject in subjects {
         engine.subjects.push(subject, Urgency::Normal, Duration::ZERO);
     }

@@ -100,8 +100,7 @@ impl State {
     }
 
     fn had_key(&self, declared: &Declared) -> bool {
-        let credentials = self.seen.get(declared.key()).and_then(|seen| seen.status.get("credentials"));
-        credentials.is_some_and(|credentials| credentials.get("accessKey").is_some())
+        self.seen.get(declared.key()).is_some_and(|seen| seen.status.has_key())
     }
 }
 

@@ -12,7 +12,6 @@ use crate::iam::subject::Subject;
 use super::crds;
 use super::engine::{Engine, State};
 use super::outcome::Failure;
-use super::status;
 
 /// How long, and how many objects, are deleted in one turn of a worker.
 const TURN: Duration = Duration::from_secs(1);
@@ -29,7 +28,7 @@ pub async fn lay_out(engine: &Engine, subject: &Subject, owner: &Declared) -> Re
         let objects = folders(&state.index, owner);
         let has_any = !objects.is_empty();
         let seen = state.seen.get(&owner.meta.key);
-        let was_ready = seen.is_some_and(|seen| status::is_ready_at(&seen.status, owner.meta.generation));
+        let was_ready = seen.is_some_and(|seen| seen.status.is_ready_at(owner.meta.generation));
         match state.laid_out.insert(subject.clone(), has_any) {
             Some(before) if before == has_any => return Ok(()),
             None if was_ready => return Ok(()),
@@ -134,7 +133,7 @@ fn doomed(state: &mut State, owner: &Declared) -> Vec<S3Path> {
 /// Adds to what has been deleted for an object.
 fn count(engine: &Engine, uid: &str, deleted: u64) -> u64 {
     let mut state = engine.state();
-    let erased = state.erased.entry(uid.to_owned()).or_default();
+    let erased = state.erased.entry(uid.into()).or_default();
     *erased += deleted;
     *erased
 }

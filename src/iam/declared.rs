@@ -2,7 +2,8 @@
 
 mod read;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -13,6 +14,7 @@ use super::check::Checked;
 use super::document::Document;
 use super::names::{GroupName, NameError, PolicyName, ServerGroup, UserName};
 use super::path::{Access, S3Path};
+use super::sorted::SortedMap;
 use super::subject::{Cause, KeyName, Kind, ObjectKey, Subject};
 use crate::api::{
     AdoptedSecret, AdoptionPolicy, CredentialsSpec, DataDeletionPolicy, DeletionPolicy, Origin, Requests, SubjectKind,
@@ -97,7 +99,7 @@ pub struct Meta {
     /// Kind, namespace and name.
     pub key: ObjectKey,
     /// `metadata.uid`; empty for objects from files.
-    pub uid: String,
+    pub uid: Arc<str>,
     /// `metadata.generation`
     pub generation: i64,
     /// Whether there is a status of some generation.
@@ -123,7 +125,7 @@ pub struct Meta {
     /// Whether the force-delete annotation is set.
     pub force_delete: bool,
     /// The uid to which the status has bound it: of a share's owner, of a membership's group.
-    pub bound_uid: Option<String>,
+    pub bound_uid: Option<Arc<str>>,
     /// What the rotate and revoke annotations ask for.
     pub requests: KeyRequests,
 }
@@ -159,7 +161,7 @@ pub struct Undecodable {
     /// Why it cannot be decoded.
     pub error: String,
     /// `metadata.uid`
-    pub uid: String,
+    pub uid: Arc<str>,
     /// `metadata.deletionTimestamp`
     pub deleting: Option<Timestamp>,
     /// Whether our finalizer is set.
@@ -179,9 +181,9 @@ impl Undecodable {
     pub fn new(kind: Kind, metadata: ObjectMeta, error: impl Into<String>) -> Self {
         let object: PartialObjectMeta<DynamicObject> = metadata.into_response_partial();
         Self {
-            key: ObjectKey { kind, namespace: object.namespace().unwrap_or_default(), name: object.name_any() },
+            key: ObjectKey::new(kind, object.namespace().unwrap_or_default(), object.name_any()),
             error: error.into(),
-            uid: object.uid().unwrap_or_default(),
+            uid: object.uid().unwrap_or_default().into(),
             deleting: object.metadata.deletion_timestamp.as_ref().map(|time| time.0),
             finalizer: object.has_finalizer(),
             lock: object.lock().map(str::to_owned),
@@ -209,21 +211,21 @@ impl Undecodable {
     }
 }
 
-/// What an object declares.
+/// What an object declares. There are many shares; what is larger is elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
     /// `MinioUser`
-    User(UserDecl),
+    User(Box<UserDecl>),
     /// `MinioGroup`
-    Group(GroupDecl),
+    Group(Box<GroupDecl>),
     /// `GroupMembership`
     Membership(MembershipDecl),
     /// `PathShare`
     Share(ShareDecl),
     /// `MinioPolicy`
-    Policy(PolicyDecl),
+    Policy(Box<PolicyDecl>),
     /// `MinioAccessKey`
-    Key(KeyDecl),
+    Key(Box<KeyDecl>),
 }
 
 /// What a `MinioUser` declares.
@@ -293,7 +295,7 @@ pub struct MembershipDecl {
     /// The group.
     pub group: GroupName,
     /// Its members.
-    pub members: BTreeMap<UserName, Terms>,
+    pub members: SortedMap<UserName, Terms>,
     /// Members whose name no user can have.
     pub impossible_members: BTreeSet<String>,
 }
@@ -306,7 +308,7 @@ pub struct ShareDecl {
     /// Who owns the path.
     pub owner: Option<Owner>,
     /// Who gets what.
-    pub grants: BTreeMap<Target, Terms>,
+    pub grants: SortedMap<Target, Terms>,
     /// Whether everyone may read.
     pub everyone: bool,
     /// `spec.suspended`

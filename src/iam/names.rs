@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::shared::shared;
+
 /// User names that may never be declared, compared without regard to case.
 pub const RESERVED_USERS: [&str; 12] = [
     "admin",
@@ -112,7 +114,7 @@ fn parse_words(
     if !after_word {
         return Err(NameError::Shape { what, name: shorten(name), separators });
     }
-    Ok(name.into())
+    Ok(shared(name))
 }
 
 fn shorten(name: &str) -> String {

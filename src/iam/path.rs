@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::shared::shared;
+
 /// Why a bucket or a path was refused; the text says what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
@@ -55,7 +57,7 @@ impl Bucket {
             && alphanumeric(name.chars().next())
             && alphanumeric(name.chars().last())
             && !name.contains("..");
-        if legal { Ok(Self(name.into())) } else { Err(PathError::Bucket(name.chars().take(80).collect())) }
+        if legal { Ok(Self(shared(name))) } else { Err(PathError::Bucket(name.chars().take(80).collect())) }
     }
 
     /// The name as text.
@@ -121,6 +123,11 @@ impl S3Path {
     /// The key, and those of the folders around it, the nearest first.
     pub fn key_and_ancestors(&self) -> impl Iterator<Item = &str> {
         std::iter::successors(Some(self.key()), |key| key.rsplit_once('/').map(|(above, _)| above))
+    }
+
+    /// The bucket and the key, to be looked up by.
+    pub(super) fn place(&self) -> (Bucket, Arc<str>) {
+        (self.bucket.clone(), self.key.clone())
     }
 
     /// The scope that a grant on this path has.

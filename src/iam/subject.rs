@@ -1,6 +1,8 @@
 //! The unit of convergence and the names of the objects that cause it.
 
 use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -23,29 +25,27 @@ pub enum Subject {
 
 /// A `MinioAccessKey`. Its keys have no name on the server that would last, so it stands for itself.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KeyName {
-    /// The namespace of the object.
-    pub namespace: String,
-    /// Its `metadata.name`.
-    pub name: String,
-}
+pub struct KeyName(ObjectKey);
 
 impl KeyName {
     /// The object.
     pub fn object(&self) -> ObjectKey {
-        ObjectKey { kind: Kind::MinioAccessKey, namespace: self.namespace.clone(), name: self.name.clone() }
+        self.0.clone()
     }
 }
 
 impl From<&ObjectKey> for KeyName {
     fn from(object: &ObjectKey) -> Self {
-        Self { namespace: object.namespace.clone(), name: object.name.clone() }
+        match object.kind {
+            Kind::MinioAccessKey => Self(object.clone()),
+            _ => Self(ObjectKey::new(Kind::MinioAccessKey, object.namespace.as_str(), object.name.as_str())),
+        }
     }
 }
 
 impl fmt::Display for KeyName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
+        write!(f, "{}/{}", self.0.namespace, self.0.name)
     }
 }
 
@@ -121,15 +121,40 @@ impl fmt::Display for Kind {
     }
 }
 
-/// One object in the cluster.
+/// One object in the cluster. It is named in many places at once, so all copies share one text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct ObjectKey {
+#[serde(transparent)]
+pub struct ObjectKey(Arc<Place>);
+
+/// The parts of an [`ObjectKey`].
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Place {
     /// Its kind.
     pub kind: Kind,
     /// Its namespace.
     pub namespace: String,
     /// Its `metadata.name`.
     pub name: String,
+}
+
+impl ObjectKey {
+    /// The object of a kind with this name.
+    pub fn new(kind: Kind, namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        Self(Arc::new(Place { kind, namespace: namespace.into(), name: name.into() }))
+    }
+
+    /// What no key of a kind comes before.
+    pub fn first_of(kind: Kind) -> Self {
+        Self::new(kind, "", "")
+    }
+}
+
+impl Deref for ObjectKey {
+    type Target = Place;
+
+    fn deref(&self) -> &Place {
+        &self.0
+    }
 }
 
 impl fmt::Display for ObjectKey {
@@ -145,7 +170,7 @@ pub struct Cause {
     #[serde(flatten)]
     pub object: ObjectKey,
     /// `metadata.uid`.
-    pub uid: String,
+    pub uid: Arc<str>,
     /// `metadata.generation`.
     pub generation: i64,
 }

@@ -11,7 +11,7 @@ use crate::iam::declared::{Declared, Undecodable};
 use crate::iam::index::Event;
 use crate::iam::subject::{Kind, ObjectKey};
 
-use super::object::{Seen, key_of};
+use super::seen::Seen;
 
 /// An object, decoded.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub struct Decoded {
     /// Which object.
     pub key: ObjectKey,
     /// Its Kubernetes side.
-    pub seen: Seen,
+    pub seen: Box<Seen>,
     /// What it says to the index.
     pub event: Event,
 }
@@ -72,9 +72,9 @@ pub fn decode<K: Watched>(object: DeserializeGuard<K>) -> Decoded {
     match object.0 {
         Ok(object) => decode_valid(&object),
         Err(invalid) => {
-            let seen = Seen::new(&invalid.metadata, None);
-            let found = Undecodable::new(K::KIND, invalid.metadata, invalid.error);
-            let key = found.key.clone();
+            let metadata = invalid.metadata;
+            let found = Undecodable::new(K::KIND, metadata.clone(), invalid.error);
+            let (key, seen) = (found.key.clone(), Box::new(Seen::new(&metadata, found.uid.clone(), None)));
             tracing::warn!(object = %key, error = found.error, "object cannot be decoded; its last good version stays in force");
             Decoded { event: Event::Undecodable(Box::new(found)), key, seen }
         }
@@ -105,8 +105,9 @@ fn decode_as<K: Watched>(object: DynamicObject) -> Decoded {
 }
 
 fn decode_valid<K: Watched>(object: &K) -> Decoded {
-    let key = key_of(K::KIND, object);
-    let seen = Seen::new(object.meta(), object.status_value().as_ref());
+    let declared = object.declare();
+    let key = declared.key().clone();
+    let seen = Box::new(Seen::new(object.meta(), declared.meta.uid.clone(), object.status_value().as_ref()));
     debug_assert_eq!(key.name, object.name_any());
-    Decoded { event: Event::Upsert(Box::new(object.declare())), key, seen }
+    Decoded { event: Event::Upsert(Box::new(declared)), key, seen }
 }

@@ -106,7 +106,7 @@ fn decode_as<K: Watched>(value: &Value) -> Option<Decoded> {
         Event::Undecodable(found) => (&found.key, &found.uid),
         other => panic!("{other:?} is not what an object says"),
     };
-    assert_eq!((key, uid.as_str()), (&decoded.key, decoded.seen.uid()));
+    assert_eq!((key, &**uid), (&decoded.key, decoded.seen.uid()));
     Some(decoded)
 }
 

@@ -6,8 +6,12 @@ pub mod finalizer;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 pub mod object;
+pub mod seen;
+pub mod status;
 pub mod watch;
 
 pub use client::{ConnectError, client, connect};
 pub use decode::{Decoded, Watched, decode, decode_dynamic};
-pub use object::{CALL_DEADLINE, Error, Seen, call, call_until, key_of, resource};
+pub use object::{CALL_DEADLINE, Error, call, call_until, key_of, resource};
+pub use seen::Seen;
+pub use status::Status;

@@ -1,15 +1,12 @@
-//! One object at the API server: calls under a deadline, and what is kept of a version that was seen.
+//! One object at the API server: calls under a deadline.
 
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::api::ApiResource;
-use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use crate::api;
-use crate::api::meta::FINALIZER;
 use crate::iam::subject::{Kind, ObjectKey};
 
 /// How long one call to the API server may take.
@@ -110,39 +107,6 @@ pub async fn call_until<T>(
     }
 }
 
-/// What is kept of an object besides its declaration: enough to write its metadata and status.
-#[derive(Clone, Debug)]
-pub struct Seen {
-    /// `metadata`, without managed fields.
-    pub meta: ObjectMeta,
-    /// `status` as last seen or written; an empty object where there is none.
-    pub status: Map<String, Value>,
-}
-
-impl Seen {
-    /// Keeps what is needed of an object.
-    pub fn new(meta: &ObjectMeta, status: Option<&Value>) -> Self {
-        let mut meta = meta.clone();
-        meta.managed_fields = None;
-        Self { meta, status: status.and_then(Value::as_object).cloned().unwrap_or_default() }
-    }
-
-    /// Whether our finalizer is on the object.
-    pub fn has_finalizer(&self) -> bool {
-        self.meta.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
-    }
-
-    /// Whether the object is being deleted.
-    pub fn is_deleting(&self) -> bool {
-        self.meta.deletion_timestamp.is_some()
-    }
-
-    /// `metadata.uid`.
-    pub fn uid(&self) -> &str {
-        self.meta.uid.as_deref().unwrap_or_default()
-    }
-}
-
 /// The API resource of a kind.
 pub fn resource(kind: Kind) -> ApiResource {
     match kind {
@@ -157,9 +121,6 @@ pub fn resource(kind: Kind) -> ApiResource {
 
 /// The key of an object of a kind.
 pub fn key_of<K: Resource>(kind: Kind, object: &K) -> ObjectKey {
-    ObjectKey {
-        kind,
-        namespace: object.meta().namespace.clone().unwrap_or_default(),
-        name: object.meta().name.clone().unwrap_or_default(),
-    }
+    let meta = object.meta();
+    ObjectKey::new(kind, meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())
 }

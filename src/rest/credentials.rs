@@ -9,7 +9,6 @@ use axum::routing::{get, post};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use moka::future::Cache;
-use serde_json::Value;
 
 use super::app::Call;
 use super::edit::{Changed, Created, Editor, names};
@@ -184,26 +183,18 @@ fn standing(known: &Known, user: &UserName) -> Standing {
         };
     }
     // What is about to change in its rights does not take its key away.
-    if has_key(seen) && seen.status.get("observedGeneration").is_some() {
-        Standing::Ready
-    } else {
-        Standing::InProgress
-    }
+    if has_key(seen) && seen.status.generation().is_some() { Standing::Ready } else { Standing::InProgress }
 }
 
 /// An object may name the user and hold no claim on it: its author has to change something.
 fn refused_claim(known: &Known, user: &UserName) -> Standing {
-    let key = ObjectKey {
-        kind: Kind::MinioUser,
-        namespace: known.index.config().home_namespace.clone(),
-        name: object_name(user),
-    };
-    let stall = known.seen.get(&key).filter(|seen| !seen.is_deleting()).and_then(stall_of);
+    let key = ObjectKey::new(Kind::MinioUser, known.index.config().home_namespace.as_str(), object_name(user));
+    let stall = known.seen.get(&key).filter(|seen| !seen.is_deleting()).and_then(|seen| stall_of(seen));
     stall.map_or(Standing::Absent, |stall| Standing::Refused(stall.message.to_owned()))
 }
 
 fn has_key(seen: &Seen) -> bool {
-    seen.status.get("credentials").and_then(|credentials| credentials.get("accessKey")).is_some()
+    seen.status.has_key()
 }
 
 /// The name of the object of a user.
@@ -238,8 +229,7 @@ fn object_of(call: &Call, user: &UserName, name: &str) -> MinioUser {
 }
 
 async fn is_of(call: &Call, name: &str, user: &UserName) -> Result<bool, ApiError> {
-    let key =
-        ObjectKey { kind: Kind::MinioUser, namespace: call.app.editor.namespace().to_owned(), name: name.to_owned() };
+    let key = ObjectKey::new(Kind::MinioUser, call.app.editor.namespace(), name);
     let found = |known: &Known| {
         known
             .index
@@ -267,10 +257,10 @@ pub async fn rotate(call: &Call, user: &UserName, revoke: bool) -> Result<(), Ap
         .and_then(|status| status.credentials)
         .and_then(|credentials| if revoke { credentials.last_handled_revoke } else { credentials.last_handled_rotate });
     let answered = |known: &Known| {
-        let seen = known.seen.get(&key).filter(|seen| seen.uid() == written.uid)?;
-        let handled = seen.status.get("credentials")?.get(handled)?.as_str()?;
-        let newest = seen.meta.annotations.as_ref()?.get(name)?;
-        is_answered(&value, handled, newest, before.as_deref()).then_some(())
+        let seen = known.seen.get(&key).filter(|seen| *seen.uid() == *written.uid)?;
+        let handled = seen.status.of_key(handled)?;
+        let newest = seen.meta(&key).annotations?.remove(name)?;
+        is_answered(&value, &handled, &newest, before.as_deref()).then_some(())
     };
     call.app.view.wait_for(call.deadline, answered).await.ok_or_else(|| late(call, user))
 }
@@ -300,7 +290,7 @@ pub async fn key_of_user(call: &Call, user: &UserName) -> Result<CredentialsResp
         // The key is being replaced, or the Secret was just taken away: the status tells when there is news.
         let news = |known: &Known| {
             let now = known.index.user(user).and_then(|declared| known.seen.get(&declared.meta.key))?;
-            let said = now.status.get("credentials")?.get("accessKey")?.as_str()?;
+            let said = now.status.of_key("accessKey")?;
             (said != access_key).then_some(())
         };
         call.app.view.wait_for(call.deadline, news).await.ok_or_else(|| late(call, user))?;
@@ -323,8 +313,7 @@ fn secret_of(known: &Known, user: &UserName) -> Result<(ObjectKey, String, Strin
     let missing = || ApiError::unavailable(format!("User {user} has no key yet; try again"));
     let declared = known.index.user(user).ok_or_else(|| not_found(user))?;
     let seen = known.seen.get(&declared.meta.key).ok_or_else(missing)?;
-    let credentials = seen.status.get("credentials").ok_or_else(missing)?;
-    let text = |name: &str| credentials.get(name).and_then(Value::as_str).map(str::to_owned).ok_or_else(missing);
+    let text = |name: &str| seen.status.of_key(name).ok_or_else(missing);
     Ok((declared.meta.key.clone(), seen.uid().to_owned(), text("secretName")?, text("accessKey")?))
 }
 

@@ -183,7 +183,7 @@ impl Editor {
         };
         match call_until(by.deadline, "delete", key, self.api::<K>().delete(&key.name, &params)).await {
             Ok(_) => {
-                by.wrote(&Written { key: key.clone(), uid: uid.to_owned(), generation: 0 });
+                by.wrote(&Written { key: key.clone(), uid: uid.into(), generation: 0 });
                 Ok(true)
             }
             Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(false),
@@ -261,7 +261,7 @@ fn params() -> PostParams {
 fn written<K: Watched + Debug>(object: &K) -> Written {
     Written {
         key: key_of(K::KIND, object),
-        uid: object.meta().uid.clone().unwrap_or_default(),
+        uid: object.meta().uid.as_deref().unwrap_or_default().into(),
         generation: object.meta().generation.unwrap_or_default(),
     }
 }

@@ -1,7 +1,7 @@
 //! What the objects say: an index of its own, fed by watches, and the states that the controller reports.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,8 +14,10 @@ use crate::api::{MinioInstance, UnmanagedCounts};
 use crate::iam::declared::Declared;
 use crate::iam::index::{Dirty, Event, Index};
 use crate::iam::subject::{Cause, Kind, ObjectKey};
+use crate::kubernetes::status::{Said, condition_of_type};
 use crate::kubernetes::watch::Sink;
 use crate::kubernetes::{Decoded, Seen};
+use crate::telemetry::metrics::Ready;
 
 /// How often a wait looks again without news, as a safeguard.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -25,7 +27,7 @@ pub struct Known {
     /// What they declare.
     pub index: Index,
     /// Metadata and status of each.
-    pub seen: HashMap<ObjectKey, Seen>,
+    pub seen: HashMap<ObjectKey, Box<Seen>>,
     /// What is on the server beside them, where the controller says so.
     pub unmanaged: Option<UnmanagedCounts>,
 }
@@ -57,7 +59,7 @@ pub struct Written {
     /// Which object.
     pub key: ObjectKey,
     /// `metadata.uid`
-    pub uid: String,
+    pub uid: Arc<str>,
     /// `metadata.generation`
     pub generation: i64,
 }
@@ -117,7 +119,7 @@ impl View {
         // What was just created may not have been seen yet; only what was there can be gone.
         let mut was_there = false;
         let look = |known: &Known| {
-            let seen = known.seen.get(&written.key).filter(|seen| seen.uid() == written.uid);
+            let seen = known.seen.get(&written.key).filter(|seen| *seen.uid() == *written.uid);
             was_there |= seen.is_some();
             seen.map_or_else(|| was_there.then_some(Settled::Gone), |seen| settled_at(seen, written.generation))
         };
@@ -154,9 +156,8 @@ impl Known {
 
     /// What the controller says of an object.
     pub fn message(&self, key: &ObjectKey) -> String {
-        let ready = self.seen.get(key).and_then(|seen| condition_of(seen, condition::READY));
-        let said = ready.and_then(|ready| ready.get("message")).and_then(Value::as_str);
-        said.unwrap_or("the controller has not looked at it yet").to_owned()
+        let ready = self.seen.get(key).and_then(|seen| seen.status.condition(condition::READY));
+        ready.map(|ready| ready.message).unwrap_or_else(|| "the controller has not looked at it yet".to_owned())
     }
 
     fn absorb(&mut self, event: Event) {
@@ -212,46 +213,28 @@ impl Sink for View {
 
 /// What a status says of a generation; `None` while nothing final does.
 fn settled_at(seen: &Seen, generation: i64) -> Option<Settled> {
-    let observed = seen.status.get("observedGeneration").and_then(Value::as_i64)?;
-    if observed < generation {
+    if seen.status.generation()? < generation {
         return None;
     }
-    if let Some(Stall { reason, message }) = stall_of(seen) {
-        return Some(Settled::Stalled { reason: reason.to_owned(), message: message.to_owned() });
+    if let Some(Said { reason, message, .. }) = stall_of(seen) {
+        return Some(Settled::Stalled { reason, message });
     }
-    condition_of(seen, condition::READY).filter(|ready| is_true(ready)).map(|_| Settled::InForce)
+    (seen.status.ready() == Ready::True).then_some(Settled::InForce)
 }
 
-/// What a person has to change before an object gets any further.
-#[derive(Clone, Copy, Debug)]
-pub struct Stall<'a> {
-    /// The reason of the condition.
-    pub reason: &'a str,
-    /// The condition in words.
-    pub message: &'a str,
-}
-
-/// Why an object does not get any further, if that is so.
-pub fn stall_of(seen: &Seen) -> Option<Stall<'_>> {
-    let stalled = condition_of(seen, condition::STALLED).filter(|stalled| is_true(stalled))?;
-    let text = |name: &str| stalled.get(name).and_then(Value::as_str).unwrap_or_default();
-    Some(Stall { reason: text("reason"), message: text("message") })
-}
-
-/// A condition of an object, by its type.
-pub fn condition_of<'a>(seen: &'a Seen, kind: &str) -> Option<&'a Value> {
-    let conditions = seen.status.get("conditions")?.as_array()?;
-    conditions.iter().find(|one| one.get("type").and_then(Value::as_str) == Some(kind))
-}
-
-fn is_true(condition: &Value) -> bool {
-    condition.get("status").and_then(Value::as_str) == Some("True")
+/// Why an object does not get any further, if that is so: what a person has to change.
+pub fn stall_of(seen: &Seen) -> Option<Said> {
+    if !seen.status.is_stalled() {
+        return None;
+    }
+    seen.status.condition(condition::STALLED)
 }
 
 /// Whether the object is ready because it is disabled or locked, or in force without a key because the account that it took over
 /// was disabled on the server.
 pub fn is_off(seen: &Seen) -> bool {
-    let why = |kind: &str| condition_of(seen, kind)?.get("reason").and_then(Value::as_str);
+    let fields = seen.status.fields();
+    let why = |kind: &str| condition_of_type(&fields, kind)?.get("reason").and_then(Value::as_str);
     matches!(why(condition::READY), Some(reason::DISABLED | reason::LOCKED))
         || why(condition::CREDENTIALS_READY) == Some(reason::DISABLED)
 }

@@ -117,8 +117,8 @@ mod tests {
     }
 
     fn cause() -> Cause {
-        let object = ObjectKey { kind: Kind::PathShare, namespace: "lake".to_owned(), name: "exp1".to_owned() };
-        Cause { object, uid: "0f".to_owned(), generation: 3 }
+        let object = ObjectKey::new(Kind::PathShare, "lake", "exp1");
+        Cause { object, uid: "0f".into(), generation: 3 }
     }
 
     fn written(line: &AuditLine) -> String {

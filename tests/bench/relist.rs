@@ -26,7 +26,9 @@ use serde_json::{Value, json};
 
 use crate::figures::Report;
 
-const NAMESPACE: &str = "lake";
+pub const NAMESPACE: &str = "lake";
+/// An address that nothing is sent to.
+pub const NOWHERE: &str = "http://127.0.0.1:9";
 const USERS: usize = 10_000;
 const OWNERS: usize = 1_000;
 const SHARES: usize = 50_000;
@@ -114,16 +116,15 @@ fn object(kind: Kind, name: &str, spec: &Value, status: &Value, age: usize) -> D
     decoded
 }
 
-fn index() -> Index {
+pub fn index() -> Index {
     let layout = Layout::new(&LayoutSpec::Simple, &BerdlParameters::default()).unwrap();
     Index::new(IndexConfig::new(layout, NAMESPACE))
 }
 
 /// A controller whose loops do not run: nothing is sent to these addresses.
-fn engine() -> Engine {
-    let nowhere = "http://127.0.0.1:9";
-    let client = kube::Client::try_from(kube::Config::new(nowhere.parse().unwrap())).unwrap();
-    let endpoint: Endpoint = nowhere.parse().unwrap();
+pub fn engine() -> Engine {
+    let client = kube::Client::try_from(kube::Config::new(NOWHERE.parse().unwrap())).unwrap();
+    let endpoint: Endpoint = NOWHERE.parse().unwrap();
     let minio = minio::Client::new(minio::Config::new(endpoint.clone(), Credentials::generate())).unwrap();
     let pacer = Pacer::new(0);
     let secrets = Arc::new(SecretCache::new(Template::new(endpoint, "us-east-1")));
@@ -145,7 +146,7 @@ fn engine() -> Engine {
             foreign_keys: ForeignKeys::Report,
             instance: "bench".to_owned(),
             home_namespace: NAMESPACE.to_owned(),
-            endpoint: nowhere.to_owned(),
+            endpoint: NOWHERE.to_owned(),
             observe: false,
             recheck: std::time::Duration::from_secs(60),
             rotation_interval: jiff::SignedDuration::from_hours(24),

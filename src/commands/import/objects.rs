@@ -14,6 +14,7 @@ use crate::iam::declared::{Declared, Owner};
 use crate::iam::legacy::{Group, Membership, Policy, Share, Takeover, User};
 use crate::iam::names::PolicyName;
 use crate::iam::slug::{USER_SLUG_LENGTH, safe_slug, short_hash, user_slug};
+use crate::iam::subject::ObjectKey;
 use crate::kubernetes::Watched;
 use crate::rest::edit;
 
@@ -95,7 +96,8 @@ impl Imported {
         all.extend(self.memberships.iter().map(Watched::declare));
         for declared in &mut all {
             while others.iter().any(|other| other.meta.key == declared.meta.key) {
-                declared.meta.key.name.push_str("-new");
+                let key = &declared.meta.key;
+                declared.meta.key = ObjectKey::new(key.kind, key.namespace.as_str(), format!("{}-new", key.name));
             }
         }
         all

@@ -105,7 +105,7 @@ async fn list(
         })?;
         for object in answer.items {
             let name = object.metadata.name.clone().unwrap_or_default();
-            objects.insert(ObjectKey { kind, namespace: namespace.to_owned(), name }, object);
+            objects.insert(ObjectKey::new(kind, namespace, name), object);
         }
         match answer.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => page = page.continue_token(&token),
@@ -148,7 +148,7 @@ fn take(document: Value, home_namespace: &str, objects: &mut Objects) -> Result<
     let name = object.metadata.name.clone().filter(|name| !name.is_empty());
     let name = name.ok_or_else(|| format!("a {kind} has no metadata.name"))?;
     let namespace = object.metadata.namespace.get_or_insert_with(|| home_namespace.to_owned()).clone();
-    let key = ObjectKey { kind, namespace, name };
+    let key = ObjectKey::new(kind, namespace, name);
     match objects.contains_key(&key) {
         true => Err(format!("{key} is there twice")),
         false => {

@@ -124,8 +124,8 @@ mod tests {
     use crate::iam::subject::Kind;
 
     fn cause(name: &str) -> Cause {
-        let object = ObjectKey { kind: Kind::PathShare, namespace: "lake".to_owned(), name: name.to_owned() };
-        Cause { object, uid: "u".to_owned(), generation: 1 }
+        let object = ObjectKey::new(Kind::PathShare, "lake", name);
+        Cause { object, uid: "u".into(), generation: 1 }
     }
 
     fn report() -> Report {

@@ -60,12 +60,14 @@ pub struct SecretCache {
     state: Mutex<State>,
 }
 
-type Key = (String, String);
+/// Namespace and name of a Secret; every copy shares one text.
+type Key = Arc<(String, String)>;
 
 #[derive(Debug, Default)]
 struct State {
     entries: HashMap<Key, Entry>,
-    by_owner: HashMap<String, BTreeSet<Key>>,
+    /// The uids of owners, each with a Secret.
+    by_owner: BTreeSet<(Arc<str>, Key)>,
     listed: HashSet<Scope>,
     listing: HashMap<Scope, HashMap<Key, SecretFacts>>,
     /// Hashes of what we are about to write: their echo may arrive before the answer.
@@ -151,9 +153,9 @@ impl SecretCache {
     pub fn former(&self, namespace: &str, owner_uid: &str, secret_name: &str) -> BTreeSet<String> {
         let state = self.lock();
         let pending = pending_name(secret_name);
-        let owned = state.by_owner.get(owner_uid).into_iter().flatten();
+        let owned = state.owned_by(owner_uid).map(|key| (&key.0, &key.1));
         owned
-            .filter(|(place, name)| place == namespace && name != secret_name && *name != pending)
+            .filter(|(place, name)| *place == namespace && *name != secret_name && **name != pending)
             .map(|(_, name)| name.clone())
             .collect()
     }
@@ -224,7 +226,7 @@ impl SecretCache {
     /// We are about to delete the Secret with this uid (`sure` is false), or did.
     pub(super) fn deleted(&self, namespace: &str, name: &str, uid: &str, sure: bool) {
         let mut state = self.lock();
-        let key = (namespace.to_owned(), name.to_owned());
+        let key = key(namespace, name);
         state.take(&key);
         state.entries.insert(key, Entry::Deleted { uid: uid.to_owned(), sure });
     }
@@ -232,7 +234,7 @@ impl SecretCache {
     /// We looked, and there was no such Secret.
     pub(super) fn missing(&self, namespace: &str, name: &str) {
         let mut state = self.lock();
-        let key = (namespace.to_owned(), name.to_owned());
+        let key = key(namespace, name);
         match state.entries.get_mut(&key) {
             Some(Entry::Deleted { sure, .. }) => *sure = true,
             _ => drop(state.take(&key)),
@@ -241,13 +243,13 @@ impl SecretCache {
 
     /// We looked, and somebody else's Secret has this name. Where the watch does not show it, the next run has to look again.
     pub(super) fn taken(&self, namespace: &str, name: &str) {
-        self.lock().entries.entry((namespace.to_owned(), name.to_owned())).or_insert(Entry::Doubtful);
+        self.lock().entries.entry(key(namespace, name)).or_insert(Entry::Doubtful);
     }
 
     /// A write of ours to this Secret failed, or its end is open.
     pub(super) fn doubt(&self, namespace: &str, name: &str) {
         let mut state = self.lock();
-        let key = (namespace.to_owned(), name.to_owned());
+        let key = key(namespace, name);
         state.announced.remove(&key);
         state.take(&key);
         state.entries.insert(key, Entry::Doubtful);
@@ -274,7 +276,7 @@ impl State {
                     Arc::make_mut(known).resource_version = facts.resource_version;
                     return None;
                 }
-                affected.owners.extend(known.owners.iter().cloned());
+                affected.owners.extend(known.owners());
             }
             _ => {}
         }
@@ -331,10 +333,16 @@ impl State {
         }
     }
 
+    /// The Secrets that the object with this uid owns.
+    fn owned_by<'a>(&'a self, uid: &'a str) -> impl Iterator<Item = &'a Key> {
+        let from = self.by_owner.range((uid.into(), Key::default())..);
+        from.take_while(move |(owner, _)| **owner == *uid).map(|(_, key)| key)
+    }
+
     fn put(&mut self, key: Key, facts: Arc<SecretFacts>, echoed: bool) {
         self.take(&key);
         for owner in &facts.owners {
-            self.by_owner.entry(owner.clone()).or_default().insert(key.clone());
+            self.by_owner.insert((owner.clone(), key.clone()));
         }
         self.entries.insert(key, Entry::Known { facts, echoed });
     }
@@ -343,12 +351,7 @@ impl State {
         let entry = self.entries.remove(key)?;
         if let Entry::Known { facts, .. } = &entry {
             for owner in &facts.owners {
-                if let Some(keys) = self.by_owner.get_mut(owner) {
-                    keys.remove(key);
-                    if keys.is_empty() {
-                        self.by_owner.remove(owner);
-                    }
-                }
+                self.by_owner.remove(&(owner.clone(), key.clone()));
             }
         }
         Some(entry)
@@ -356,14 +359,20 @@ impl State {
 }
 
 fn key_of(secret: &Secret) -> Key {
-    (secret.metadata.namespace.clone().unwrap_or_default(), secret.metadata.name.clone().unwrap_or_default())
+    let meta = &secret.metadata;
+    key(meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
 }
 
-fn affected((namespace, name): &Key, facts: &SecretFacts) -> Affected {
+fn key(namespace: &str, name: &str) -> Key {
+    Arc::new((namespace.to_owned(), name.to_owned()))
+}
+
+fn affected(key: &Key, facts: &SecretFacts) -> Affected {
+    let (namespace, name) = &**key;
     Affected {
         namespace: namespace.clone(),
         secret_name: name.strip_suffix(PENDING_SUFFIX).unwrap_or(name).to_owned(),
-        owners: facts.owners.clone(),
+        owners: facts.owners().collect(),
     }
 }
 

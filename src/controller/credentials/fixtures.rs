@@ -14,7 +14,7 @@ pub(super) fn at(time: &str) -> Timestamp {
 }
 
 fn user_object() -> ObjectKey {
-    ObjectKey { kind: Kind::MinioUser, namespace: "lake".into(), name: "alice".into() }
+    ObjectKey::new(Kind::MinioUser, "lake", "alice")
 }
 
 pub(super) fn owner() -> KeyOwner {

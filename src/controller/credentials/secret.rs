@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
@@ -348,7 +349,7 @@ pub struct SecretFacts {
     /// The version under which it may be replaced.
     pub resource_version: String,
     /// The uids of its owners.
-    pub owners: BTreeSet<String>,
+    pub owners: Box<[Arc<str>]>,
     /// The owner in words, for people.
     pub owner_in_words: String,
     /// The id of the key that it names, whoever wrote it.
@@ -417,7 +418,7 @@ impl SecretFacts {
         Self {
             uid: secret.metadata.uid.clone().unwrap_or_default(),
             resource_version: secret.metadata.resource_version.clone().unwrap_or_default(),
-            owners: owner_references(secret).iter().map(|owner| owner.uid.clone()).collect(),
+            owners: owner_references(secret).iter().map(|owner| owner.uid.as_str().into()).collect(),
             owner_in_words: owner_in_words(secret),
             access_key,
             hash: data_hash(data),
@@ -430,7 +431,12 @@ impl SecretFacts {
 
     /// Whether the object with this uid may write it.
     pub fn is_owned_by(&self, uid: &str) -> bool {
-        self.owners.contains(uid)
+        self.owners.iter().any(|owner| **owner == *uid)
+    }
+
+    /// The uids of its owners.
+    pub(super) fn owners(&self) -> impl Iterator<Item = String> {
+        self.owners.iter().map(ToString::to_string)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reading what objects declare: where the API's texts become types.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -16,6 +17,7 @@ use crate::iam::document::{Document, MAX_SESSION_POLICY_BYTES};
 use crate::iam::family;
 use crate::iam::names::{GroupName, PolicyName, ServerGroup, UserName};
 use crate::iam::path::{Access, Rights, S3Path};
+use crate::iam::shared::shared;
 use crate::iam::subject::{Kind, ObjectKey};
 
 impl Declared {
@@ -28,7 +30,7 @@ impl Declared {
         meta.incumbent = meta.finalizer && held == Some(object.username());
         let body = UserName::parse(object.username()).map_err(Invalid::from).map(|name| {
             let spec = &object.spec;
-            Body::User(UserDecl {
+            Body::User(Box::new(UserDecl {
                 name,
                 enabled: spec.enabled,
                 workspace: spec.workspace,
@@ -38,7 +40,7 @@ impl Declared {
                 adopted_secret: spec.adopted_secret,
                 deletion: spec.deletion_policy,
                 data_deletion: spec.data_deletion_policy,
-            })
+            }))
         });
         Self { meta, body }
     }
@@ -53,7 +55,7 @@ impl Declared {
         let body = GroupName::parse(object.group_name()).map_err(Invalid::from).map(|name| {
             let spec = &object.spec;
             let mut impossible_members = BTreeSet::new();
-            Body::Group(GroupDecl {
+            Body::Group(Box::new(GroupDecl {
                 name,
                 members: user_names(&spec.members, &mut impossible_members),
                 read_only_members: user_names(&spec.read_only_members, &mut impossible_members),
@@ -66,7 +68,7 @@ impl Declared {
                 adoption: spec.adoption_policy,
                 deletion: spec.deletion_policy,
                 data_deletion: spec.data_deletion_policy,
-            })
+            }))
         });
         Self { meta, body }
     }
@@ -75,21 +77,21 @@ impl Declared {
     pub fn membership(object: &api::GroupMembership) -> Self {
         let status = object.status.as_ref();
         let mut meta = meta_of(object, Kind::GroupMembership);
-        meta.bound_uid = status.and_then(|status| status.group_uid.clone());
+        meta.bound_uid = status.and_then(|status| status.group_uid.as_deref()).map(shared);
         let body = GroupName::parse(&object.spec.group).map_err(Invalid::from).map(|group| {
-            let mut members = BTreeMap::new();
+            let mut members = Vec::new();
             let mut impossible_members = BTreeSet::new();
             for member in &object.spec.members {
                 match UserName::parse(&member.name) {
                     Ok(name) => {
-                        members.insert(name, terms(member.access, member.expires_at.as_ref(), member.reason.as_ref()));
+                        members.push((name, terms(member.access, member.expires_at.as_ref(), member.reason.as_ref())));
                     }
                     Err(_) => {
                         impossible_members.insert(member.name.clone());
                     }
                 }
             }
-            Body::Membership(MembershipDecl { group, members, impossible_members })
+            Body::Membership(MembershipDecl { group, members: members.into_iter().collect(), impossible_members })
         });
         Self { meta, body }
     }
@@ -98,7 +100,7 @@ impl Declared {
     pub fn share(object: &api::PathShare) -> Self {
         let status = object.status.as_ref();
         let mut meta = meta_of(object, Kind::PathShare);
-        meta.bound_uid = status.and_then(|status| status.owner_uid.clone());
+        meta.bound_uid = status.and_then(|status| status.owner_uid.as_deref()).map(shared);
         Self { meta, body: share_body(&object.spec).map(Body::Share) }
     }
 
@@ -116,7 +118,12 @@ impl Declared {
                 let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
                 Invalid::new(StallReason::InvalidDocument, findings.join("; "))
             });
-            Body::Policy(PolicyDecl { name, document, adoption: spec.adoption_policy, deletion: spec.deletion_policy })
+            Body::Policy(Box::new(PolicyDecl {
+                name,
+                document,
+                adoption: spec.adoption_policy,
+                deletion: spec.deletion_policy,
+            }))
         });
         Self { meta, body }
     }
@@ -125,14 +132,14 @@ impl Declared {
     pub fn access_key(object: &api::MinioAccessKey) -> Self {
         let status = object.status.as_ref();
         let mut meta = meta_of(object, Kind::MinioAccessKey);
-        meta.bound_uid = status.and_then(|status| status.user_uid.clone());
+        meta.bound_uid = status.and_then(|status| status.user_uid.as_deref()).map(shared);
         let body = UserName::parse(&object.spec.user).map_err(Invalid::from).map(|user| {
-            Body::Key(KeyDecl {
+            Body::Key(Box::new(KeyDecl {
                 user,
                 scope: object.spec.scope.as_deref().map(scope).transpose(),
                 credentials: object.credentials(),
                 expires_at: object.spec.expires_at.as_ref().map(|time| time.0),
-            })
+            }))
         });
         Self { meta, body }
     }
@@ -141,12 +148,12 @@ impl Declared {
 fn meta_of(object: &impl api::Declared, kind: Kind) -> Meta {
     let meta = object.meta();
     Meta {
-        key: ObjectKey {
+        key: ObjectKey::new(
             kind,
-            namespace: meta.namespace.clone().unwrap_or_default(),
-            name: meta.name.clone().unwrap_or_default(),
-        },
-        uid: meta.uid.clone().unwrap_or_default(),
+            meta.namespace.as_deref().unwrap_or_default(),
+            meta.name.as_deref().unwrap_or_default(),
+        ),
+        uid: uid(kind, meta.uid.as_deref().unwrap_or_default()),
         generation: meta.generation.unwrap_or_default(),
         observed: object.observed_generation().is_some(),
         settled: object.is_observed() && object.is_true(condition::READY),
@@ -161,6 +168,14 @@ fn meta_of(object: &impl api::Declared, kind: Kind) -> Meta {
         force_delete: object.is_force_delete(),
         bound_uid: None,
         requests: KeyRequests::of(object),
+    }
+}
+
+/// Other objects name the uids of users and groups.
+fn uid(kind: Kind, uid: &str) -> Arc<str> {
+    match kind {
+        Kind::MinioUser | Kind::MinioGroup => shared(uid),
+        _ => uid.into(),
     }
 }
 

@@ -39,7 +39,7 @@ status:
     );
     let meta = &alice.meta;
     assert_eq!(meta.key.to_string(), "MinioUser lake/alice");
-    assert_eq!((meta.uid.as_str(), meta.generation, meta.observed, meta.settled), ("u-1", 3, true, true));
+    assert_eq!((&*meta.uid, meta.generation, meta.observed, meta.settled), ("u-1", 3, true, true));
     assert_eq!(meta.created.to_string(), "2026-01-02T03:04:05Z");
     assert!(
         meta.deleting.is_some() && meta.finalizer && meta.incumbent && meta.rest && meta.paused && meta.force_delete
@@ -125,7 +125,7 @@ status: {ownerUID: u-1}
         .map(|(target, terms)| format!("{} {} {:?}", target.kind(), target.name(), terms.access))
         .collect();
     assert_eq!(grants, ["User bob ReadWrite", "Group kbase Read", "User admin Read"]);
-    let bob = &body.grants[&Target::User(UserName::parse("bob").unwrap())];
+    let bob = body.grants.get(&Target::User(UserName::parse("bob").unwrap())).unwrap();
     assert_eq!(bob.reason.as_deref(), Some("review"));
     let end: Timestamp = "2027-01-31T00:00:00Z".parse().unwrap();
     assert!(bob.is_expired(end) && !bob.is_expired(end - jiff::SignedDuration::from_secs(1)));
@@ -179,7 +179,7 @@ fn policies_are_checked_strictly() {
 fn access_key(spec: &str) -> KeyDecl {
     let text = "apiVersion: minio-manager.io/v1alpha1\nkind: MinioAccessKey\nmetadata: {name: etl, namespace: lake}\n";
     match Declared::access_key(&yaml(&format!("{text}{spec}"))).body {
-        Ok(Body::Key(key)) => key,
+        Ok(Body::Key(key)) => *key,
         other => panic!("{other:?}"),
     }
 }

@@ -26,10 +26,10 @@ struct Snapshot {
 }
 
 impl Index {
-    pub(super) fn upsert(&mut self, declared: Declared, dirty: &mut Dirty) {
+    pub(super) fn upsert(&mut self, declared: Box<Declared>, dirty: &mut Dirty) {
         let key = declared.key().clone();
         self.decoded(&key, dirty);
-        let former = self.entries.get(&key);
+        let former = self.entry(&key);
         if former.is_some_and(|former| former.declared == declared) {
             return;
         }
@@ -62,7 +62,7 @@ impl Index {
             self.delete(&key, dirty);
         }
         for declared in objects {
-            self.upsert(declared, dirty);
+            self.upsert(Box::new(declared), dirty);
         }
         for found in undecodable {
             self.cannot_decode(found, dirty);
@@ -72,10 +72,11 @@ impl Index {
     pub(super) fn cannot_decode(&mut self, found: Undecodable, dirty: &mut Dirty) {
         let key = found.key.clone();
         dirty.objects.insert(key.clone());
-        if let Some(former) = self.entries.get(&key) {
+        if let Some(former) = self.entry(&key) {
             let now = found.over(&former.declared);
-            if now.as_ref() != Some(&former.declared) {
-                let entry = now.map(|declared| Entry::new(declared, &self.config, Some(former), self.compared));
+            if now.as_ref() != Some(&*former.declared) {
+                let entry =
+                    now.map(|declared| Entry::new(Box::new(declared), &self.config, Some(former), self.compared));
                 self.replace(&key, entry, dirty);
             }
         }
@@ -138,13 +139,12 @@ impl Index {
 
     /// Puts another version of an object in its place, or none.
     fn replace(&mut self, key: &ObjectKey, entry: Option<Entry>, dirty: &mut Dirty) {
-        let cause = entry.as_ref().or(self.entries.get(key)).map(|entry| entry.declared.cause());
-        let rest = [entry.as_ref(), self.entries.get(key)].into_iter().flatten().any(|entry| entry.declared.meta.rest);
+        let cause = entry.as_ref().or(self.entry(key)).map(|entry| entry.declared.cause());
+        let rest = [entry.as_ref(), self.entry(key)].into_iter().flatten().any(|entry| entry.declared.meta.rest);
         let names = entry.as_ref().map(|entry| entry.claims(&self.config)).unwrap_or_default();
         let seeds = self.claims.of(key).iter().chain(&names).cloned();
         let component = self.claims.component(seeds.collect::<Vec<_>>());
-        let owners =
-            [entry.as_ref(), self.entries.get(key)].into_iter().flatten().filter_map(|e| e.share()?.owner.clone());
+        let owners = [entry.as_ref(), self.entry(key)].into_iter().flatten().filter_map(|e| e.share()?.owner.clone());
         let owners: BTreeSet<Owner> = owners.collect();
 
         let before = self.snapshot(key, &component, &owners);

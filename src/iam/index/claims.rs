@@ -4,9 +4,11 @@
 //! others, form a component; within it the incumbents win, then the older objects, each taking its names if they are free.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::pairs::Pairs;
 use crate::iam::declared::Meta;
 use crate::iam::names::{PolicyName, ServerGroup, UserName};
 use crate::iam::subject::ObjectKey;
@@ -24,7 +26,7 @@ pub(in crate::iam) enum Claim {
 pub(super) struct Rank {
     newcomer: bool,
     created: Timestamp,
-    uid: String,
+    uid: Arc<str>,
     key: ObjectKey,
 }
 
@@ -37,7 +39,7 @@ impl From<&Meta> for Rank {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Claims {
     claimants: BTreeMap<ObjectKey, (Rank, Vec<Claim>)>,
-    candidates: BTreeMap<Claim, BTreeSet<ObjectKey>>,
+    candidates: Pairs<Claim>,
     holders: BTreeMap<Claim, ObjectKey>,
     losers: BTreeMap<ObjectKey, (Claim, ObjectKey)>,
 }
@@ -67,7 +69,7 @@ impl Claims {
 
     /// All names that somebody claims.
     pub(super) fn names(&self) -> impl Iterator<Item = &Claim> {
-        self.candidates.keys()
+        self.candidates.names()
     }
 
     /// Who holds a user name, by these names.
@@ -88,7 +90,7 @@ impl Claims {
         let mut component = Component::default();
         let mut open: Vec<Claim> = seeds.into_iter().collect();
         while let Some(claim) = open.pop() {
-            for key in self.candidates.get(&claim).into_iter().flatten() {
+            for key in self.candidates.of(&claim) {
                 if component.objects.insert(key.clone()) {
                     open.extend(self.of(key).iter().filter(|other| !component.claims.contains(other)).cloned());
                 }
@@ -102,18 +104,13 @@ impl Claims {
     pub(super) fn set(&mut self, key: &ObjectKey, claim: Option<(Rank, Vec<Claim>)>, component: &Component) {
         if let Some((_, old)) = self.claimants.remove(key) {
             for name in old {
-                if let Some(candidates) = self.candidates.get_mut(&name) {
-                    candidates.remove(key);
-                    if candidates.is_empty() {
-                        self.candidates.remove(&name);
-                    }
-                }
+                self.candidates.take(&name, key);
             }
         }
         self.losers.remove(key);
         if let Some((rank, names)) = claim {
             for name in &names {
-                self.candidates.entry(name.clone()).or_default().insert(key.clone());
+                self.candidates.put(name, key);
             }
             self.claimants.insert(key.clone(), (rank, names));
         }

@@ -1,6 +1,7 @@
 //! What one object contributes to the subjects, in a form in which "less than before" can be seen.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -101,7 +102,7 @@ pub(super) fn is_less(part: &Part, was: Level, is: Option<Level>) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fact {
     holder: ObjectKey,
-    pub(super) uid: String,
+    pub(super) uid: Arc<str>,
     pub(super) present: bool,
     /// Of a user that is present: whether it may be in groups.
     pub(super) member: bool,

@@ -1,5 +1,7 @@
 //! One object in the index: what it declares, and what can be said of it without looking at others.
 
+use std::sync::Arc;
+
 use super::IndexConfig;
 use super::claims::Claim;
 use super::config::Area;
@@ -17,12 +19,12 @@ pub(super) const BUILT_IN_ADMIN_POLICIES: [&str; 2] = ["consoleAdmin", "diagnost
 
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
-    pub(super) declared: Declared,
+    pub(super) declared: Box<Declared>,
     /// Why the object has no effect at all.
-    pub(super) refused: Option<Invalid>,
+    pub(super) refused: Option<Box<Invalid>>,
     /// For policies: the last good document, and why a later one is not in force.
-    pub(super) document: Option<Checked>,
-    pub(super) document_refused: Option<Invalid>,
+    pub(super) document: Option<Arc<Checked>>,
+    pub(super) document_refused: Option<Box<Invalid>>,
     /// Whether an older version, which this index has not seen, may still be in force.
     pub(super) former_unknown: bool,
     /// Whether all objects of its kind go because their CRD does: what they stand for stays.
@@ -30,8 +32,8 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new(declared: Declared, config: &IndexConfig, former: Option<&Entry>, compared: bool) -> Self {
-        let refused = refusal(&declared, config);
+    pub(super) fn new(declared: Box<Declared>, config: &IndexConfig, former: Option<&Entry>, compared: bool) -> Self {
+        let refused = refusal(&declared, config).map(Box::new);
         let (document, document_refused) = document(&declared, config, former);
         let meta = &declared.meta;
         // Of an object under deletion nothing is left that says what it gave.
@@ -159,7 +161,11 @@ impl Entry {
     }
 }
 
-fn document(declared: &Declared, config: &IndexConfig, former: Option<&Entry>) -> (Option<Checked>, Option<Invalid>) {
+fn document(
+    declared: &Declared,
+    config: &IndexConfig,
+    former: Option<&Entry>,
+) -> (Option<Arc<Checked>>, Option<Box<Invalid>>) {
     let Ok(Body::Policy(policy)) = &declared.body else { return (None, None) };
     let permitted = |checked: &Checked| {
         if checked.carries_admin_actions && !config.allowed_admin_policies.contains(&policy.name) {
@@ -175,13 +181,13 @@ fn document(declared: &Declared, config: &IndexConfig, former: Option<&Entry>) -
         Ok(checked.clone())
     };
     match policy.document.clone().and_then(|checked| permitted(&checked)) {
-        Ok(checked) => (Some(checked), None),
+        Ok(checked) => (Some(Arc::new(checked)), None),
         Err(refused) => {
             let same = |former: &&Entry| {
                 former.declared.meta.uid == declared.meta.uid
                     && former.policy().is_some_and(|former| former.name == policy.name)
             };
-            (former.filter(same).and_then(|former| former.document.clone()), Some(refused))
+            (former.filter(same).and_then(|former| former.document.clone()), Some(Box::new(refused)))
         }
     }
 }

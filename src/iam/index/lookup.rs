@@ -73,12 +73,12 @@ impl Index {
 
     /// An object, in its last version that could be read.
     pub fn get(&self, key: &ObjectKey) -> Option<&Declared> {
-        self.entry(key).map(|entry| &entry.declared)
+        self.entry(key).map(|entry| &*entry.declared)
     }
 
     /// All objects.
     pub fn objects(&self) -> impl Iterator<Item = &Declared> {
-        self.entries.values().map(|entry| &entry.declared)
+        self.entries.values().map(|entry| &*entry.declared)
     }
 
     /// The objects under deletion. What they gave may still be in force.
@@ -88,23 +88,23 @@ impl Index {
 
     /// All objects of a kind.
     pub fn objects_of(&self, kind: Kind) -> impl Iterator<Item = &Declared> {
-        let first = ObjectKey { kind, namespace: String::new(), name: String::new() };
-        self.entries.range(first..).take_while(move |(key, _)| key.kind == kind).map(|(_, entry)| &entry.declared)
+        let first = ObjectKey::first_of(kind);
+        self.entries.range(first..).take_while(move |(key, _)| key.kind == kind).map(|(_, entry)| &*entry.declared)
     }
 
     /// The object that holds a user name, also while it is under deletion.
     pub fn user(&self, name: &UserName) -> Option<&Declared> {
-        self.holder(&Claim::User(name.clone())).map(|entry| &entry.declared)
+        self.holder(&Claim::User(name.clone())).map(|entry| &*entry.declared)
     }
 
     /// The object that holds a group name (not a twin's), also while it is under deletion.
     pub fn group(&self, name: &GroupName) -> Option<&Declared> {
-        self.group_holder(name).map(|entry| &entry.declared)
+        self.group_holder(name).map(|entry| &*entry.declared)
     }
 
     /// The object that holds a policy name, also while it is under deletion.
     pub fn policy(&self, name: &PolicyName) -> Option<&Declared> {
-        self.holder(&Claim::Policy(name.clone())).map(|entry| &entry.declared)
+        self.holder(&Claim::Policy(name.clone())).map(|entry| &*entry.declared)
     }
 
     /// The policies that a user or a group refers to, also those that it may not have.
@@ -135,7 +135,7 @@ impl Index {
     /// The users that are there to stay, by name.
     pub fn users(&self) -> impl Iterator<Item = (&Declared, &UserDecl)> {
         let entries = self.claims.users().filter_map(|key| self.entry(key));
-        entries.filter(|entry| !entry.is_deleting()).filter_map(|entry| Some((&entry.declared, entry.user()?)))
+        entries.filter(|entry| !entry.is_deleting()).filter_map(|entry| Some((&*entry.declared, entry.user()?)))
     }
 
     /// Managed users that are not disabled, by name: those whom grants to everyone reach.
@@ -153,7 +153,7 @@ impl Index {
         let entries = self.claims.groups().filter_map(|(name, key)| Some((name, self.entry(key)?)));
         entries.filter(|(_, entry)| !entry.is_deleting()).filter_map(|(name, entry)| {
             let group = entry.group().filter(|group| group.name.as_str() == name.as_str())?;
-            Some((&entry.declared, group))
+            Some((&*entry.declared, group))
         })
     }
 
@@ -196,7 +196,7 @@ impl Index {
         target: &'a Target,
         now: Timestamp,
     ) -> impl Iterator<Item = (&'a Declared, &'a S3Path, &'a Terms)> {
-        self.active_grants(target, now).map(|(entry, path, terms)| (&entry.declared, path, terms))
+        self.active_grants(target, now).map(|(entry, path, terms)| (&*entry.declared, path, terms))
     }
 
     /// The shares in force that everyone may read.
@@ -204,7 +204,7 @@ impl Index {
         let entries = self.refs.for_everyone().filter_map(|key| self.entry(key));
         entries
             .filter(|entry| self.standing(entry).is_in_force())
-            .filter_map(|entry| Some((&entry.declared, entry.share()?)))
+            .filter_map(|entry| Some((&*entry.declared, entry.share()?)))
     }
 
     /// The shares that name an owner.
@@ -212,13 +212,13 @@ impl Index {
         self.refs
             .owned(owner)
             .filter_map(|key| self.entry(key))
-            .filter_map(|entry| Some((&entry.declared, entry.share()?)))
+            .filter_map(|entry| Some((&*entry.declared, entry.share()?)))
     }
 
     /// All shares, with what they can do at present.
     pub fn shares(&self) -> impl Iterator<Item = (&Declared, &ShareDecl, Standing)> {
         let shares = self.objects_of(Kind::PathShare).filter_map(|declared| self.entry(declared.key()));
-        shares.filter_map(|entry| Some((&entry.declared, entry.share()?, self.standing(entry))))
+        shares.filter_map(|entry| Some((&*entry.declared, entry.share()?, self.standing(entry))))
     }
 
     /// What shares of a path and of the folders around it give at an instant, the nearest first.
@@ -249,7 +249,7 @@ impl Index {
         let above = self.refs.at_or_above(path).filter_map(|key| self.entry(key));
         let at = above.filter(|entry| entry.share().is_some_and(|share| share.path == *path));
         let below = self.refs.below(path).filter_map(|key| self.entry(key));
-        at.chain(below).filter_map(|entry| Some((&entry.declared, entry.share()?)))
+        at.chain(below).filter_map(|entry| Some((&*entry.declared, entry.share()?)))
     }
 
     /// Whether a user is there and not disabled.
@@ -283,7 +283,7 @@ impl Index {
     /// The memberships of a group.
     pub fn memberships_of(&self, group: &GroupName) -> impl Iterator<Item = &Declared> {
         let entries = self.refs.memberships(group).filter_map(|key| self.entry(key));
-        entries.map(|entry| &entry.declared).filter(|declared| matches!(declared.body, Ok(Body::Membership(_))))
+        entries.map(|entry| &*entry.declared).filter(|declared| matches!(declared.body, Ok(Body::Membership(_))))
     }
 
     /// Objects whose present version cannot be read.

@@ -18,6 +18,7 @@ mod entry;
 mod grants;
 mod keys;
 mod lookup;
+mod pairs;
 mod progress;
 mod quota;
 mod refs;
@@ -204,7 +205,7 @@ impl Index {
     pub fn apply(&mut self, event: Event) -> Dirty {
         let mut dirty = self.begin();
         match event {
-            Event::Upsert(declared) => self.upsert(*declared, &mut dirty),
+            Event::Upsert(declared) => self.upsert(declared, &mut dirty),
             Event::Delete(key) => self.delete(&key, &mut dirty),
             Event::Relist { kind, namespace, objects, undecodable } => {
                 self.relist(kind, &namespace, objects, undecodable, &mut dirty);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::pairs::Pairs;
 use crate::iam::subject::{Cause, ObjectKey, Subject};
 
 /// How many causes of one subject are kept until it has converged.
@@ -10,16 +11,16 @@ const MAX_CAUSES: usize = 256;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Progress {
     /// By object: the subjects it waits for, and the sequence each must have included.
-    waits: BTreeMap<ObjectKey, BTreeMap<Subject, u64>>,
-    waiting: BTreeMap<Subject, BTreeSet<ObjectKey>>,
+    waits: BTreeMap<(ObjectKey, Subject), u64>,
+    waiting: Pairs<Subject>,
     causes: BTreeMap<Subject, BTreeMap<ObjectKey, (Cause, u64)>>,
 }
 
 impl Progress {
     /// The object is not settled before the subject has included `seq`.
     pub(super) fn wait(&mut self, object: &ObjectKey, subject: &Subject, seq: u64) {
-        self.waits.entry(object.clone()).or_default().insert(subject.clone(), seq);
-        self.waiting.entry(subject.clone()).or_default().insert(object.clone());
+        self.waits.insert((object.clone(), subject.clone()), seq);
+        self.waiting.put(subject, object);
     }
 
     /// Remembers what made a subject dirty.
@@ -32,8 +33,8 @@ impl Progress {
 
     /// The object is gone: nobody asks for it any more.
     pub(super) fn forget(&mut self, object: &ObjectKey) {
-        for subject in self.waits.remove(object).unwrap_or_default().keys() {
-            self.stop_waiting(subject, object);
+        for subject in self.outstanding(object) {
+            self.stop_waiting(&subject, object);
         }
     }
 
@@ -45,7 +46,7 @@ impl Progress {
                 self.causes.remove(subject);
             }
         }
-        let waiting = self.waiting.get(subject).cloned().unwrap_or_default();
+        let waiting = self.waiting.of(subject).cloned().collect();
         self.converged_for(subject, seq, &waiting)
     }
 
@@ -56,15 +57,9 @@ impl Progress {
         seq: u64,
         objects: &BTreeSet<ObjectKey>,
     ) -> BTreeSet<ObjectKey> {
-        let done = |object: &ObjectKey| self.waits.get(object).and_then(|waits| waits.get(subject)) <= Some(&seq);
+        let done = |object: &ObjectKey| self.waits.get(&(object.clone(), subject.clone())) <= Some(&seq);
         let settled: BTreeSet<ObjectKey> = objects.iter().filter(|object| done(object)).cloned().collect();
         for object in &settled {
-            if let Some(waits) = self.waits.get_mut(object) {
-                waits.remove(subject);
-                if waits.is_empty() {
-                    self.waits.remove(object);
-                }
-            }
             self.stop_waiting(subject, object);
         }
         settled
@@ -72,17 +67,19 @@ impl Progress {
 
     /// The subjects that an object waits for.
     pub(super) fn outstanding(&self, object: &ObjectKey) -> BTreeSet<Subject> {
-        self.waits.get(object).map(|waits| waits.keys().cloned().collect()).unwrap_or_default()
+        // No subject comes before everyone.
+        let from = self.waits.range((object.clone(), Subject::Everyone)..);
+        from.take_while(|((held, _), _)| held == object).map(|((_, subject), _)| subject.clone()).collect()
     }
 
     /// The objects that wait for a subject.
     pub(super) fn waiting_for(&self, subject: &Subject) -> impl Iterator<Item = &ObjectKey> {
-        self.waiting.get(subject).into_iter().flatten()
+        self.waiting.of(subject)
     }
 
     /// Subjects that something waits for.
     pub(super) fn subjects(&self) -> impl Iterator<Item = &Subject> {
-        self.waiting.keys()
+        self.waiting.names()
     }
 
     /// What made a subject dirty since it last converged.
@@ -91,11 +88,7 @@ impl Progress {
     }
 
     fn stop_waiting(&mut self, subject: &Subject, object: &ObjectKey) {
-        if let Some(objects) = self.waiting.get_mut(subject) {
-            objects.remove(object);
-            if objects.is_empty() {
-                self.waiting.remove(subject);
-            }
-        }
+        self.waits.remove(&(object.clone(), subject.clone()));
+        self.waiting.take(subject, object);
     }
 }

@@ -18,7 +18,7 @@ use crate::iam::subject::ObjectKey;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     created: Timestamp,
-    uid: String,
+    uid: Arc<str>,
     share: ObjectKey,
 }
 

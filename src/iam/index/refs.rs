@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::pairs::Pairs;
 use crate::iam::declared::{Body, Declared, KeyDecl, Owner, ShareDecl, Target, Terms};
 use crate::iam::names::{GroupName, PolicyName, UserName};
 use crate::iam::path::{Bucket, S3Path};
@@ -23,52 +24,52 @@ pub(super) enum Timer {
 /// References of the objects that can have an effect: neither refused nor under deletion.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Refs {
-    members: BTreeMap<UserName, BTreeSet<ObjectKey>>,
-    memberships: BTreeMap<GroupName, BTreeSet<ObjectKey>>,
-    grants: BTreeMap<Target, BTreeSet<ObjectKey>>,
-    policies: BTreeMap<PolicyName, BTreeSet<ObjectKey>>,
-    owned: BTreeMap<Owner, BTreeSet<ObjectKey>>,
-    keys: BTreeMap<UserName, BTreeSet<ObjectKey>>,
+    members: Pairs<UserName>,
+    memberships: Pairs<GroupName>,
+    grants: Pairs<Target>,
+    policies: Pairs<PolicyName>,
+    owned: Pairs<Owner>,
+    keys: Pairs<UserName>,
     everyone: BTreeSet<ObjectKey>,
     /// Shares by bucket and key of their path.
-    paths: BTreeMap<(Bucket, Arc<str>), BTreeSet<ObjectKey>>,
+    paths: Pairs<(Bucket, Arc<str>)>,
     timers: BTreeMap<Timestamp, BTreeSet<(Timer, ObjectKey)>>,
 }
 
 impl Refs {
     /// Groups and memberships that list a user.
     pub(super) fn listing(&self, user: &UserName) -> impl Iterator<Item = &ObjectKey> {
-        self.members.get(user).into_iter().flatten()
+        self.members.of(user)
     }
 
     /// Memberships of a group.
     pub(super) fn memberships(&self, group: &GroupName) -> impl Iterator<Item = &ObjectKey> {
-        self.memberships.get(group).into_iter().flatten()
+        self.memberships.of(group)
     }
 
     /// Shares that grant something to a target.
     pub(super) fn granting(&self, target: &Target) -> impl Iterator<Item = &ObjectKey> {
-        self.grants.get(target).into_iter().flatten()
+        self.grants.of(target)
     }
 
     /// Users and groups that refer to a policy.
     pub(super) fn referring(&self, policy: &PolicyName) -> impl Iterator<Item = &ObjectKey> {
-        self.policies.get(policy).into_iter().flatten()
+        self.policies.of(policy)
     }
 
     /// All policies that somebody refers to.
     pub(super) fn referred_policies(&self) -> impl Iterator<Item = &PolicyName> {
-        self.policies.keys()
+        self.policies.names()
     }
 
     /// The shares of an owner.
     pub(super) fn owned(&self, owner: &Owner) -> impl Iterator<Item = &ObjectKey> {
-        self.owned.get(owner).into_iter().flatten()
+        self.owned.of(owner)
     }
 
     /// The access key objects of a user.
     pub(super) fn keys_of(&self, user: &UserName) -> impl Iterator<Item = &ObjectKey> {
-        self.keys.get(user).into_iter().flatten()
+        self.keys.of(user)
     }
 
     /// Shares that everyone may read.
@@ -78,14 +79,14 @@ impl Refs {
 
     /// Shares of a path and of the folders around it, the nearest first.
     pub(super) fn at_or_above(&self, path: &S3Path) -> impl Iterator<Item = &ObjectKey> {
-        path.key_and_ancestors().filter_map(|key| self.paths.get(&(path.bucket().clone(), key.into()))).flatten()
+        path.key_and_ancestors().flat_map(|key| self.paths.of(&(path.bucket().clone(), key.into())))
     }
 
     /// Shares of what is below a path.
     pub(super) fn below(&self, path: &S3Path) -> impl Iterator<Item = &ObjectKey> {
         // All keys that begin with `a/b/` lie between `a/b/` and `a/b0`, because `0` follows the slash.
         let bound = |after: char| (path.bucket().clone(), format!("{}{after}", path.key()).into());
-        self.paths.range(bound('/')..bound('0')).flat_map(|(_, keys)| keys)
+        self.paths.between(bound('/'), bound('0'))
     }
 
     /// What happens after one instant and not after another.
@@ -109,20 +110,20 @@ impl Refs {
             Ok(Body::User(user)) => self.add_policies(&user.policies.names, key),
             Ok(Body::Group(group)) => {
                 for member in group.members.union(&group.read_only_members) {
-                    put(&mut self.members, member, key);
+                    self.members.put(member, key);
                 }
                 self.add_policies(&group.policies.names, key);
             }
             Ok(Body::Membership(membership)) => {
-                put(&mut self.memberships, &membership.group, key);
+                self.memberships.put(&membership.group, key);
                 for (member, terms) in &membership.members {
-                    put(&mut self.members, member, key);
+                    self.members.put(member, key);
                     self.start_timers(expiry(terms, key));
                 }
             }
             Ok(Body::Share(share)) => self.add_share(share, key, warning),
             Ok(Body::Key(access_key)) => {
-                put(&mut self.keys, &access_key.user, key);
+                self.keys.put(&access_key.user, key);
                 self.start_timers(key_timers(access_key, key));
             }
             Ok(Body::Policy(_)) | Err(_) => {}
@@ -136,20 +137,20 @@ impl Refs {
             Ok(Body::User(user)) => self.remove_policies(&user.policies.names, key),
             Ok(Body::Group(group)) => {
                 for member in group.members.union(&group.read_only_members) {
-                    take(&mut self.members, member, key);
+                    self.members.take(member, key);
                 }
                 self.remove_policies(&group.policies.names, key);
             }
             Ok(Body::Membership(membership)) => {
-                take(&mut self.memberships, &membership.group, key);
+                self.memberships.take(&membership.group, key);
                 for (member, terms) in &membership.members {
-                    take(&mut self.members, member, key);
+                    self.members.take(member, key);
                     self.end_timers(expiry(terms, key));
                 }
             }
             Ok(Body::Share(share)) => self.remove_share(share, key, warning),
             Ok(Body::Key(access_key)) => {
-                take(&mut self.keys, &access_key.user, key);
+                self.keys.take(&access_key.user, key);
                 self.end_timers(key_timers(access_key, key));
             }
             Ok(Body::Policy(_)) | Err(_) => {}
@@ -158,39 +159,39 @@ impl Refs {
 
     fn add_share(&mut self, share: &ShareDecl, key: &ObjectKey, warning: SignedDuration) {
         for (target, terms) in &share.grants {
-            put(&mut self.grants, target, key);
+            self.grants.put(target, key);
             self.start_timers(grant_timers(target, terms, key, warning));
         }
         if share.everyone {
             self.everyone.insert(key.clone());
         }
-        put(&mut self.paths, &place_of(&share.path), key);
+        self.paths.put(&share.path.place(), key);
         if let Some(owner) = &share.owner {
-            put(&mut self.owned, owner, key);
+            self.owned.put(owner, key);
         }
     }
 
     fn remove_share(&mut self, share: &ShareDecl, key: &ObjectKey, warning: SignedDuration) {
         for (target, terms) in &share.grants {
-            take(&mut self.grants, target, key);
+            self.grants.take(target, key);
             self.end_timers(grant_timers(target, terms, key, warning));
         }
         self.everyone.remove(key);
-        take(&mut self.paths, &place_of(&share.path), key);
+        self.paths.take(&share.path.place(), key);
         if let Some(owner) = &share.owner {
-            take(&mut self.owned, owner, key);
+            self.owned.take(owner, key);
         }
     }
 
     fn add_policies(&mut self, policies: &BTreeSet<PolicyName>, key: &ObjectKey) {
         for policy in policies {
-            put(&mut self.policies, policy, key);
+            self.policies.put(policy, key);
         }
     }
 
     fn remove_policies(&mut self, policies: &BTreeSet<PolicyName>, key: &ObjectKey) {
         for policy in policies {
-            take(&mut self.policies, policy, key);
+            self.policies.take(policy, key);
         }
     }
 
@@ -210,10 +211,6 @@ impl Refs {
             }
         }
     }
-}
-
-fn place_of(path: &S3Path) -> (Bucket, Arc<str>) {
-    (path.bucket().clone(), path.key().into())
 }
 
 fn expiry(terms: &Terms, key: &ObjectKey) -> impl Iterator<Item = (Timestamp, Timer, ObjectKey)> + use<> {
@@ -236,17 +233,4 @@ fn grant_timers(
         Target::Group(_) | Target::Impossible(..) => None,
     };
     expiry(terms, key).chain(begin.map(|at| (at, Timer::Warning, key.clone())))
-}
-
-fn put<K: Ord + Clone>(map: &mut BTreeMap<K, BTreeSet<ObjectKey>>, name: &K, key: &ObjectKey) {
-    map.entry(name.clone()).or_default().insert(key.clone());
-}
-
-fn take<K: Ord>(map: &mut BTreeMap<K, BTreeSet<ObjectKey>>, name: &K, key: &ObjectKey) {
-    if let Some(keys) = map.get_mut(name) {
-        keys.remove(key);
-        if keys.is_empty() {
-            map.remove(name);
-        }
-    }
 }

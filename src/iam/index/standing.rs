@@ -35,7 +35,7 @@ impl Index {
 
     /// The object that holds a name, whether it is under deletion or not.
     pub(super) fn holder(&self, claim: &Claim) -> Option<&Entry> {
-        self.entries.get(self.claims.holder(claim)?)
+        self.entry(self.claims.holder(claim)?)
     }
 
     /// The object of a managed user that is there to stay.
@@ -91,7 +91,7 @@ impl Index {
     /// What an object can do.
     pub(super) fn standing(&self, entry: &Entry) -> Standing {
         if let Some(invalid) = &entry.refused {
-            return Standing::Stalled(invalid.clone());
+            return Standing::Stalled(Invalid::clone(invalid));
         }
         if let Some(conflict) = self.conflict(entry) {
             return Standing::Stalled(conflict);
@@ -132,7 +132,7 @@ impl Index {
         let refused = match &entry.declared.body {
             Ok(Body::User(user)) => self.refused_policy(entry, &user.policies),
             Ok(Body::Group(group)) => self.refused_policy(entry, &group.policies),
-            _ => entry.document_refused.clone(),
+            _ => entry.document_refused.as_deref().cloned(),
         };
         if let Some(invalid) = refused {
             return Standing::Stalled(invalid);

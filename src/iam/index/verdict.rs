@@ -1,6 +1,7 @@
 //! What the status of an object says of the declarations; what it says of the server is for others to add.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -36,7 +37,7 @@ pub struct Verdict {
     /// What the author of a policy should know of the document in force.
     pub warnings: Vec<Warning>,
     /// The uid that the status binds the object to: of a share's owner, of a membership's group, of a key's user.
-    pub bound_uid: Option<String>,
+    pub bound_uid: Option<Arc<str>>,
     /// The subjects that have to converge before what this generation says is in force.
     pub outstanding: BTreeSet<Subject>,
     /// Whether a former version, unknown to this index, may be in force until all subjects have been compared.

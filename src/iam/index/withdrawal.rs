@@ -74,7 +74,7 @@ fn forget<K: Ord>(of: &mut BTreeMap<Subject, BTreeMap<K, u64>>, subject: &Subjec
 impl Index {
     /// Remembers what an object gave before and gives no more.
     pub(super) fn remember_withdrawn(&mut self, object: &ObjectKey, before: &Effects, after: &Effects, seq: u64) {
-        let Some(entry) = self.entries.get(object) else { return };
+        let Some(entry) = self.entry(object) else { return };
         let (rest, locked) = (entry.declared.meta.rest, entry.is_locked());
         for ((subject, part), was) in before {
             if !is_less(part, *was, after.get(&(subject.clone(), part.clone())).copied()) {

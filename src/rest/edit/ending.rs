@@ -28,7 +28,7 @@ impl Editor {
         }
         let mut pause = PAUSE;
         while Instant::now() < by.deadline {
-            if self.uid_of(by, key).await.is_ok_and(|found| found.as_ref() != Some(uid)) {
+            if self.uid_of(by, key).await.is_ok_and(|found| found.as_deref() != Some(uid)) {
                 return true;
             }
             sleep_until(by.deadline.min(Instant::now() + pause)).await;

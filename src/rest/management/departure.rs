@@ -1,6 +1,8 @@
 //! What this service gave to a user or a group, and what it shared of theirs, goes with them: whoever gets the name later gets
 //! none of it.
 
+use std::sync::Arc;
+
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::memberships::{Edit, Group, ours};
@@ -18,7 +20,7 @@ use crate::rest::view::Known;
 const DELETIONS: usize = 5;
 
 /// An object to be deleted: its key and uid.
-type Doomed = (ObjectKey, String);
+type Doomed = (ObjectKey, Arc<str>);
 
 /// Deletes a user or a group, and all that goes with it, and waits until that is gone. `policy` is the field of the object that
 /// says what becomes of the data.

@@ -130,8 +130,8 @@ async fn complete(call: &Call, declared: &Declared, group: &GroupName, creator: 
     let meta = &declared.meta;
     let written = Written { key: meta.key.clone(), uid: meta.uid.clone(), generation: meta.generation };
     let cut_short = call.app.view.read(|known| {
-        let labels = known.seen.get(&meta.key).and_then(|seen| seen.meta.labels.as_ref());
-        let maker = labels.and_then(|labels| labels.get(label::OWNER));
+        let labels = known.seen.get(&meta.key).and_then(|seen| seen.meta(&meta.key).labels);
+        let maker = labels.as_ref().and_then(|labels| labels.get(label::OWNER));
         meta.rest && maker == Some(&user_slug(creator)) && ours(known, group).next().is_none()
     });
     if cut_short {
@@ -146,7 +146,7 @@ async fn complete(call: &Call, declared: &Declared, group: &GroupName, creator: 
 /// The object of a name, if it holds this group.
 async fn taken_by(call: &Call, name: &str, group: &GroupName) -> Option<Declared> {
     let namespace = call.app.editor.namespace().to_owned();
-    let key = ObjectKey { kind: Kind::MinioGroup, namespace, name: name.to_owned() };
+    let key = ObjectKey::new(Kind::MinioGroup, namespace, name);
     let found = call.app.view.wait_for(call.deadline, |known| known.index.get(&key).cloned()).await?;
     let is_of_group = |declared: &Declared| matches!(&declared.body, Ok(Body::Group(body)) if &body.name == group);
     Some(found).filter(is_of_group)

@@ -313,7 +313,7 @@ pub async fn await_user(call: &Call, user: &UserName) -> Result<(), ApiError> {
             return Some(Ok(()));
         }
         let key = &declared.meta.key;
-        let stall = known.seen.get(key).and_then(stall_of)?;
+        let stall = known.seen.get(key).and_then(|seen| stall_of(seen))?;
         Some(Err(ApiError::group(format!("User {user} has no account: {}", stall.message))))
     };
     let late = || ApiError::unavailable(format!("User {user} has no account yet; it will have one, try again"));

@@ -77,7 +77,7 @@ pub struct Group {
     /// Its object.
     pub key: ObjectKey,
     /// The uid of its object.
-    pub uid: String,
+    pub uid: Arc<str>,
 }
 
 impl Group {
@@ -292,7 +292,7 @@ async fn write_at(call: &Call, group: &Group, name: &str, edits: &[Edit]) -> Res
     let changed = call.app.editor.change::<GroupMembership>(call, name, |object| {
         foreign = !object.is_origin_rest() || object.spec.group != group.name.as_str();
         let bound = object.status.as_ref().and_then(|status| status.group_uid.as_ref());
-        of_former_group = bound.filter(|uid| **uid != group.uid && !foreign).and_then(|_| object.uid());
+        of_former_group = bound.filter(|uid| **uid != *group.uid && !foreign).and_then(|_| object.uid());
         if foreign || of_former_group.is_some() {
             return Ok(false);
         }
@@ -304,7 +304,7 @@ async fn write_at(call: &Call, group: &Group, name: &str, edits: &[Edit]) -> Res
         Changed::Done(..) if foreign => Ok(Found::Foreign),
         Changed::Done(..) if of_former_group.is_some() => {
             // It may as well be that of a new group, and the watch behind.
-            if call.app.editor.uid_of(call, &group.key).await?.as_ref() != Some(&group.uid) {
+            if call.app.editor.uid_of(call, &group.key).await?.as_deref() != Some(&*group.uid) {
                 return Ok(Found::Written(edits.iter().map(|_| Err(deleted_meanwhile(group))).collect()));
             }
             // It would not count: the members of a former group are not those of a new one.
@@ -356,7 +356,7 @@ async fn create(call: &Call, group: &Group, name: &str, edits: &[Edit]) -> Resul
 }
 
 fn key_of(call: &Call, name: &str) -> ObjectKey {
-    ObjectKey { kind: Kind::GroupMembership, namespace: call.app.editor.namespace().to_owned(), name: name.to_owned() }
+    ObjectKey::new(Kind::GroupMembership, call.app.editor.namespace(), name)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The shares that this service keeps: one object for each path and owner. Objects of others are never touched.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -216,7 +217,7 @@ pub fn inactive(known: &Known, key: &ObjectKey, now: Timestamp) -> Option<String
 /// One of our objects, as it was last seen.
 struct Found {
     key: ObjectKey,
-    uid: String,
+    uid: Arc<str>,
     version: Option<PathShare>,
     /// Whether it belongs to a former owner of the name; it must not come to life again.
     is_replaced: bool,
@@ -268,7 +269,7 @@ pub fn version(known: &Known, declared: &Declared, share: &ShareDecl) -> Option<
     if known.index.undecodable().contains_key(declared.key()) {
         return None;
     }
-    let metadata = known.seen.get(declared.key())?.meta.clone();
+    let metadata = known.seen.get(declared.key())?.meta(declared.key());
     let grants = share.grants.iter().map(|(target, terms)| grant(target, terms)).collect();
     let spec = PathShareSpec {
         path: share.path.to_string(),

@@ -9,6 +9,7 @@ use crate::rest::app::Call;
 use crate::rest::auth::Caller;
 use crate::rest::error::{ApiError, Code};
 use crate::rest::view::Known;
+use std::sync::Arc;
 
 /// A path that the caller may share.
 #[derive(Clone, Debug)]
@@ -18,7 +19,7 @@ pub struct Place {
     /// Who owns it.
     pub owner: Owner,
     /// `metadata.uid` of the owner's object.
-    pub owner_uid: String,
+    pub owner_uid: Arc<str>,
     /// Who asks.
     pub caller: UserName,
 }

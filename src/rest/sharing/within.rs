@@ -1,6 +1,7 @@
 //! The end of all shares of a path and of everything below it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use futures::{StreamExt, stream};
 
@@ -65,7 +66,7 @@ impl Share {
         Self {
             written: Written {
                 key: key_of(PathShare::KIND, &object),
-                uid: meta.uid.clone().unwrap_or_default(),
+                uid: meta.uid.as_deref().unwrap_or_default().into(),
                 generation: meta.generation.unwrap_or_default(),
             },
             held: objects::held(object.lock(), object.spec.suspended),
@@ -76,7 +77,7 @@ impl Share {
 }
 
 /// Our shares within a place as the watch shows them, by uid.
-fn seen(known: &Known, place: &Place) -> BTreeMap<String, Share> {
+fn seen(known: &Known, place: &Place) -> BTreeMap<Arc<str>, Share> {
     let live = objects::ours(known, &place.asked.path, &place.owner);
     let shares = live.chain(objects::leaving_within(known, place)).map(|(declared, share)| Share {
         written: Written::of(declared),

@@ -86,7 +86,7 @@ impl Stage {
             ends_all_keys: true,
             last: None,
             cause: Cause {
-                object: ObjectKey { kind: Kind::MinioUser, namespace: namespace.clone(), name: "somebody".into() },
+                object: ObjectKey::new(Kind::MinioUser, namespace.as_str(), "somebody"),
                 uid: "uid".into(),
                 generation: 1,
             },

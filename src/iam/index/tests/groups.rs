@@ -209,8 +209,7 @@ fn a_membership_needs_the_permission_for_its_group() {
     let rules = serde_saphyr::from_str("groups: ['spark-*']").unwrap();
     let mut index =
         Index::new(IndexConfig { namespaces: [(OTHER.to_owned(), rules)].into_iter().collect(), ..config() });
-    let foreign =
-        membership("m", "kbase", &[("alice", terms(WRITE))]).with(|meta| meta.key.namespace = OTHER.to_owned());
+    let foreign = membership("m", "kbase", &[("alice", terms(WRITE))]).with(|meta| in_namespace(meta, OTHER));
     put_all(&mut index, people());
     put_all(&mut index, [group("kbase", &[], &[]), foreign.clone()]);
     assert_eq!(reason(&index, &foreign), "NotPermitted");

@@ -25,7 +25,7 @@ fn urgency(dirty: &Dirty, key: &Declared) -> Option<Urgency> {
 }
 
 fn elsewhere(key: Declared) -> Declared {
-    key.with(|meta| meta.key.namespace = OTHER.to_owned())
+    key.with(|meta| in_namespace(meta, OTHER))
 }
 
 fn with_keys_for(user: &str) -> IndexConfig {
@@ -46,14 +46,14 @@ fn a_key_comes_and_goes_with_its_user() {
     assert!(desired(&index, &key, NOW).is_user_managed);
     assert_eq!(index.keys_of(&name("alice")).count(), 1);
 
-    let bound = key.clone().with(|meta| meta.bound_uid = Some("uid-alice".to_owned()));
+    let bound = key.clone().with(|meta| meta.bound_uid = Some("uid-alice".into()));
     put(&mut index, bound.clone());
     assert_eq!(urgency(&put(&mut index, alice.clone().deleting()), &key), Some(Urgency::Revocation));
     assert_eq!((fate(&index, &key), reason(&index, &key)), (Fate::Deleted, "Suspended"));
     remove(&mut index, &alice);
 
     // Another person of the name does not get the key.
-    put(&mut index, alice.with(|meta| meta.uid = "another".to_owned()));
+    put(&mut index, alice.with(|meta| meta.uid = "another".into()));
     assert_eq!((fate(&index, &key), reason(&index, &key)), (Fate::Deleted, "Suspended"));
     assert!(message(&index, &key).contains("another user alice exists now"));
     assert_eq!(verdict(&index, &key).bound_uid.as_deref(), Some("uid-alice"));
@@ -75,7 +75,7 @@ fn another_namespace_needs_to_be_permitted() {
     assert_eq!((fate(&index, &key), reason(&index, &key)), (Fate::Deleted, "NotPermitted"));
     assert!(message(&index, &key).contains("namespaces.spark.keysFor"), "{}", message(&index, &key));
     // The namespace of the user needs no permission.
-    put(&mut index, user("alice").with(|meta| meta.key.namespace = OTHER.to_owned()));
+    put(&mut index, user("alice").with(|meta| in_namespace(meta, OTHER)));
     assert_eq!(reason(&index, &key), "NotPermitted", "another namespace may not even declare the user");
 
     for (permitted, expected) in [("alice", Fate::Present), ("al*", Fate::Present), ("bob", Fate::Deleted)] {

@@ -84,8 +84,8 @@ fn until(access: Access, second: i64) -> Terms {
 
 fn meta(kind: Kind, object: &str) -> Meta {
     Meta {
-        key: ObjectKey { kind, namespace: HOME.to_owned(), name: object.to_owned() },
-        uid: format!("uid-{object}"),
+        key: ObjectKey::new(kind, HOME, object),
+        uid: format!("uid-{object}").into(),
         generation: 1,
         observed: false,
         settled: false,
@@ -115,13 +115,13 @@ fn user(object: &str) -> Declared {
         deletion: None,
         data_deletion: DataDeletionPolicy::Retain,
     };
-    Declared { meta: meta(Kind::MinioUser, object), body: Ok(Body::User(body)) }
+    Declared { meta: meta(Kind::MinioUser, object), body: Ok(Body::User(Box::new(body))) }
 }
 
 fn access_key(object: &str, user: &str) -> Declared {
     let credentials = CredentialsSpec::default();
     let body = KeyDecl { user: name(user), scope: Ok(None), credentials, expires_at: None };
-    Declared { meta: Meta { origin: None, ..meta(Kind::MinioAccessKey, object) }, body: Ok(Body::Key(body)) }
+    Declared { meta: Meta { origin: None, ..meta(Kind::MinioAccessKey, object) }, body: Ok(Body::Key(Box::new(body))) }
 }
 
 fn confined_to(place: &str) -> Document {
@@ -147,7 +147,7 @@ fn group(object: &str, members: &[&str], readers: &[&str]) -> Declared {
         deletion: None,
         data_deletion: DataDeletionPolicy::Retain,
     };
-    Declared { meta: meta(Kind::MinioGroup, object), body: Ok(Body::Group(body)) }
+    Declared { meta: meta(Kind::MinioGroup, object), body: Ok(Body::Group(Box::new(body))) }
 }
 
 fn membership(object: &str, group: &str, members: &[(&str, Terms)]) -> Declared {
@@ -184,7 +184,7 @@ fn policy(object: &str, action: &str) -> Declared {
         adoption: AdoptionPolicy::Refuse,
         deletion: None,
     };
-    Declared { meta: meta(Kind::MinioPolicy, object), body: Ok(Body::Policy(body)) }
+    Declared { meta: meta(Kind::MinioPolicy, object), body: Ok(Body::Policy(Box::new(body))) }
 }
 
 impl Declared {
@@ -251,6 +251,10 @@ fn put_all(index: &mut Index, objects: impl IntoIterator<Item = Declared>) {
     for object in objects {
         put(index, object);
     }
+}
+
+fn in_namespace(meta: &mut Meta, namespace: &str) {
+    meta.key = ObjectKey::new(meta.key.kind, namespace, meta.key.name.as_str());
 }
 
 fn put(index: &mut Index, object: Declared) -> Dirty {

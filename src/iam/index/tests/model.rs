@@ -24,11 +24,8 @@ enum Step {
 }
 
 fn keys(kind: Kind) -> impl Strategy<Value = ObjectKey> {
-    (select(vec![HOME, OTHER]), select(vec!["o1", "o2", "o3"])).prop_map(move |(namespace, name)| ObjectKey {
-        kind,
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
-    })
+    (select(vec![HOME, OTHER]), select(vec!["o1", "o2", "o3"]))
+        .prop_map(move |(namespace, name)| ObjectKey::new(kind, namespace, name))
 }
 
 fn any_meta(kind: Kind) -> impl Strategy<Value = Meta> {
@@ -40,7 +37,7 @@ fn any_meta(kind: Kind) -> impl Strategy<Value = Meta> {
     (keys(kind), uids, flags, rest).prop_map(
         |(key, uid, (deleting, incumbent, rest, locked), (paused, origin, bound, created))| Meta {
             key,
-            uid: uid.to_owned(),
+            uid: uid.into(),
             generation: 1,
             observed: false,
             settled: false,
@@ -53,7 +50,7 @@ fn any_meta(kind: Kind) -> impl Strategy<Value = Meta> {
             lock: locked.then(|| "why".to_owned()),
             paused,
             force_delete: false,
-            bound_uid: bound.map(str::to_owned),
+            bound_uid: bound.map(Into::into),
             requests: KeyRequests::default(),
         },
     )
@@ -237,7 +234,7 @@ fn subjects() -> Vec<Subject> {
     let groups = GROUPS.iter().map(|group| Subject::Group(group_name(group)));
     let policies = ["p1", "p2", "p3"].iter().map(|policy| Subject::Policy(policy_name(policy)));
     let places = [HOME, OTHER].into_iter().flat_map(|namespace| ["o1", "o2", "o3"].map(|name| (namespace, name)));
-    let keys = places.map(|(namespace, name)| KeyName { namespace: namespace.to_owned(), name: name.to_owned() });
+    let keys = places.map(|(namespace, name)| KeyName::from(&ObjectKey::new(Kind::MinioAccessKey, namespace, name)));
     users.chain(groups).chain(policies).chain(keys.map(Subject::Key)).chain([Subject::Everyone]).collect()
 }
 
@@ -292,10 +289,11 @@ impl World {
             Step::Edit(key, target, terms, anew) => {
                 let edited = self.objects.get(&key).filter(|_| !self.unreadable.contains(&key))?.clone();
                 let edited = edited.with_share(|share| {
-                    share.grants.remove(&target);
-                    share.grants.extend(terms.map(|terms| (target, terms)));
+                    let others = share.grants.iter().filter(|(held, _)| **held != target);
+                    let others = others.map(|(held, terms)| (held.clone(), terms.clone()));
+                    share.grants = others.chain(terms.map(|terms| (target.clone(), terms))).collect();
                 });
-                let other_uid = |meta: &mut Meta| meta.uid = if meta.uid == "u1" { "u2" } else { "u1" }.to_owned();
+                let other_uid = |meta: &mut Meta| meta.uid = if *meta.uid == *"u1" { "u2" } else { "u1" }.into();
                 self.step(Step::Put(Box::new(if anew { edited.with(other_uid) } else { edited })))
             }
             Step::Remove(key) => {
@@ -338,7 +336,7 @@ impl World {
     fn relist(&mut self, kind: Kind, namespace: String, objects: Vec<Declared>, unreadable: bool) -> Dirty {
         let objects: BTreeMap<ObjectKey, Declared> = objects
             .into_iter()
-            .map(|object| object.with(|meta| meta.key.namespace.clone_from(&namespace)))
+            .map(|object| object.with(|meta| super::in_namespace(meta, &namespace)))
             .map(|object| (object.key().clone(), object))
             .collect();
         let scope = |key: &ObjectKey| key.kind == kind && key.namespace == namespace;

@@ -123,7 +123,9 @@ fn a_share_made_anew_under_its_name_goes_to_the_end_of_the_line() {
     put_all(&mut index, ["alice", "bob", "carol"].map(user));
     let of = |object: &str, target: &str, created: i64| {
         let share = share(object, &format!("homes/alice/{object}"), &[(to_user(target), terms(READ))]);
-        share.owned_by("alice").with(|meta| (meta.created, meta.uid) = (at(created), format!("{object}{created}")))
+        share
+            .owned_by("alice")
+            .with(|meta| (meta.created, meta.uid) = (at(created), format!("{object}{created}").into()))
     };
     put_all(&mut index, [of("a", "bob", -30), of("b", "carol", -20)]);
     let dirty = put(&mut index, of("a", "bob", -10));

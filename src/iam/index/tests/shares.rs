@@ -152,7 +152,7 @@ fn outside_the_home_namespace_owner_and_permission_are_required() {
     let rules = serde_saphyr::from_str("paths: ['s3a://lake/homes/alice/']").unwrap();
     let config = IndexConfig { namespaces: [(OTHER.to_owned(), rules)].into_iter().collect(), ..config() };
     let mut index = Index::new(config);
-    let other = |object: Declared| object.with(|meta| meta.key.namespace = OTHER.to_owned());
+    let other = |object: Declared| object.with(|meta| in_namespace(meta, OTHER));
     put_all(&mut index, [user("alice"), user("bob")]);
     let owned = other(exp1());
     let without = other(share("t", "homes/alice/exp1", &[(bob(), terms(READ))]));
@@ -236,7 +236,7 @@ fn a_status_written_back_does_not_set_off_the_shares_of_an_owner_above_its_quota
     let echo = |share: &Declared| {
         share.clone().with(|meta| {
             (meta.observed, meta.settled) = (true, true);
-            meta.bound_uid = Some("uid-alice".to_owned());
+            meta.bound_uid = Some("uid-alice".into());
         })
     };
     for share in [&old, &new] {
@@ -293,7 +293,8 @@ fn two_shares_of_one_path_add_up() {
 
 #[test]
 fn everyone_reads_what_is_shared_with_everyone() {
-    let public = exp1().with_share(|share| (share.everyone, share.grants) = (true, BTreeMap::new()));
+    let public =
+        exp1().with_share(|share| (share.everyone, share.grants) = (true, crate::iam::sorted::SortedMap::default()));
     let mut index = index_of([user("alice"), public.clone()]);
     assert_eq!(everyone(&index), ["homes/alice/exp1 Read"]);
     assert_eq!(counts(&index, &public), (0, 0, 0), "everyone is not counted");
@@ -401,7 +402,7 @@ fn an_unreadable_share_can_be_locked_and_speaks_for_no_other_of_its_name() {
     assert_eq!(reason(&index, &exp1()), "Locked");
 
     put(&mut index, exp1());
-    let dirty = break_off(&mut index, &exp1().with(|meta| meta.uid = "uid-another".to_owned()));
+    let dirty = break_off(&mut index, &exp1().with(|meta| meta.uid = "uid-another".into()));
     assert_eq!(urgencies(&dirty)["user bob"], Urgency::Revocation);
     assert!(grants_of(&index, "bob").is_empty(), "the share that could be read is gone");
     assert!(index.widen_only(&Subject::User(name("bob"))), "and nobody knows what the other gives");
@@ -438,7 +439,9 @@ fn questions_about_shares_are_answered() {
         user("alice"),
         user("bob"),
         exp1(),
-        exp1().with(|meta| meta.key.name = "public".into()).with_share(|share| share.everyone = true),
+        exp1()
+            .with(|meta| meta.key = ObjectKey::new(Kind::PathShare, HOME, "public"))
+            .with_share(|share| share.everyone = true),
     ]);
     assert_eq!(index.shares_of(&Owner::User(name("alice"))).count(), 2);
     assert_eq!(index.grants_to(&bob(), NOW).count(), 2);

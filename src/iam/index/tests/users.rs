@@ -9,7 +9,7 @@ fn fate(index: &Index, user: &str) -> Fate {
 }
 
 fn in_other(declared: Declared) -> Declared {
-    declared.with(|meta| meta.key.namespace = OTHER.to_owned())
+    declared.with(|meta| in_namespace(meta, OTHER))
 }
 
 fn policies(index: &Index, user: &str) -> Vec<String> {
@@ -121,7 +121,7 @@ fn paused_users_are_left_alone() {
 #[test]
 fn the_older_object_holds_the_name_and_the_other_is_told() {
     let old = user("alice");
-    let new = in_other(user("alice")).with(|meta| (meta.created, meta.uid) = (at(-10), "uid-new".to_owned()));
+    let new = in_other(user("alice")).with(|meta| (meta.created, meta.uid) = (at(-10), "uid-new".into()));
     let mut index = Index::new(permissive());
     put_all(&mut index, [new.clone(), old.clone()]);
     assert_eq!(index.user(&name("alice")).unwrap().key(), old.key());
@@ -144,7 +144,7 @@ fn the_incumbent_wins_over_the_older_and_equal_ages_go_by_uid() {
     assert_eq!(index.user(&name("alice")).unwrap().key(), held.key());
     assert_eq!(reason(&index, &old), "Conflict");
 
-    let twin = in_other(user("alice")).with(|meta| meta.uid = "a-smaller-uid".to_owned());
+    let twin = in_other(user("alice")).with(|meta| meta.uid = "a-smaller-uid".into());
     let mut index = Index::new(permissive());
     put_all(&mut index, [old.clone(), twin.clone()]);
     assert_eq!(index.user(&name("alice")).unwrap().key(), twin.key());
@@ -266,7 +266,7 @@ fn a_refused_document_leaves_the_last_good_one() {
     put(&mut index, policy("p1", "admin:ServerInfo"));
     assert_eq!(document(&index), before, "a document with admin actions needs to be allowed");
     assert_eq!(reason(&index, &bad), "NotPermitted");
-    put(&mut index, bad.with(|meta| meta.uid = "another".to_owned()));
+    put(&mut index, bad.with(|meta| meta.uid = "another".into()));
     assert_eq!(document(&index), None, "the document of another object does not count");
 }
 
