@@ -11,5 +11,6 @@ pub mod iam;
 pub mod kubernetes;
 pub mod lease;
 pub mod minio;
+pub mod rate;
 pub mod rest;
 pub mod telemetry;

@@ -5,12 +5,13 @@
 
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType, Recorder};
+use tokio::time::Instant;
 
 use crate::kubernetes::call;
+use crate::rate::TokenBucket;
 
 /// How long a note may be, in bytes, by the rules of Kubernetes (1,024 there).
 const NOTE: usize = 1000;
@@ -27,9 +28,8 @@ pub struct Events {
 impl Events {
     /// Events that are published through `recorder`.
     pub fn new(recorder: Recorder) -> Self {
-        let allowance = |burst, every| Arc::new(Mutex::new(Allowance::new(burst, every, Instant::now())));
-        let (normal, warnings) =
-            (allowance(100, Duration::from_millis(200)), allowance(300, Duration::from_millis(50)));
+        let allowance = |burst, per_second| Arc::new(Mutex::new(Allowance::new(burst, per_second, Instant::now())));
+        let (normal, warnings) = (allowance(100.0, 5.0), allowance(300.0, 20.0));
         Self { recorder, normal, warnings }
     }
 
@@ -58,14 +58,11 @@ impl Events {
     }
 }
 
-/// So many at once, and one more after each interval.
+/// So many at once, and then as many a second.
 #[derive(Debug)]
 struct Allowance {
-    burst: u32,
-    every: Duration,
-    left: u32,
-    counted: Instant,
-    /// Whether it was used up when last asked.
+    tokens: TokenBucket,
+    /// Whether there was none when last asked.
     is_spent: bool,
 }
 
@@ -79,31 +76,16 @@ enum Taken {
 }
 
 impl Allowance {
-    fn new(burst: u32, every: Duration, now: Instant) -> Self {
-        Self { burst, every, left: burst, counted: now, is_spent: false }
+    fn new(burst: f64, per_second: f64, now: Instant) -> Self {
+        Self { tokens: TokenBucket::new(per_second, burst, now), is_spent: false }
     }
 
     fn take(&mut self, now: Instant) -> Taken {
-        let passed = now.saturating_duration_since(self.counted).as_nanos() / self.every.as_nanos();
-        let missing = self.burst - self.left;
-        match u32::try_from(passed).ok().filter(|passed| *passed < missing) {
-            Some(earned) => {
-                self.left += earned;
-                self.counted += self.every * earned;
-            }
-            None => {
-                self.left = self.burst;
-                self.counted = now;
-            }
-        }
-        let was_spent = std::mem::replace(&mut self.is_spent, self.left == 0);
-        match self.left.checked_sub(1) {
-            Some(left) => {
-                self.left = left;
-                Taken::Yes
-            }
-            None if was_spent => Taken::No,
-            None => Taken::First,
+        let is_spent = self.tokens.take(now).is_err();
+        match (is_spent, std::mem::replace(&mut self.is_spent, is_spent)) {
+            (false, _) => Taken::Yes,
+            (true, false) => Taken::First,
+            (true, true) => Taken::No,
         }
     }
 }
@@ -122,13 +104,15 @@ pub fn truncate(text: &str, bytes: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
     fn a_burst_is_let_through_and_then_a_trickle() {
         let start = Instant::now();
         let at = |milliseconds| start + Duration::from_millis(milliseconds);
-        let mut allowance = Allowance::new(3, Duration::from_millis(100), start);
+        let mut allowance = Allowance::new(3.0, 10.0, start);
         let taken = |allowance: &mut Allowance, time| -> Vec<Taken> { (0..5).map(|_| allowance.take(time)).collect() };
         use Taken::{First, No, Yes};
         assert_eq!(taken(&mut allowance, start), [Yes, Yes, Yes, First, No]);

@@ -22,7 +22,7 @@ pub struct Objects {
 }
 
 impl Objects {
-    /// Objects behind `client`; its events.
+    /// Objects behind `client`, and the events about them.
     pub fn new(client: Client, events: Events) -> Self {
         Self { client, events }
     }

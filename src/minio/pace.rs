@@ -4,8 +4,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::{
     sync::{Mutex as AsyncMutex, Notify},
-    time::{Duration, Instant},
+    time::Instant,
 };
+
+use crate::rate::TokenBucket;
 
 /// How a change waits for its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,22 +47,15 @@ struct Shared {
 struct State {
     in_flight: bool,
     urgent_waiting: usize,
-    bucket: Option<Bucket>,
-}
-
-/// Tokens for routine changes. Urgent ones take theirs on credit, up to one second's worth.
-#[derive(Debug)]
-struct Bucket {
-    per_second: f64,
-    capacity: f64,
-    tokens: f64,
-    filled: Instant,
+    /// Tokens for routine changes. Urgent ones take theirs on credit, up to one second's worth.
+    bucket: Option<TokenBucket>,
 }
 
 impl Pacer {
     /// A pacer for `writes_per_second` routine changes per second, at most one second's worth of them in a burst; 0: any number.
     pub fn new(writes_per_second: u32) -> Self {
-        let bucket = (writes_per_second > 0).then(|| Bucket::new(f64::from(writes_per_second)));
+        let rate = f64::from(writes_per_second);
+        let bucket = (writes_per_second > 0).then(|| TokenBucket::new(rate, rate, Instant::now()));
         let shared = Shared {
             state: Mutex::new(State { in_flight: false, urgent_waiting: 0, bucket }),
             changed: Notify::new(),
@@ -154,35 +149,6 @@ impl State {
         }
         self.in_flight = true;
         Attempt::Taken
-    }
-}
-
-impl Bucket {
-    fn new(per_second: f64) -> Self {
-        Self { per_second, capacity: per_second, tokens: per_second, filled: Instant::now() }
-    }
-
-    fn fill(&mut self, now: Instant) {
-        let earned = now.saturating_duration_since(self.filled).as_secs_f64() * self.per_second;
-        self.tokens = (self.tokens + earned).min(self.capacity);
-        self.filled = self.filled.max(now);
-    }
-
-    /// Takes a token, or says when there will be one.
-    fn take(&mut self, now: Instant) -> Result<(), Instant> {
-        self.fill(now);
-        // A timer's resolution must not cost another round for a missing billionth.
-        if self.tokens >= 1.0 - 1e-6 {
-            self.tokens -= 1.0;
-            return Ok(());
-        }
-        let missing = (1.0 - self.tokens) / self.per_second;
-        Err(now + Duration::from_secs_f64(missing))
-    }
-
-    fn take_on_credit(&mut self, now: Instant) {
-        self.fill(now);
-        self.tokens = (self.tokens - 1.0).max(-self.capacity);
     }
 }
 

@@ -1,4 +1,5 @@
 use std::sync::Mutex as StdMutex;
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
 

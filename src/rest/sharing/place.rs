@@ -1,5 +1,7 @@
 //! Whose path it is. Users share what is below their homes, stewards what is below the folders of their groups.
 
+use std::sync::Arc;
+
 use super::request::Asked;
 use crate::api::Workspace;
 use crate::iam::declared::{Body, Owner};
@@ -9,7 +11,6 @@ use crate::rest::app::Call;
 use crate::rest::auth::Caller;
 use crate::rest::error::{ApiError, Code};
 use crate::rest::view::Known;
-use std::sync::Arc;
 
 /// A path that the caller may share.
 #[derive(Clone, Debug)]
