@@ -34,7 +34,7 @@ pub async fn measure(report: &mut Report) {
     let (took, changes) = {
         let mut changes = 0;
         let took = tokio::select! {
-            took = revoke(&world, &bob, &shares) => took,
+            took = revoke(&world, &bob, &shares, PAUSE) => took,
             () = change(&world, &size, &mut changes) => unreachable!("they never end"),
         };
         (took, changes)
@@ -44,7 +44,7 @@ pub async fn measure(report: &mut Report) {
 }
 
 /// Shares by name, each with a file that bob may read.
-async fn granted(world: &World, alice: &Person, bob: &Person, count: usize) -> Vec<(String, String)> {
+pub async fn granted(world: &World, alice: &Person, bob: &Person, count: usize) -> Vec<(String, String)> {
     let mut granted = Vec::new();
     for _ in 0..count {
         let name = unique("share");
@@ -60,11 +60,11 @@ async fn granted(world: &World, alice: &Person, bob: &Person, count: usize) -> V
     granted
 }
 
-/// Each is timed from the moment at which the API server is asked.
-async fn revoke(world: &World, bob: &Person, granted: &[(String, String)]) -> Samples {
+/// Grants that end, one after the other, after a pause each. Timed from the moment at which the API server is asked.
+pub async fn revoke(world: &World, bob: &Person, granted: &[(String, String)], pause: Duration) -> Samples {
     let mut samples = Samples::new();
     for (name, file) in granted {
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
         let begin = Instant::now();
         world.delete("PathShare", name).await;
         while bob.may(Try::Get, file).await {

@@ -9,12 +9,13 @@ use serde_json::json;
 
 use crate::audit;
 use crate::figures::{Report, Samples};
-use crate::installation::{PATIENCE, Size, all_ready, apply, until};
+use crate::installation::{Size, all_ready, apply, until};
+use crate::revocation::{granted, revoke};
 use crate::settings;
-use crate::support::minio::{Server, unique};
+use crate::support::minio::Server;
 use crate::support::product::Setup;
 use crate::support::s3::Try;
-use crate::support::world::{Person, World, grant, share};
+use crate::support::world::{Person, World};
 
 const REVOCATIONS: usize = 20;
 /// How many regular audits are timed.
@@ -130,11 +131,12 @@ async fn paced(report: &mut Report, size: &Size) {
     let [alice, bob] = world.users(["alice", "bob"]).await;
     let file = alice.home("file");
     world.seed(&[&file]).await;
-    let granted = granted(&world, &alice, &bob).await;
+    let granted = granted(&world, &alice, &bob, REVOCATIONS).await;
     let idle = works(&alice, &file, 500).await;
     let manifests = size.manifests();
     apply(&world, &manifests).await;
-    let (busy, revoked) = tokio::join!(works(&alice, &file, 20_000), revoke(&world, &bob, &granted));
+    let (busy, revoked) =
+        tokio::join!(works(&alice, &file, 20_000), revoke(&world, &bob, &granted, BETWEEN_REVOCATIONS));
     let waiting = world.product().metrics().sum("minio_manager_queue_depth", &[]);
     assert!(waiting > 0.0, "everything was in force too early to tell anything");
     report.compare("working while many are brought into force", &busy, &idle, 2.0, f64::INFINITY);
@@ -149,35 +151,6 @@ async fn works(person: &Person, file: &str, requests: usize) -> Samples {
         samples.push(begin.elapsed());
     }
     samples
-}
-
-/// Grants that end, one after the other, each timed from the answer of the API server to the first refusal.
-async fn revoke(world: &World, bob: &Person, granted: &[(String, String)]) -> Samples {
-    let mut samples = Samples::default();
-    for (name, file) in granted {
-        tokio::time::sleep(BETWEEN_REVOCATIONS).await;
-        world.delete("PathShare", name).await;
-        let begin = Instant::now();
-        while bob.may(Try::Get, file).await {
-            assert!(begin.elapsed() < PATIENCE, "the grant does not end");
-        }
-        samples.push(begin.elapsed());
-    }
-    samples
-}
-
-/// Shares by name, each with a file that bob may read.
-async fn granted(world: &World, alice: &Person, bob: &Person) -> Vec<(String, String)> {
-    let mut granted = Vec::new();
-    for _ in 0..REVOCATIONS {
-        let name = unique("share");
-        let file = alice.home(&format!("{name}/file"));
-        world.seed(&[&file]).await;
-        world.apply(&share(&name, &alice.home(&name), &format!("grants: [{}]", grant(&bob.name, "Read")))).await;
-        world.ready("PathShare", &name).await;
-        granted.push((name, file));
-    }
-    granted
 }
 
 /// All that a server holds, to be brought about once more by somebody who knows it beforehand.
