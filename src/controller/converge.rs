@@ -41,12 +41,12 @@ const HICCUPS: u32 = 2;
 /// How often a run starts over because its object changed while the server was asked.
 const STARTS: usize = 4;
 
-/// Takes subjects from the queue, one at a time, until `stop`; what was begun is finished.
-pub async fn work(engine: Arc<Engine>, stop: CancellationToken) {
+/// Takes subjects that are at least so urgent from the queue, one at a time, until `stop`; what was begun is finished.
+pub async fn work(engine: Arc<Engine>, least: Urgency, stop: CancellationToken) {
     loop {
         let next = async {
             engine.health.wait_up().await;
-            let next = engine.duty.next(&engine.subjects, Phase::Converging).await;
+            let next = engine.duty.next(&engine.subjects, least, Phase::Converging).await;
             // The server may have gone while there was nothing to do.
             engine.health.wait_up().await;
             next

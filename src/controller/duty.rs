@@ -82,12 +82,18 @@ impl Duty {
         let _ = self.phase.subscribe().wait_for(|phase| *phase < needed).await;
     }
 
-    /// The next key of a queue, while so much may be done. It stays with the caller until [`Queue::done`].
-    pub async fn next<K: Clone + Eq + Hash + Ord>(&self, queue: &Queue<K>, needed: Phase) -> (K, Urgency) {
+    /// The next key of a queue that is at least so urgent, while so much may be done. It stays with the caller until
+    /// [`Queue::done`].
+    pub async fn next<K: Clone + Eq + Hash + Ord>(
+        &self,
+        queue: &Queue<K>,
+        least: Urgency,
+        needed: Phase,
+    ) -> (K, Urgency) {
         loop {
             self.reaches(needed).await;
             tokio::select! {
-                next = queue.next() => return next,
+                next = queue.next(least) => return next,
                 () = self.falls_below(needed) => {}
             }
         }
@@ -175,13 +181,17 @@ mod tests {
         let (duty, queue) = (duty(), Queue::default());
         queue.push("a", Urgency::Normal, Duration::ZERO);
         duty.enter(Phase::Admitting);
-        assert_eq!(soon(duty.next(&queue, Phase::Converging)).await, None);
+        assert_eq!(soon(duty.next(&queue, Urgency::Normal, Phase::Converging)).await, None);
         duty.enter(Phase::Converging);
-        let next = soon(duty.next(&queue, Phase::Converging)).await.unwrap();
+        let next = soon(duty.next(&queue, Urgency::Normal, Phase::Converging)).await.unwrap();
         duty.enter(Phase::Idle);
         duty.carry_out(&queue, Phase::Converging, next, async { panic!("it was begun too late") }).await;
         duty.enter(Phase::Converging);
-        assert_eq!(soon(duty.next(&queue, Phase::Converging)).await, Some(("a", Urgency::Normal)), "it came back");
+        assert_eq!(
+            soon(duty.next(&queue, Urgency::Normal, Phase::Converging)).await,
+            Some(("a", Urgency::Normal)),
+            "it came back"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,7 +1,8 @@
 //! Looks at every key again, one after the other: does the server still take it, and are there keys that nobody issued?
 //!
-//! A look costs one Kubernetes and one MinIO read for each key, and one MinIO read for a hundred users together. So looks are
-//! spread over the interval, and many users are looked at in a rolling way.
+//! A look costs one Kubernetes and one MinIO read for each key, and one MinIO read for some hundred users together. So looks
+//! are spread over the interval, and many users are looked at in a rolling way: foreign changes of keys are told of by the
+//! stream, and looked for only as fast as needs be.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,16 +18,21 @@ use crate::iam::subject::{KeyName, Kind, Subject};
 
 use super::duty::Phase;
 use super::engine::{Engine, State};
+use super::lookout::Stream;
 use super::outcome::{Failure, Retry};
 
-/// How many keys are looked at in a second at most, unless the full interval asks for more: 1,000 in less than a minute.
-const LOOKS_PER_SECOND: u32 = 20;
+/// The keys of so many are looked at within an audit interval, of more within the full one.
+const FEW: usize = 1_000;
+
+/// How many keys are looked at in a second at most where nothing but these looks tells of foreign changes, unless the full
+/// interval asks for more.
+const LOOKS_WITHOUT_STREAM: u32 = 20;
 
 /// An interval is cut into so many steps.
 const STEPS: u32 = 10;
 
-/// How many are taken together: the keys of so many users are asked for in one request.
-const HOLDERS_AT_ONCE: usize = 100;
+/// How many are taken together: the keys of so many users are asked for at once.
+const HOLDERS_AT_ONCE: usize = 500;
 
 /// How much of an interval lies between two looks at a user; the rest is for what comes late: a step, and its spreading.
 const BETWEEN_LOOKS: f64 = 0.8;
@@ -41,7 +47,8 @@ pub async fn keep(engine: Arc<Engine>) {
         engine.duty.reaches(Phase::Converging).await;
         engine.health.wait_up().await;
         let holders = take_stock(&mut engine.state());
-        let interval = interval(engine.settings.recheck, engine.settings.full_audit_interval, holders.len());
+        let (audit, full_audit) = (engine.settings.recheck, engine.settings.full_audit_interval);
+        let interval = interval(audit, full_audit, &engine.lookout.stream(), holders.len());
         let (step, now) = (interval / STEPS, Instant::now());
         let due = schedule.due(&holders, now, interval);
         for some in due.chunks(HOLDERS_AT_ONCE) {
@@ -100,9 +107,16 @@ fn user_of(holder: &Subject) -> Option<&UserName> {
 }
 
 /// Within which time everybody is looked at.
-fn interval(audit: Duration, full_audit: Duration, holders: usize) -> Duration {
-    let unhurried = Duration::from_secs(1).saturating_mul(u32::try_from(holders).unwrap_or(u32::MAX));
-    (unhurried / LOOKS_PER_SECOND).clamp(audit, full_audit.max(audit))
+fn interval(audit: Duration, full_audit: Duration, stream: &Stream, holders: usize) -> Duration {
+    let full = full_audit.max(audit);
+    match stream {
+        _ if holders <= FEW => audit,
+        Stream::Open => full,
+        Stream::Away | Stream::Refused(_) => {
+            let seconds = holders as f64 / f64::from(LOOKS_WITHOUT_STREAM);
+            Duration::from_secs(1).mul_f64(seconds).clamp(audit, full)
+        }
+    }
 }
 
 /// Who is to be looked at when.
@@ -193,9 +207,11 @@ mod tests {
 
     #[test]
     fn a_thousand_are_looked_at_within_an_audit_and_everybody_within_a_full_one() {
-        for (count, expected) in [(0, MINUTE), (1_000, MINUTE), (6_000, FULL / 2), (12_000, FULL), (100_000, FULL)] {
-            assert_eq!(interval(MINUTE, FULL, count), expected, "{count}");
-        }
+        let at = |stream, counts: [usize; 5]| counts.map(|count| interval(MINUTE, FULL, &stream, count));
+        assert_eq!(at(Stream::Open, [0, 1_000, 1_001, 6_000, 100_000]), [MINUTE, MINUTE, FULL, FULL, FULL]);
+        let without = [MINUTE, MINUTE, FULL / 2, FULL, FULL];
+        assert_eq!(at(Stream::Away, [0, 1_000, 6_000, 12_000, 100_000]), without, "nothing else tells");
+        assert_eq!(interval(MINUTE, MINUTE / 2, &Stream::Open, 2_000), MINUTE, "the full one is never shorter");
     }
 
     /// Runs a schedule for some intervals, step by step, and says when each user was looked at.

@@ -77,6 +77,8 @@ struct State<K> {
 pub struct Queue<K> {
     state: Mutex<State<K>>,
     changed: Notify,
+    /// The same for those who take urgent keys only: a permit that one of them takes must not be missed by the others.
+    changed_urgently: Notify,
 }
 
 impl<K: Clone + Eq + Hash + Ord> Default for Queue<K> {
@@ -90,7 +92,7 @@ impl<K: Clone + Eq + Hash + Ord> Default for Queue<K> {
             bursts_kept: BURSTS_KEPT,
             next_order: 0,
         };
-        Self { state: Mutex::new(state), changed: Notify::new() }
+        Self { state: Mutex::new(state), changed: Notify::new(), changed_urgently: Notify::new() }
     }
 }
 
@@ -136,21 +138,25 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
             None => state.insert(key, entry),
         }
         drop(state);
-        self.changed.notify_one();
+        self.notify();
     }
 
-    /// Waits for the next key that is due. The key stays with the caller until [`Queue::done`].
-    pub async fn next(&self) -> (K, Urgency) {
+    /// Waits for the next key that is due and at least so urgent. The key stays with the caller until [`Queue::done`].
+    pub async fn next(&self, least: Urgency) -> (K, Urgency) {
+        let change = match least {
+            Urgency::Normal => &self.changed,
+            Urgency::Urgent => &self.changed_urgently,
+        };
         loop {
-            let changed = self.changed.notified();
+            let changed = change.notified();
             let wait_until = {
                 let mut state = self.lock();
                 state.promote(Instant::now());
-                if let Some((key, urgency)) = state.take() {
-                    let more = !state.ready.is_empty();
+                if let Some((key, urgency)) = state.take(least) {
+                    let more = state.has_ready(least);
                     drop(state);
                     if more {
-                        self.changed.notify_one();
+                        change.notify_one();
                     }
                     return (key, urgency);
                 }
@@ -174,7 +180,7 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
         if let Some((key, Some(again))) = state.running.remove_entry(key) {
             state.insert(key, again);
             drop(state);
-            self.changed.notify_one();
+            self.notify();
         }
     }
 
@@ -189,7 +195,7 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
             }
         }
         drop(state);
-        self.changed.notify_one();
+        self.notify();
     }
 
     /// How many keys are due or worked on; what is only scheduled, such as the renewal of a key, waits for nobody.
@@ -203,6 +209,11 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
     /// Whether nothing is due and nothing is worked on.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    fn notify(&self) {
+        self.changed.notify_one();
+        self.changed_urgently.notify_one();
     }
 
     fn lock(&self) -> MutexGuard<'_, State<K>> {
@@ -262,7 +273,15 @@ impl<K: Clone + Eq + Hash + Ord> State<K> {
         }
     }
 
-    fn take(&mut self) -> Option<(K, Urgency)> {
+    /// Whether a key is due that is at least so urgent.
+    fn has_ready(&self, least: Urgency) -> bool {
+        self.ready.first_key_value().is_some_and(|((std::cmp::Reverse(urgency), _), _)| *urgency >= least)
+    }
+
+    fn take(&mut self, least: Urgency) -> Option<(K, Urgency)> {
+        if !self.has_ready(least) {
+            return None;
+        }
         let ((std::cmp::Reverse(urgency), _), key) = self.ready.pop_first()?;
         self.waiting.remove(&key);
         // After a start, when everything was in it, most of the room is not needed any more.
@@ -281,7 +300,7 @@ mod tests {
     const NOW: Duration = Duration::ZERO;
 
     async fn next_within(queue: &Queue<&'static str>, limit: Duration) -> Option<(&'static str, Urgency)> {
-        tokio::time::timeout(limit, queue.next()).await.ok()
+        tokio::time::timeout(limit, queue.next(Urgency::Normal)).await.ok()
     }
 
     #[tokio::test(start_paused = true)]
@@ -292,9 +311,9 @@ mod tests {
         }
         queue.push("c", Urgency::Urgent, NOW);
         assert_eq!(queue.len(), 3);
-        assert_eq!(queue.next().await, ("c", Urgency::Urgent));
-        assert_eq!(queue.next().await, ("a", Urgency::Normal));
-        assert_eq!(queue.next().await, ("b", Urgency::Normal));
+        assert_eq!(queue.next(Urgency::Normal).await, ("c", Urgency::Urgent));
+        assert_eq!(queue.next(Urgency::Normal).await, ("a", Urgency::Normal));
+        assert_eq!(queue.next(Urgency::Normal).await, ("b", Urgency::Normal));
         assert_eq!(next_within(&queue, Duration::from_secs(1)).await, None);
     }
 
@@ -303,7 +322,7 @@ mod tests {
         let queue = Queue::default();
         let change = || queue.push_change("a", Urgency::Normal, false);
         change();
-        assert_eq!(queue.next().await.0, "a");
+        assert_eq!(queue.next(Urgency::Normal).await.0, "a");
         // Another one while the first is worked on begins the burst.
         tokio::time::advance(QUIET / 10).await;
         change();
@@ -324,11 +343,11 @@ mod tests {
     async fn a_running_key_is_handed_out_again_only_after_it_is_done() {
         let queue = Queue::default();
         queue.push("a", Urgency::Normal, NOW);
-        assert_eq!(queue.next().await.0, "a");
+        assert_eq!(queue.next(Urgency::Normal).await.0, "a");
         queue.push("a", Urgency::Urgent, NOW);
         assert_eq!(next_within(&queue, Duration::from_secs(1)).await, None);
         queue.done(&"a");
-        assert_eq!(queue.next().await, ("a", Urgency::Urgent));
+        assert_eq!(queue.next(Urgency::Normal).await, ("a", Urgency::Urgent));
         queue.done(&"a");
         assert!(queue.is_empty());
     }
@@ -340,7 +359,7 @@ mod tests {
         queue.push("a", Urgency::Normal, Duration::from_secs(10));
         queue.push("a", Urgency::Normal, Duration::from_secs(4));
         queue.push("a", Urgency::Normal, Duration::from_secs(20));
-        assert_eq!(queue.next().await.0, "a");
+        assert_eq!(queue.next(Urgency::Normal).await.0, "a");
         assert_eq!(start.elapsed().as_secs(), 4);
         queue.done(&"a");
         queue.push("b", Urgency::Normal, Duration::from_secs(60));
@@ -362,7 +381,7 @@ mod tests {
             queue.push_change("a", Urgency::Normal, false);
             queue.done(&"a");
         }
-        assert_eq!(queue.next().await.0, "a");
+        assert_eq!(queue.next(Urgency::Normal).await.0, "a");
         assert_eq!(start.elapsed().as_millis() / 10, (1000 + QUIET.as_millis()) / 10);
         queue.done(&"a");
         assert!(queue.is_empty());
@@ -372,7 +391,7 @@ mod tests {
     async fn a_burst_holds_up_neither_urgent_nor_single_changes_nor_for_ever() {
         let queue = Queue::default();
         queue.push_change("a", Urgency::Normal, false);
-        assert_eq!(queue.next().await.0, "a");
+        assert_eq!(queue.next(Urgency::Normal).await.0, "a");
         queue.done(&"a");
         for urgency in [Urgency::Normal, Urgency::Urgent, Urgency::Normal, Urgency::Normal] {
             queue.push_change("a", urgency, false);
@@ -384,7 +403,7 @@ mod tests {
             queue.done(&"a");
         }
         queue.push_change("a", Urgency::Normal, false);
-        assert_eq!(queue.next().await.0, "a");
+        assert_eq!(queue.next(Urgency::Normal).await.0, "a");
         queue.push_change("a", Urgency::Normal, false);
         queue.done(&"a");
         assert_eq!(next_within(&queue, Duration::from_millis(1)).await, None);
@@ -401,7 +420,7 @@ mod tests {
         queue.push_change("a", Urgency::Normal, true);
         assert_eq!(next_within(&queue, Duration::from_millis(1)).await, None, "more is known to come");
         tokio::time::advance(LONGEST_BURST).await;
-        assert_eq!(queue.next().await.0, "a");
+        assert_eq!(queue.next(Urgency::Normal).await.0, "a");
         queue.done(&"a");
         queue.push_change("a", Urgency::Normal, true);
         assert_eq!(
@@ -423,13 +442,51 @@ mod tests {
         let workers: Vec<_> = (0..3)
             .map(|_| {
                 let queue = queue.clone();
-                tokio::spawn(async move { queue.next().await.0 })
+                tokio::spawn(async move { queue.next(Urgency::Normal).await.0 })
             })
             .collect();
         tokio::task::yield_now().await;
         for key in ["a", "b", "c"] {
             queue.push(key, Urgency::Normal, NOW);
         }
+        let mut seen = Vec::new();
+        for worker in workers {
+            seen.push(tokio::time::timeout(Duration::from_secs(1), worker).await.unwrap().unwrap());
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, ["a", "b", "c"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_urgent_keys_only_leaves_the_others_to_the_others() {
+        let queue = std::sync::Arc::new(Queue::default());
+        let urgent = || async { tokio::time::timeout(Duration::from_secs(1), queue.next(Urgency::Urgent)).await.ok() };
+        queue.push("a", Urgency::Normal, NOW);
+        assert_eq!(urgent().await, None);
+        queue.push("b", Urgency::Urgent, Duration::from_millis(500));
+        assert_eq!(urgent().await, Some(("b", Urgency::Urgent)), "though nobody else looks at what becomes due");
+        queue.push("b", Urgency::Urgent, NOW);
+        assert_eq!(urgent().await, None, "it is worked on already");
+        queue.done(&"b");
+        assert_eq!(urgent().await, Some(("b", Urgency::Urgent)));
+        queue.push("a", Urgency::Urgent, NOW);
+        assert_eq!(urgent().await, Some(("a", Urgency::Urgent)), "it has become urgent");
+        assert!(next_within(&queue, Duration::from_secs(1)).await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_urgent_key_wakes_somebody() {
+        let queue = std::sync::Arc::new(Queue::default());
+        let take = |least| {
+            let queue = queue.clone();
+            tokio::spawn(async move { queue.next(least).await.0 })
+        };
+        let mut workers = vec![take(Urgency::Urgent), take(Urgency::Urgent)];
+        tokio::task::yield_now().await;
+        for key in ["a", "b", "c"] {
+            queue.push(key, Urgency::Urgent, NOW);
+        }
+        workers.push(take(Urgency::Normal));
         let mut seen = Vec::new();
         for worker in workers {
             seen.push(tokio::time::timeout(Duration::from_secs(1), worker).await.unwrap().unwrap());

@@ -46,7 +46,7 @@ const RETRY: Duration = Duration::from_secs(1);
 pub async fn work(engine: Arc<Engine>, lists: FirstLists) {
     lists.wait().await;
     loop {
-        let next = engine.duty.next(&engine.reports, Phase::Telling).await;
+        let next = engine.duty.next(&engine.reports, Urgency::Normal, Phase::Telling).await;
         let key = next.0.clone();
         let told = async {
             if let Err(failure) = report(&engine, &key).await {

@@ -22,12 +22,17 @@ use super::duty::Duty;
 use super::engine::{Engine, Parts, Settings};
 use super::events::Events;
 use super::objects::Objects;
+use super::queue::Urgency;
 use super::server::Server;
 use super::watch;
 use super::{audit, converge, crds, instance, key_audit, leader, measure, report, trace, upkeep};
 
 /// How many subjects are converged at once. MinIO takes one write at a time, so this only overlaps reads and Secrets.
 const WORKERS: usize = 8;
+
+/// How many more are converged at once that are urgent: nobody's loss of access waits until all the others have had their turn
+/// on the server.
+const URGENT_WORKERS: usize = 2;
 
 /// How many objects are given their finalizer at once.
 const ADMITTERS: usize = 8;
@@ -92,7 +97,11 @@ async fn start(config: ControllerConfig, stage: &Stage, client: Client, instance
     spawn_many(&mut tasks, 1, "measurement", || measure::keep(engine.clone()));
     spawn_many(&mut tasks, 1, "instance report", || instance::keep(engine.clone(), client.clone()));
     spawn_credentials_watch(&mut tasks, &engine, config.minio.credentials);
-    spawn_many(&mut tasks, WORKERS, "convergence", || converge::work(engine.clone(), stage.shutdown.clone()));
+    for (workers, least) in [(WORKERS, Urgency::Normal), (URGENT_WORKERS, Urgency::Urgent)] {
+        spawn_many(&mut tasks, workers, "convergence", || {
+            converge::work(engine.clone(), least, stage.shutdown.clone())
+        });
+    }
     spawn_many(&mut tasks, 1, "audit", || audit::keep(engine.clone()));
     spawn_many(&mut tasks, 1, "audit of documents", || audit::sweep(engine.clone()));
     spawn_many(&mut tasks, 1, "trace", || trace::follow(engine.clone()));

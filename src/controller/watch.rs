@@ -115,7 +115,7 @@ pub fn watch_namespace(
 /// Gives held objects our finalizer, after which they count.
 pub async fn admit(engine: Arc<Engine>) {
     loop {
-        let next = engine.duty.next(&engine.admissions, Phase::Admitting).await;
+        let next = engine.duty.next(&engine.admissions, Urgency::Normal, Phase::Admitting).await;
         let key = next.0.clone();
         let admitted = async {
             if let Some(failed) = admit_one(&engine, &key).await {

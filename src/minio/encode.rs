@@ -19,6 +19,11 @@ pub(super) fn query(pairs: &[(&str, String)]) -> String {
     pairs.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect::<Vec<_>>().join("&")
 }
 
+/// How many bytes a value takes in a query.
+pub(super) fn length(value: &str) -> usize {
+    utf8_percent_encode(value, VALUE).map(str::len).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

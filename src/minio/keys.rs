@@ -11,13 +11,14 @@ use super::{
     admin::was_there,
     call::Call,
     client::{Client, Request},
+    encode,
     error::{Class, Error},
     secret::Credentials,
     types::{AccessKey, AccessKeyInfo, RawAccessKeyInfo, RawAccessKeys},
 };
 
-/// How many users go into one bulk request: their names are part of the URL.
-const USERS_PER_REQUEST: usize = 100;
+/// How long the names in one bulk request may be: they are part of the URL, of which proxies take 8 KiB.
+const NAMES_LIMIT: usize = 7_000;
 
 /// An access key to be created.
 #[derive(Clone, Debug)]
@@ -111,8 +112,10 @@ impl Client {
         users: &BTreeSet<String>,
     ) -> Result<BTreeMap<String, Vec<AccessKey>>, Error> {
         let names: Vec<&String> = users.iter().collect();
-        let mut all = BTreeMap::new();
-        for some in names.chunks(USERS_PER_REQUEST) {
+        let (mut all, mut rest) = (BTreeMap::new(), names.as_slice());
+        while !rest.is_empty() {
+            let (some, others) = rest.split_at(fitting(rest));
+            rest = others;
             let request = Request::admin(Call::ListAccessKeysBulk, Method::GET, "list-access-keys-bulk")
                 .query("listType", "svcacc-only")
                 .queries("users", some.iter().copied());
@@ -156,5 +159,31 @@ impl Client {
             "InvalidAccessKeyId" => Ok(KeyState::Unknown),
             _ => Err(error),
         }
+    }
+}
+
+/// How many of these names go into one request; at least one.
+fn fitting(names: &[&String]) -> usize {
+    let length = |name: &&String| "&users=".len() + encode::length(name);
+    let lengths = names.iter().scan(0, |sum, name| {
+        *sum += length(name);
+        Some(*sum)
+    });
+    lengths.take_while(|sum| *sum <= NAMES_LIMIT).count().max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_holds_as_many_names_as_a_proxy_takes() {
+        let of = |name: &str, count: usize| {
+            let names = vec![name.to_owned(); count];
+            fitting(&names.iter().collect::<Vec<_>>())
+        };
+        assert_eq!((of("alice", 3), of("alice", 1_000)), (3, NAMES_LIMIT / "&users=alice".len()));
+        assert_eq!(of("a@b", 1_000), NAMES_LIMIT / "&users=a%40b".len(), "as long as they are written");
+        assert_eq!(of(&"x".repeat(2 * NAMES_LIMIT), 2), 1, "no name is left out");
     }
 }

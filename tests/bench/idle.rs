@@ -34,18 +34,23 @@ pub async fn measure(report: &mut Report) {
     // With the lease in Kubernetes, so that its requests count.
     let setup = Setup { lease: Some("auto".to_owned()), ..Setup::default() };
     let world = installation::in_force(&size, setup).await;
+    measure_in(report, &world, &size, time).await;
+}
+
+/// The same where everything is in force already.
+pub async fn measure_in(report: &mut Report, world: &World, size: &Size, time: Duration) {
     let user = world.person(&person(0)).await;
     let file = user.home("file");
     world.seed(&[&file]).await;
 
     // Before and after, so that what else the machine does counts for both.
     assert!(world.product().terminate().success());
-    let mut without = Span::of(&world, &user, &file, time / 2).await;
+    let mut without = Span::of(world, &user, &file, time / 2).await;
     world.product().launch();
-    settle(&world, &size).await;
-    let with = Running::of(&world, &user, &file, time).await;
+    settle(world, size).await;
+    let with = Running::of(world, &user, &file, time).await;
     assert!(world.product().terminate().success());
-    without.extend(Span::of(&world, &user, &file, time / 2).await);
+    without.extend(Span::of(world, &user, &file, time / 2).await);
     with.report(report, &size.title(), &without);
 }
 

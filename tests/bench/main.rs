@@ -17,6 +17,7 @@ mod files;
 mod audit;
 mod burst;
 mod figures;
+mod floor;
 mod idle;
 mod installation;
 mod issuing;

@@ -1,18 +1,18 @@
 //! A whole installation at once: what it costs to bring into force, to start beside, and to work beside.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-use minio_manager::minio::{Call, Client, Credentials, Holder, NewAccessKey};
+use minio_manager::minio::Call;
 use serde_json::json;
 
 use crate::audit;
 use crate::figures::{Report, Samples};
+use crate::floor::{Declarations, State};
+use crate::idle;
 use crate::installation::{Size, all_ready, apply, until};
 use crate::revocation::{granted, revoke};
 use crate::settings;
-use crate::support::minio::Server;
 use crate::support::product::Setup;
 use crate::support::s3::Try;
 use crate::support::world::{Person, World};
@@ -20,8 +20,9 @@ use crate::support::world::{Person, World};
 const REVOCATIONS: usize = 20;
 /// How many regular audits are timed.
 const AUDITS: usize = 3;
+/// How long it is watched while nobody changes anything.
+const IDLE: Duration = Duration::from_secs(180);
 const BETWEEN_REVOCATIONS: Duration = Duration::from_secs(2);
-const KEY_LIFE: Duration = Duration::from_secs(48 * 3600);
 const MEBIBYTE: u64 = 1 << 20;
 
 /// What is asked of an installation.
@@ -54,11 +55,13 @@ pub async fn measure_large(report: &mut Report) {
     let world = unpaced(report, &LARGE.size()).await;
     restart(report, &world, &LARGE).await;
     audit::report_audits(report, &world, &LARGE.size().title(), AUDITS).await;
+    idle::measure_in(report, &world, &LARGE.size(), IDLE).await;
 }
 
 /// Everything is applied while the controller runs and writes as fast as it can.
 async fn unpaced(report: &mut Report, size: &Size) -> World {
-    let world = World::own(Setup::default().with(&["--minio-writes-per-second", "0"])).await;
+    let setup = Setup { lease: Some("auto".to_owned()), ..Setup::default() };
+    let world = World::own(setup.with(&["--minio-writes-per-second", "0"])).await;
     let started = Instant::now();
     apply(&world, &size.manifests()).await;
     let applied = started.elapsed();
@@ -72,9 +75,19 @@ async fn unpaced(report: &mut Report, size: &Size) -> World {
         "documentsByWrites": by_writes(&world),
     });
     report.count(&format!("{}, writes", size.title()), writes, needed * 11 / 10, details);
-    let floor = state.bring_about().await;
-    report.once(&format!("{}, in force", size.title()), took, floor, 1.3);
+    report_time(report, &world, size, took, &state).await;
     world
+}
+
+/// Beside a client that makes the same calls of both servers, one after the other; what those of MinIO take by themselves is
+/// told.
+async fn report_time(report: &mut Report, world: &World, size: &Size, took: Duration, state: &State) {
+    let on_minio = state.bring_about().await;
+    let in_kubernetes = Declarations::read(world).await.bring_about().await;
+    let details = json!({"seconds": on_minio.as_secs_f64()});
+    let ratio = took.as_secs_f64() / on_minio.as_secs_f64();
+    report.tell(&format!("{}, beside calls of MinIO alone", size.title()), ratio, "times", details);
+    report.once(&format!("{}, in force", size.title()), took, on_minio + in_kubernetes, 1.3);
 }
 
 /// The IAM writes by their kind.
@@ -151,77 +164,4 @@ async fn works(person: &Person, file: &str, requests: usize) -> Samples {
         samples.push(begin.elapsed());
     }
     samples
-}
-
-/// All that a server holds, to be brought about once more by somebody who knows it beforehand.
-struct State {
-    documents: BTreeMap<String, String>,
-    /// Users with their policies.
-    users: BTreeMap<String, BTreeSet<String>>,
-    /// Groups with their members and policies.
-    groups: BTreeMap<String, (BTreeSet<String>, BTreeSet<String>)>,
-    keys: usize,
-}
-
-impl State {
-    async fn read(minio: &Client) -> Self {
-        let built_in = minio_manager::iam::names::BUILT_IN_POLICIES;
-        let all = minio.list_all_policies().await.unwrap().into_iter();
-        let ours = all.filter(|(name, _)| !built_in.contains(&name.as_str()));
-        let documents = ours.map(|(name, document)| (name, document.to_string())).collect();
-        let users = minio.list_users().await.unwrap().into_iter().map(|(name, entry)| (name, entry.policies)).collect();
-        let mut groups = BTreeMap::new();
-        for name in minio.list_all_groups().await.unwrap() {
-            let info = minio.group_info(&name).await.unwrap().expect("a group that is listed");
-            groups.insert(name, (info.members, info.policies));
-        }
-        let mut state = Self { documents, users, groups, keys: 0 };
-        state.keys = state.users.len();
-        state
-    }
-
-    /// The least number of writes: one for each document, account, group with its members, mapping and key.
-    fn writes(&self) -> u64 {
-        let mapped = self.groups.values().filter(|(_, policies)| !policies.is_empty()).count();
-        (self.documents.len() + 2 * self.users.len() + self.groups.len() + mapped + self.keys) as u64
-    }
-
-    fn counts(&self) -> serde_json::Value {
-        json!({
-            "documents": self.documents.len(), "users": self.users.len(), "groups": self.groups.len(), "keys": self.keys,
-        })
-    }
-
-    /// The same on another server, one call after the other.
-    async fn bring_about(&self) -> Duration {
-        let server = Server::start();
-        let minio = server.client();
-        minio.create_bucket("lake").await.unwrap();
-        let started = Instant::now();
-        for (name, document) in &self.documents {
-            minio.put_policy(name, document.clone()).await.unwrap();
-        }
-        for (name, policies) in &self.users {
-            minio.add_user(name, &Credentials::generate().secret, true).await.unwrap();
-            minio.set_mapping(&Holder::User(name.clone()), policies).await.unwrap();
-            minio.put_object("lake", &format!("homes/{name}/"), "", true).await.unwrap();
-            let key = NewAccessKey {
-                parent: name.clone(),
-                credentials: Credentials::generate(),
-                name: String::new(),
-                description: String::new(),
-                expiration: Some(Timestamp::now() + KEY_LIFE),
-                session_policy: None,
-            };
-            minio.add_access_key(&key).await.unwrap();
-            minio.probe(&key.credentials).await.unwrap();
-        }
-        for (name, (members, policies)) in &self.groups {
-            minio.update_group_members(name, members, false).await.unwrap();
-            if !policies.is_empty() {
-                minio.set_mapping(&Holder::Group(name.clone()), policies).await.unwrap();
-            }
-        }
-        started.elapsed()
-    }
 }

@@ -47,7 +47,7 @@ data=$1 etcd=$2 apiserver=$3
 . "$data/flags"
 # A third of the time of the API server goes into collecting garbage, unless it may use more memory.
 start() {
-    GOGC=400 "$apiserver" $apiserver_flags >> "$data/apiserver.log" 2>&1 < /dev/null & apiserver_process=$!
+    GOGC=400 GOMEMLIMIT=8GiB "$apiserver" $apiserver_flags >> "$data/apiserver.log" 2>&1 < /dev/null & apiserver_process=$!
 }
 "$etcd" $etcd_flags > "$data/etcd.log" 2>&1 < /dev/null & etcd_process=$!
 start

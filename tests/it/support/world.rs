@@ -31,7 +31,10 @@ use super::{
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 const OUR_VERSION: &str = "minio-manager.io/v1alpha1";
+/// Between two looks, where a look is cheap. What takes longer, such as a list that the server seals at some cost, is looked at
+/// less often: tests that wait shall not take the machine from those that work.
 const PAUSE: Duration = Duration::from_millis(15);
+const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 
 /// The product that a test uses: that of the process, or its own.
 #[derive(Clone)]
@@ -148,18 +151,20 @@ impl World {
     ///
     /// Not by server-side apply, which refuses to take the last field away: `spec` would no longer be there.
     async fn write(&self, kind: &str, name: &str, mut document: Value) -> Result<(), kube::Error> {
-        let api = self.api(kind);
+        let (api, params) = (self.api(kind), PostParams::default());
+        let metadata = document["metadata"].clone();
+        let mut existing = None;
         loop {
-            let written = match api.get_opt(name).await? {
-                None => api.create(&PostParams::default(), &serde_json::from_value(document.clone()).unwrap()).await,
-                Some(existing) => {
-                    document["metadata"] = json!(existing.metadata);
-                    api.replace(name, &PostParams::default(), &serde_json::from_value(document.clone()).unwrap()).await
-                }
+            document["metadata"] =
+                existing.as_ref().map_or(metadata.clone(), |object: &DynamicObject| json!(object.metadata));
+            let wanted = serde_json::from_value(document.clone()).unwrap();
+            let written = match existing {
+                None => api.create(&params, &wanted).await,
+                Some(_) => api.replace(name, &params, &wanted).await,
             };
             match written {
-                // Somebody else wrote in between, such as the product its finalizer.
-                Err(kube::Error::Api(status)) if status.code == 409 => {}
+                // It is there already, or somebody else wrote in between, such as the product its finalizer.
+                Err(kube::Error::Api(status)) if status.code == 409 => existing = api.get_opt(name).await?,
                 written => return written.map(drop),
             }
         }
@@ -427,13 +432,16 @@ impl World {
         let place = Location::caller();
         async move {
             let started = Instant::now();
-            while !holds().await {
+            loop {
+                let look = Instant::now();
+                if holds().await {
+                    return started.elapsed();
+                }
                 if started.elapsed() > PATIENCE {
                     panic!("not so after {PATIENCE:?}: {what} ({place})\n{}", self.product().log_tail());
                 }
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep((2 * look.elapsed()).clamp(PAUSE, LONGEST_PAUSE)).await;
             }
-            started.elapsed()
         }
     }
 }
@@ -577,7 +585,8 @@ fn in_order(value: Value) -> Value {
     }
 }
 
-fn resource(kind: &str) -> ApiResource {
+/// How the API server calls a kind.
+pub fn resource(kind: &str) -> ApiResource {
     match kind {
         "MinioUser" => ApiResource::erase::<MinioUser>(&()),
         "MinioGroup" => ApiResource::erase::<MinioGroup>(&()),
