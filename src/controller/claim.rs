@@ -26,7 +26,7 @@ pub async fn claim(engine: &Engine, subject: &Subject, desired: &Desired, owner:
         Some(origin) => origin,
         None => {
             // Somebody may have created it since it was last known to be absent.
-            engine.state().mirror.forget(desired);
+            engine.state().mirror.forget_own(desired);
             let observed = observed_now(engine, desired, Fate::Present).await?;
             decide_origin(subject, &observed, desired, owner, &engine.mark())?
         }

@@ -61,6 +61,11 @@ impl Ledger {
         self.known.get(user).is_some_and(|keys| !keys.foreign.is_empty())
     }
 
+    /// Whether the keys of a user are to be listed by name.
+    pub fn is_asked(&self, user: &UserName) -> bool {
+        self.unfamiliar.contains(user)
+    }
+
     /// Has the keys of a user listed by name in its next run.
     pub fn ask(&mut self, user: &UserName) {
         self.unfamiliar.insert(user.clone());

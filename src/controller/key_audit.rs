@@ -8,16 +8,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use crate::config::ForeignKeys;
 use crate::iam::declared::{Body, Meta};
+use crate::iam::desired::{Desired, DesiredKey, Fate};
 use crate::iam::names::UserName;
 use crate::iam::subject::{KeyName, Kind, Subject};
 
 use super::duty::Phase;
 use super::engine::{Engine, State};
+use super::keys;
 use super::lookout::Stream;
 use super::outcome::{Failure, Retry};
 
@@ -31,8 +34,11 @@ const LOOKS_WITHOUT_STREAM: u32 = 20;
 /// An interval is cut into so many steps.
 const STEPS: u32 = 10;
 
-/// How many are taken together: the keys of so many users are asked for at once.
-const HOLDERS_AT_ONCE: usize = 500;
+/// The keys of so many users are asked for at once. A request costs the same for one of them, and the server seals each answer.
+const LISTED_AT_ONCE: usize = 400;
+
+/// How many looks are under way at once, where they take longer than what lies between them.
+const LOOKS_AT_ONCE: usize = 8;
 
 /// How much of an interval lies between two looks at a user; the rest is for what comes late: a step, and its spreading.
 const BETWEEN_LOOKS: f64 = 0.8;
@@ -42,7 +48,7 @@ pub async fn keep(engine: Arc<Engine>) {
     if engine.settings.observe {
         return std::future::pending().await;
     }
-    let mut schedule = Schedule::default();
+    let (mut lists, mut proofs) = (Schedule::default(), Schedule::default());
     loop {
         engine.duty.reaches(Phase::Converging).await;
         engine.health.wait_up().await;
@@ -50,14 +56,13 @@ pub async fn keep(engine: Arc<Engine>) {
         let (audit, full_audit) = (engine.settings.recheck, engine.settings.full_audit_interval);
         let interval = interval(audit, full_audit, &engine.lookout.stream(), holders.len());
         let (step, now) = (interval / STEPS, Instant::now());
-        let due = schedule.due(&holders, now, interval);
-        for some in due.chunks(HOLDERS_AT_ONCE) {
-            let share = step.mul_f64(some.len() as f64 / due.len() as f64);
+        for some in lists.due(&holders, now, interval, LISTED_AT_ONCE).chunks(LISTED_AT_ONCE) {
             compare_ids(&engine, some).await;
-            ask_again(&engine, some, &holders, share);
-            schedule.looked_at(some, Instant::now(), interval);
-            sleep(share).await;
+            lists.looked_at(some, now, interval);
         }
+        let due = proofs.due(&holders, now, interval, 1);
+        proofs.looked_at(&due, now, interval);
+        look(&engine, due, &holders, step).await;
         sleep_until(now + step).await;
     }
 }
@@ -126,16 +131,19 @@ struct Schedule {
 }
 
 impl Schedule {
-    /// Who is due. Whoever is new is given a moment within the interval at random, so that those who come together are looked
-    /// at apart.
-    fn due(&mut self, holders: &Holders, now: Instant, interval: Duration) -> Vec<Subject> {
+    /// Who is due, and whose turn comes next so far as another batch of this size is not full. Whoever is new is given a moment
+    /// within the interval at random, so that those who come together are looked at apart.
+    fn due(&mut self, holders: &Holders, now: Instant, interval: Duration, batch: usize) -> Vec<Subject> {
         self.due.retain(|holder, _| holders.contains_key(holder));
         for holder in holders.keys() {
             let first = || now + interval.mul_f64(BETWEEN_LOOKS * rand::random_range(0.0..1.0));
             let due = self.due.entry(holder.clone()).or_insert_with(first);
             *due = (*due).min(now + interval);
         }
-        self.due.iter().filter(|(_, due)| **due <= now).map(|(holder, _)| holder.clone()).collect()
+        let mut turns: Vec<(&Instant, &Subject)> = self.due.iter().map(|(holder, due)| (due, holder)).collect();
+        turns.sort_unstable();
+        let due = turns.iter().take_while(|(due, _)| **due <= now).count();
+        turns.into_iter().take(due.next_multiple_of(batch)).map(|(_, holder)| holder.clone()).collect()
     }
 
     fn looked_at(&mut self, holders: &[Subject], now: Instant, interval: Duration) {
@@ -181,16 +189,43 @@ fn list_one_by_one(engine: &Engine, users: &[&UserName], failure: Failure) {
     }
 }
 
-/// Has the keys of these holders proven once more, one after the other within `time`.
-fn ask_again(engine: &Engine, some: &[Subject], holders: &Holders, time: Duration) {
-    let mut state = engine.state();
-    for (place, holder) in some.iter().enumerate() {
-        if let Some(uid) = holders.get(holder) {
-            state.proven.remove(uid);
-        }
-        let delay = time.mul_f64(place as f64 / some.len() as f64);
-        engine.subjects.push_idle(holder.clone(), delay);
+/// Looks at the keys of these holders, one after the other within `time`.
+async fn look(engine: &Engine, some: Vec<Subject>, holders: &Holders, time: Duration) {
+    let (started, share) = (Instant::now(), time / u32::try_from(some.len().max(1)).unwrap_or(u32::MAX));
+    let turns = stream::iter((0..).zip(some));
+    turns
+        .for_each_concurrent(LOOKS_AT_ONCE, |(place, holder)| async move {
+            sleep_until(started + share * place).await;
+            if !is_in_order(engine, &holder).await {
+                have_proven(engine, holder, holders);
+            }
+        })
+        .await;
+}
+
+/// Whether a run would find nothing to do. Where that cannot be told, one shall find out.
+async fn is_in_order(engine: &Engine, holder: &Subject) -> bool {
+    let (owner, desired) = {
+        let state = engine.state();
+        let is_asked = user_of(holder).is_some_and(|user| state.foreign_keys.is_asked(user));
+        let Some(owner) = state.index.object_of(holder).filter(|_| !is_asked) else { return false };
+        let desired = matches!(holder, Subject::Key(_)).then(|| state.index.desired(holder, Timestamp::now()));
+        (owner.clone(), desired)
+    };
+    let scope = match &desired {
+        None => None,
+        Some(Desired::Key(DesiredKey { fate: Fate::Present, user: Some(_), scope, .. })) => scope.as_ref(),
+        Some(_) => return false,
+    };
+    keys::are_in_order(engine, &owner, scope).await.unwrap_or(false)
+}
+
+/// Has the keys of a holder proven in a run.
+fn have_proven(engine: &Engine, holder: Subject, holders: &Holders) {
+    if let Some(uid) = holders.get(&holder) {
+        engine.state().proven.remove(uid);
     }
+    engine.subjects.push_idle(holder, Duration::ZERO);
 }
 
 #[cfg(test)]
@@ -220,13 +255,13 @@ mod tests {
         let mut looks: BTreeMap<Subject, Vec<Duration>> = BTreeMap::new();
         for step in 0..=rounds * STEPS {
             let now = start + interval / STEPS * step;
-            let due = schedule.due(&everybody, now, interval);
+            let due = schedule.due(&everybody, now, interval, 1);
             assert!(due.len() <= count / 3, "{} of {count} at once", due.len());
-            // The last of a step is looked at when the step is nearly over.
-            let end = now + interval / STEPS;
-            schedule.looked_at(&due, end, interval);
-            for holder in due {
-                looks.entry(holder).or_default().push(end - start);
+            schedule.looked_at(&due, now, interval);
+            for (place, holder) in due.iter().enumerate() {
+                // They are looked at within the step, in any order.
+                let late = if place % 2 == 0 { interval / STEPS } else { Duration::ZERO };
+                looks.entry(holder.clone()).or_default().push(now + late - start);
             }
         }
         looks
@@ -244,11 +279,27 @@ mod tests {
     }
 
     #[test]
+    fn those_who_are_due_together_with_others_fill_a_batch() {
+        let (mut schedule, everybody, start) = (Schedule::default(), holders(950), Instant::now());
+        let mut batches = Vec::new();
+        for step in 0..STEPS * 2 {
+            let now = start + MINUTE / STEPS * step;
+            let due = schedule.due(&everybody, now, MINUTE, 400);
+            schedule.looked_at(&due, now, MINUTE);
+            if !due.is_empty() {
+                batches.push(due.len());
+            }
+        }
+        assert!(batches.iter().all(|size| *size == 400 || *size == 800 || *size == 950), "{batches:?}");
+        assert!((3..=8).contains(&batches.len()), "{batches:?}");
+    }
+
+    #[test]
     fn who_goes_is_forgotten_and_a_shorter_interval_counts_at_once() {
         let mut schedule = Schedule::default();
         let now = Instant::now();
-        let _ = schedule.due(&holders(10), now, FULL);
-        let _ = schedule.due(&holders(1), now, MINUTE);
+        let _ = schedule.due(&holders(10), now, FULL, 1);
+        let _ = schedule.due(&holders(1), now, MINUTE, 1);
         assert_eq!(schedule.due.len(), 1);
         assert!(schedule.due.values().all(|due| *due <= now + MINUTE));
     }

@@ -65,6 +65,14 @@ pub async fn ensure(
     Ok(Some(Keys { issued, handled: key_owner.handled_by_a_run(), next_visit_at }))
 }
 
+/// Whether the Secret of an object holds the key that it should, which the server takes. Costs one read of each server, and
+/// writes nothing: where the answer is no, a run has something to do.
+pub async fn are_in_order(engine: &Engine, owner: &Declared, scope: Option<&Document>) -> Result<bool, Failure> {
+    let Some(mut key_owner) = key_owner(engine, owner)? else { return Ok(true) };
+    (key_owner.enabled, key_owner.session_policy) = standing(engine, &key_owner.user, scope).await?;
+    Ok(engine.issuer.is_in_order(&key_owner, Timestamp::now()).await?)
+}
+
 /// The user's keys were all ended but one: those of workloads are to be proven, and replaced, now.
 fn look_at_other_keys(engine: &Engine, user: &UserName) {
     let mut state = engine.state();

@@ -4,7 +4,7 @@
 //! else interferes. An entry is dropped when a call fails (what happened is then unknown) or drift is noticed; the next
 //! convergence reads it again by name.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use crate::iam::change::{Change, Holder};
 use crate::iam::check::carries_admin_actions;
@@ -25,6 +25,18 @@ pub enum Need {
     /// A document.
     Document(DocumentName),
 }
+
+impl Need {
+    fn of_holder(holder: &Holder) -> Self {
+        match holder {
+            Holder::User(name) => Self::Account(name.to_string()),
+            Holder::Group(name) => Self::Group(name.to_string()),
+        }
+    }
+}
+
+/// So many names that were forgotten last are remembered. Who has read for so long that there were more reads again.
+const FORGOTTEN_KEPT: usize = 4096;
 
 /// What the server holds under a name: nothing (`None`), or something.
 type Known<T> = Option<T>;
@@ -55,8 +67,10 @@ impl Kept {
 /// Knowledge of the server by name; a name that is in no map is unknown.
 #[derive(Debug, Default)]
 pub struct Mirror {
-    /// Grows whenever something is forgotten: what was read before that is of no use any more.
+    /// Grows with each name that is forgotten: what was read of it before that is of no use any more.
     epoch: u64,
+    /// The names that were forgotten last, one for each epoch.
+    forgotten: VecDeque<Need>,
     accounts: HashMap<String, Known<Account>>,
     groups: HashMap<String, Known<GroupState>>,
     documents: BTreeMap<DocumentName, Known<Option<Kept>>>,
@@ -68,6 +82,21 @@ impl Mirror {
     /// The present epoch, to be asked before reading.
     pub fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    /// Whether what was read of a name since this epoch may be older than what is known, or was forgotten.
+    pub fn is_outdated(&self, name: &Need, since: u64) -> bool {
+        let since = usize::try_from(self.epoch.saturating_sub(since)).unwrap_or(usize::MAX);
+        since > self.forgotten.len() || self.forgotten.iter().rev().take(since).any(|forgotten| forgotten == name)
+    }
+
+    /// What is being read of a name at this moment is not to be believed.
+    fn outdate(&mut self, name: Need) {
+        self.epoch += 1;
+        if self.forgotten.len() == FORGOTTEN_KEPT {
+            self.forgotten.pop_front();
+        }
+        self.forgotten.push_back(name);
     }
 
     /// Takes in what was read of an account. What is known already came from a write of ours since, and stays.
@@ -349,7 +378,8 @@ impl Mirror {
             }
             Change::SetUserStatus { user, enabled } => match self.accounts.get_mut(user.as_str()) {
                 Some(Some(account)) => account.enabled = *enabled,
-                _ => self.outdate_reads(),
+                // Changed, and not known at present: what is being read of it may be older.
+                _ => self.outdate(Need::Account(user.to_string())),
             },
             Change::DeleteUser { user } => {
                 self.accounts.insert(user.to_string(), None);
@@ -359,7 +389,9 @@ impl Mirror {
             }
             Change::AddMembers { group, members } => {
                 // What was forgotten meanwhile is not known by what was added to it.
-                let Some(known) = self.groups.get_mut(group.as_str()) else { return self.outdate_reads() };
+                let Some(known) = self.groups.get_mut(group.as_str()) else {
+                    return self.outdate(Need::Group(group.to_string()));
+                };
                 let state = known.get_or_insert_with(|| GroupState {
                     enabled: true,
                     members: BTreeSet::new(),
@@ -369,12 +401,11 @@ impl Mirror {
             }
             Change::RemoveMembers { group, members } => match self.groups.get_mut(group.as_str()) {
                 Some(Some(state)) => state.members.retain(|member| !members.contains(member)),
-                _ => self.outdate_reads(),
+                _ => self.outdate(Need::Group(group.to_string())),
             },
             Change::EnableGroup { group } => {
                 // Attachments are not shown while a group is disabled: they are read again.
-                self.groups.remove(group.as_str());
-                self.outdate_reads();
+                self.forget_group(group.as_str());
             }
             Change::DeleteGroup { group } => {
                 self.groups.insert(group.to_string(), None);
@@ -390,15 +421,10 @@ impl Mirror {
                 };
                 match attached {
                     Some(attached) => attached.clone_from(policies),
-                    None => self.outdate_reads(),
+                    None => self.outdate(Need::of_holder(holder)),
                 }
             }
         }
-    }
-
-    /// Something changed that is not known at present: what is being read of it at this moment may be older.
-    fn outdate_reads(&mut self) {
-        self.epoch += 1;
     }
 
     /// The users and groups that have a policy attached, as far as they are known.
@@ -412,61 +438,72 @@ impl Mirror {
 
     /// Forgets what somebody else may have changed; it is read again before the next plan.
     pub fn forget_names<'a>(&mut self, names: impl IntoIterator<Item = &'a Need>) {
-        self.epoch += 1;
         for name in names {
             match name {
-                Need::Account(name) => drop(self.accounts.remove(name)),
-                Need::Group(name) => drop(self.groups.remove(name)),
+                Need::Account(name) => self.forget_account(name),
+                Need::Group(name) => self.forget_group(name),
                 Need::Document(name) => self.forget_document(name),
             }
         }
     }
 
+    fn forget_account(&mut self, name: &str) {
+        self.outdate(Need::Account(name.to_owned()));
+        self.accounts.remove(name);
+    }
+
+    fn forget_group(&mut self, name: &str) {
+        self.outdate(Need::Group(name.to_owned()));
+        self.groups.remove(name);
+    }
+
     fn forget_document(&mut self, name: &DocumentName) {
+        self.outdate(Need::Document(name.clone()));
         if let Some(Some(_)) = self.documents.remove(name) {
             self.expected.insert(name.clone());
         }
     }
 
-    /// Forgets everything about the subject of `desired`; it is read again before the next plan.
-    pub fn forget(&mut self, desired: &Desired) {
-        self.epoch += 1;
-        let bases: Vec<DocumentName> = match desired {
-            Desired::Everyone(family) => vec![family.base.clone()],
-            Desired::Policy(policy) => vec![DocumentName::from(&policy.name)],
-            Desired::Key(key) => {
-                if let Some(user) = &key.user {
-                    self.accounts.remove(user.as_str());
-                }
-                Vec::new()
-            }
+    fn forget_family(&mut self, base: &DocumentName) {
+        let further: Vec<DocumentName> = self.family_entries(base).map(|(name, _)| name.clone()).collect();
+        self.forget_document(base);
+        further.iter().filter(|name| *name != base).for_each(|name| self.forget_document(name));
+    }
+
+    /// Forgets what has the name of the subject of `desired`, so that it is read whether somebody else has taken it.
+    pub fn forget_own(&mut self, desired: &Desired) {
+        match desired {
+            Desired::Everyone(family) => self.forget_family(&family.base),
+            Desired::Policy(policy) => self.forget_document(&DocumentName::from(&policy.name)),
+            Desired::Key(_) => {}
             Desired::User(user) => {
-                self.accounts.remove(user.name.as_str());
-                // One that somebody deleted fails the whole call.
-                for policy in &user.policies {
-                    self.forget_document(policy);
-                }
-                vec![user.home.base.clone(), user.system.base.clone()]
+                self.forget_account(user.name.as_str());
+                self.forget_family(&user.home.base);
+                self.forget_family(&user.system.base);
             }
-            Desired::Group(group) => [&group.main, &group.twin]
-                .into_iter()
-                .map(|side| {
-                    self.groups.remove(side.group.as_str());
-                    for policy in &side.policies {
-                        self.forget_document(policy);
-                    }
+            Desired::Group(group) => {
+                for side in [&group.main, &group.twin] {
+                    self.forget_group(side.group.as_str());
+                    self.forget_family(&side.family.base);
+                }
+            }
+        }
+    }
+
+    /// Forgets everything that the subject of `desired` has to do with; it is read again before the next plan.
+    pub fn forget(&mut self, desired: &Desired) {
+        self.forget_own(desired);
+        match desired {
+            Desired::Everyone(_) | Desired::Policy(_) => {}
+            Desired::Key(key) => key.user.iter().for_each(|user| self.forget_account(user.as_str())),
+            // One that somebody deleted fails the whole call.
+            Desired::User(user) => user.policies.iter().for_each(|policy| self.forget_document(policy)),
+            Desired::Group(group) => {
+                for side in [&group.main, &group.twin] {
+                    side.policies.iter().for_each(|policy| self.forget_document(policy));
                     // A member that the server does not know fails the whole call.
-                    for member in &side.members {
-                        self.accounts.remove(member.as_str());
-                    }
-                    side.family.base.clone()
-                })
-                .collect(),
-        };
-        for base in &bases {
-            let names: Vec<DocumentName> = self.family_entries(base).map(|(name, _)| name.clone()).collect();
-            for name in names {
-                self.forget_document(&name);
+                    side.members.iter().for_each(|member| self.forget_account(member.as_str()));
+                }
             }
         }
     }
@@ -557,7 +594,33 @@ mod tests {
         mirror.apply(&Change::AddMembers { group, members: BTreeSet::from(["alice".to_owned()]) });
         assert!(!mirror.groups.contains_key("team"), "its attachments are not known");
         mirror.apply(&set_mapping());
-        assert_eq!(mirror.epoch(), epoch + 2, "what is being read meanwhile may be older");
+        let (team, account) = (Need::Group("team".to_owned()), Need::Account("alice".to_owned()));
+        assert!(mirror.is_outdated(&team, epoch) && mirror.is_outdated(&account, epoch), "it may be older");
+        assert!(!mirror.is_outdated(&team, epoch + 1) && mirror.is_outdated(&account, epoch + 1));
+        assert!(!mirror.is_outdated(&account, mirror.epoch()), "it was read since");
+    }
+
+    #[test]
+    fn what_is_read_is_outdated_by_what_is_forgotten_of_it_and_by_nothing_else() {
+        let mut mirror = Mirror::default();
+        let epoch = mirror.epoch();
+        mirror.forget_own(&user());
+        let bob = Need::Account("bob".to_owned());
+        assert!(mirror.is_outdated(&Need::Account("alice".to_owned()), epoch));
+        assert!(mirror.is_outdated(&Need::Document(DocumentName::user_home(&alice())), epoch));
+        assert!(
+            !mirror.is_outdated(&Need::Document(DocumentName::everyone()), epoch) && !mirror.is_outdated(&bob, epoch)
+        );
+        mirror.forget(&user());
+        assert!(mirror.is_outdated(&Need::Document(DocumentName::everyone()), epoch));
+        for _ in 0..FORGOTTEN_KEPT {
+            mirror.forget_account("carol");
+        }
+        assert!(mirror.is_outdated(&bob, epoch), "nobody remembers what it was that was forgotten");
+        let epoch = mirror.epoch();
+        assert!(!mirror.is_outdated(&bob, epoch));
+        mirror.forget_all();
+        assert!(mirror.is_outdated(&bob, epoch));
     }
 
     #[test]

@@ -19,9 +19,6 @@ use super::wipe;
 /// How often reading may reveal more to read, or be overtaken by somebody who forgets.
 const READ_ROUNDS: usize = 64;
 
-/// How often all accounts are read when something is forgotten meanwhile, such as by another part at the same start.
-const ACCOUNT_ROUNDS: usize = 3;
-
 /// Reads until nothing that `needs` asks for is unknown, and answers what `look` makes of it under the same lock: between
 /// reading and looking nothing can be forgotten.
 pub async fn read_until_known<T>(
@@ -40,11 +37,7 @@ pub async fn read_until_known<T>(
         };
         let facts = read(engine, needs).await?;
         let mut state = engine.state();
-        if state.mirror.epoch() == epoch {
-            for fact in facts {
-                fact.enter(&mut state.mirror);
-            }
-        }
+        facts.into_iter().for_each(|fact| fact.enter(&mut state.mirror, epoch));
     }
     Err(Failure::transient("MinIO changes faster than it can be read; it is read again later"))
 }
@@ -74,21 +67,17 @@ async fn read(engine: &Engine, needs: BTreeSet<Need>) -> Result<Vec<Fact>, Failu
     Ok(facts)
 }
 
-/// Reads all accounts in one request, which also proves that the server has loaded its IAM.
+/// Reads all accounts in one request, which also proves that the server has loaded its IAM. Those that are forgotten meanwhile
+/// are read by name when they are needed.
 ///
 /// # Errors
-/// The answer of the server, that it is not believed, or that something was forgotten meanwhile.
+/// The answer of the server, or that it is not believed.
 pub async fn learn_accounts(engine: &Engine) -> Result<(), Failure> {
-    for _ in 0..ACCOUNT_ROUNDS {
-        let epoch = engine.state().mirror.epoch();
-        let users = wipe::list_users(engine).await?;
-        let mut state = engine.state();
-        if state.mirror.epoch() == epoch {
-            users.into_iter().for_each(|(name, user)| Fact::account(name, user).enter(&mut state.mirror));
-            return Ok(());
-        }
-    }
-    Err(Failure::transient("what is known of MinIO was forgotten again and again while its accounts were read"))
+    let epoch = engine.state().mirror.epoch();
+    let users = wipe::list_users(engine).await?;
+    let mut state = engine.state();
+    users.into_iter().for_each(|(name, user)| Fact::account(name, user).enter(&mut state.mirror, epoch));
+    Ok(())
 }
 
 /// What the server holds for the subject of `desired`, read where it is not known.

@@ -36,6 +36,14 @@ impl Fact {
         Self::Account(name, Some(account(entry)))
     }
 
+    fn name(&self) -> Need {
+        match self {
+            Fact::Account(name, _) => Need::Account(name.clone()),
+            Fact::Group(name, _) => Need::Group(name.clone()),
+            Fact::Document(name, _) => Need::Document(name.clone()),
+        }
+    }
+
     /// The document that is not there, if the fact is that.
     pub fn absent_document(&self) -> Option<&DocumentName> {
         match self {
@@ -44,8 +52,11 @@ impl Fact {
         }
     }
 
-    /// Takes the fact into the mirror.
-    pub fn enter(self, mirror: &mut Mirror) {
+    /// Takes into the mirror what was read since this epoch of it, unless it was forgotten meanwhile.
+    pub fn enter(self, mirror: &mut Mirror, since: u64) {
+        if mirror.is_outdated(&self.name(), since) {
+            return;
+        }
         match self {
             Fact::Account(name, account) => mirror.learn_account(&name, account),
             Fact::Group(name, group) => mirror.learn_group(&name, group),

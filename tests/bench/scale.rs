@@ -44,7 +44,8 @@ impl Demand {
 
 /// 2,000 users, 200 groups, 10,000 shares.
 pub async fn measure(report: &mut Report) {
-    let world = unpaced(report, &TYPICAL.size()).await;
+    let (world, took, state) = unpaced(report, &TYPICAL.size()).await;
+    compare(report, &world, &TYPICAL.size(), took, &state).await;
     restart(report, &world, &TYPICAL).await;
     drop(world);
     paced(report, &TYPICAL.size()).await;
@@ -52,14 +53,15 @@ pub async fn measure(report: &mut Report) {
 
 /// 10,000 users, 1,000 groups, 50,000 shares. Takes most of an hour, nearly all of it for the keys.
 pub async fn measure_large(report: &mut Report) {
-    let world = unpaced(report, &LARGE.size()).await;
+    let (world, took, _) = unpaced(report, &LARGE.size()).await;
+    report.tell(&format!("{}, in force after", LARGE.size().title()), took.as_secs_f64(), "seconds", json!({}));
     restart(report, &world, &LARGE).await;
     audit::report_audits(report, &world, &LARGE.size().title(), AUDITS).await;
     idle::measure_in(report, &world, &LARGE.size(), IDLE).await;
 }
 
-/// Everything is applied while the controller runs and writes as fast as it can.
-async fn unpaced(report: &mut Report, size: &Size) -> World {
+/// Everything is applied while the controller runs and writes as fast as it can: how long that takes, and what MinIO holds then.
+async fn unpaced(report: &mut Report, size: &Size) -> (World, Duration, State) {
     let setup = Setup { lease: Some("auto".to_owned()), ..Setup::default() };
     let world = World::own(setup.with(&["--minio-writes-per-second", "0"])).await;
     let started = Instant::now();
@@ -72,16 +74,16 @@ async fn unpaced(report: &mut Report, size: &Size) -> World {
     let (writes, needed) = (calls.values().sum(), state.writes());
     let details = json!({
         "needed": needed, "appliedAfterSeconds": applied.as_secs(), "state": state.counts(), "calls": calls,
+        "requests": world.product().metrics().all_requests(),
         "documentsByWrites": by_writes(&world),
     });
     report.count(&format!("{}, writes", size.title()), writes, needed * 11 / 10, details);
-    report_time(report, &world, size, took, &state).await;
-    world
+    (world, took, state)
 }
 
 /// Beside a client that makes the same calls of both servers, one after the other; what those of MinIO take by themselves is
 /// told.
-async fn report_time(report: &mut Report, world: &World, size: &Size, took: Duration, state: &State) {
+async fn compare(report: &mut Report, world: &World, size: &Size, took: Duration, state: &State) {
     let on_minio = state.bring_about().await;
     let in_kubernetes = Declarations::read(world).await.bring_about().await;
     let details = json!({"seconds": on_minio.as_secs_f64()});

@@ -48,10 +48,13 @@ impl Calls<'_> {
         Api::namespaced(self.issuer.kube.clone(), &self.owner.namespace)
     }
 
+    /// Reads a Secret without taking note of it.
+    pub(super) async fn look_at(&self, name: &str) -> Result<Option<Secret>, Error> {
+        within_deadline(self.secrets().get_opt(name)).await.map_err(|error| self.kubernetes("read", name, error))
+    }
+
     pub(super) async fn read(&self, name: &str) -> Result<Option<Secret>, Error> {
-        let secret = within_deadline(self.secrets().get_opt(name))
-            .await
-            .map_err(|error| self.kubernetes("read", name, error))?;
+        let secret = self.look_at(name).await?;
         if secret.is_none() {
             self.issuer.cache.missing(&self.owner.namespace, name);
         }

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Secret;
 use super::cache::{SecretCache, SecretView};
 use super::calls::{Calls, Created, is_ours};
 use super::error::Error;
-use super::secret::{self, IssuedKey, KeyFacts, pending_name};
+use super::secret::{self, IssuedKey, KeyFacts, SecretFacts, pending_name};
 use super::steps::{self, Check, IssueReason, KeyOnServer, Progress, Seen, Situation, Step, Verdict};
 use super::{Issued, KeyOwner, mark};
 use crate::minio::{self, AccessKey, Credentials, KeyState, Pacer, Urgency};
@@ -103,6 +103,30 @@ impl Issuer {
             revoked: false,
             former,
         }
+    }
+
+    /// Whether a run would find nothing to do, the key in the Secret proven with a signed request: one Kubernetes and one MinIO
+    /// read. It takes note of nothing, so a run of the same owner may be under way.
+    ///
+    /// # Errors
+    /// See [`Error::class`]. Nothing is known then.
+    pub async fn is_in_order(&self, owner: &KeyOwner, now: Timestamp) -> Result<bool, Error> {
+        let mut situation = self.situation(owner, Check::Proven);
+        let first = steps::next(owner, &situation, now)?;
+        if first != Step::ProbeKey {
+            return Ok(first == Step::Finish);
+        }
+        let calls = Calls { issuer: self, owner, urgency: Urgency::Routine };
+        let held = calls.look_at(&owner.secret_name).await?.filter(|secret| is_ours(owner, secret));
+        let Some((secret, key)) = held.and_then(|secret| IssuedKey::read(&secret).map(|key| (secret, key))) else {
+            return Ok(false);
+        };
+        if calls.probe(&key.credentials).await? != KeyState::Works {
+            return Ok(false);
+        }
+        situation.secret = Seen::Ours(Arc::new(SecretFacts::of(&secret, self.cache.template())));
+        situation.server = KeyOnServer::Works;
+        Ok(steps::next(owner, &situation, now)? == Step::Finish)
     }
 
     /// Whether there may be keys or Secrets of the owner.
