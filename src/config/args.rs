@@ -139,7 +139,7 @@ pub struct ConvergeArgs {
     /// Within which time every document, group and key has been compared [default: 10m]
     #[arg(long, value_name = "DURATION", value_parser = value::audit_interval)]
     pub full_audit_interval: Option<Duration>,
-    /// IAM writes per second; 0 is unpaced
+    /// IAM writes per second without haste, and three times as many finalizers and statuses; 0 is unpaced
     #[arg(long, value_name = "NUMBER", default_value_t = 60, value_parser = writes_per_second)]
     pub minio_writes_per_second: u32,
 }

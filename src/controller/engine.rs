@@ -23,6 +23,7 @@ use crate::iam::subject::{KeyName, Kind, ObjectKey, Subject};
 use crate::kubernetes::watch::Sink;
 use crate::kubernetes::{Decoded, Seen};
 use crate::lease::Lease;
+use crate::rate::Pace;
 use crate::telemetry::Metrics;
 
 use super::conditions::Said;
@@ -218,6 +219,8 @@ pub struct Engine {
     pub erasers: Semaphore,
     /// What makes the loops that look for foreign changes look.
     pub lookout: Lookout,
+    /// Paces what is written to Kubernetes without haste: finalizers and statuses.
+    pub pace: Pace,
     held: Mutex<HashMap<ObjectKey, Decoded>>,
 }
 
@@ -241,6 +244,8 @@ pub struct Parts {
     pub duty: Duty,
     /// What the controller was told to be.
     pub settings: Settings,
+    /// Of what is written to Kubernetes without haste.
+    pub pace: Pace,
 }
 
 impl Engine {
@@ -287,6 +292,7 @@ impl Engine {
             expiry: Notify::new(),
             erasers: Semaphore::new(workspace::ERASERS),
             lookout: Lookout::default(),
+            pace: parts.pace,
             held: Mutex::new(HashMap::new()),
         }
     }
@@ -434,7 +440,7 @@ impl Engine {
         // What converges is reported when it has; before, a report would only compete with it.
         let delay = if converges { report::GRACE } else { Duration::ZERO };
         for key in dirty.objects {
-            self.reports.push(key, Urgency::Normal, delay);
+            self.queue_report(state, key, delay);
         }
         self.expiry.notify_one();
     }
@@ -450,8 +456,15 @@ impl Engine {
             state.settling.insert(subject.clone());
         }
         for key in objects.into_iter().filter(|key| Some(key) != own.as_ref()) {
-            self.reports.push(key, Urgency::Normal, Duration::ZERO);
+            self.queue_report(&state, key, Duration::ZERO);
         }
+    }
+
+    /// Queues a report on an object. Who deletes something waits until it is gone.
+    fn queue_report(&self, state: &State, key: ObjectKey, delay: Duration) {
+        let is_deleting = state.seen.get(&key).is_some_and(|seen| seen.is_deleting());
+        let urgency = if is_deleting { Urgency::Urgent } else { Urgency::Normal };
+        self.reports.push(key, urgency, delay);
     }
 
     /// Records what became of a convergence, and queues what follows from it.
@@ -508,7 +521,7 @@ impl Engine {
         // Its own object tells of more than what it waited for: keys, documents, what is missing.
         let own = state.index.object_of(subject).map(|object| object.meta.key.clone());
         for key in objects.into_iter().chain(compared).chain(own) {
-            self.reports.push(key, Urgency::Normal, Duration::ZERO);
+            self.queue_report(&state, key, Duration::ZERO);
         }
     }
 

@@ -119,7 +119,15 @@ async fn report(engine: &Engine, key: &ObjectKey) -> Result<(), Failure> {
         engine.reports.push(key.clone(), Urgency::Normal, wait);
         return Ok(());
     }
-    write(engine, key, &view).await
+    if view.before == view.wanted {
+        return write(engine, key, &view).await;
+    }
+    engine.pace.turn().await;
+    // Much may have changed meanwhile.
+    match look(engine, key) {
+        Some(view) => write(engine, key, &view).await,
+        None => Ok(()),
+    }
 }
 
 fn look(engine: &Engine, key: &ObjectKey) -> Option<View> {

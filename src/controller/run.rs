@@ -16,6 +16,7 @@ use crate::iam::index::Index;
 use crate::kubernetes::{self, watch::FirstLists};
 use crate::lease::{self, InKubernetes, InProcess, InRedis};
 use crate::minio::{self, Pacer};
+use crate::rate::Pace;
 
 use super::credentials::{Fence, Issuer, SecretCache, Template};
 use super::duty::Duty;
@@ -33,6 +34,10 @@ const WORKERS: usize = 8;
 /// How many more are converged at once that are urgent: nobody's loss of access waits until all the others have had their turn
 /// on the server.
 const URGENT_WORKERS: usize = 2;
+
+/// How many finalizers and statuses are written for each routine change of MinIO at most: objects change together what one
+/// change brings into force. More would take the API server from those who wait for it.
+const WRITES_IN_KUBERNETES: u32 = 3;
 
 /// How many objects are given their finalizer at once.
 const ADMITTERS: usize = 8;
@@ -196,7 +201,8 @@ async fn instance_id(config: &ControllerConfig, client: &Client) -> String {
 fn build(config: &ControllerConfig, stage: &Stage, client: &Client, instance_id: String) -> Result<Engine, Error> {
     let index_config = config.index()?;
     let minio = minio::Client::new(config.minio.client(Some(stage.metrics.clone()))?)?;
-    let pacer = Pacer::new(config.converge.writes_per_second.unwrap_or(0));
+    let writes_per_second = config.converge.writes_per_second.unwrap_or(0);
+    let pacer = Pacer::new(writes_per_second);
     let cache = Arc::new(SecretCache::new(template(config)));
     let (lease, is_foreign) = (stage.lease.clone(), Arc::new(AtomicBool::new(false)));
     let duty = Duty::new(is_foreign.clone(), config.converge.take_over);
@@ -212,6 +218,7 @@ fn build(config: &ControllerConfig, stage: &Stage, client: &Client, instance_id:
         metrics: stage.metrics.clone(),
         lease: stage.lease.clone(),
         duty,
+        pace: Pace::new(writes_per_second.saturating_mul(WRITES_IN_KUBERNETES)),
         settings: Settings {
             instance: instance_id,
             home_namespace: config.instance.home_namespace.clone(),

@@ -128,6 +128,8 @@ pub async fn admit(engine: Arc<Engine>) {
 }
 
 async fn admit_one(engine: &Engine, key: &ObjectKey) -> Option<String> {
+    engine.held_object(key)?;
+    engine.pace.turn().await;
     let held = engine.held_object(key)?;
     match engine.objects.add_finalizer(key, &held.seen).await {
         Ok(Some(object)) if engine.release(key, held.seen.uid()) => {

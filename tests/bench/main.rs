@@ -2,7 +2,7 @@
 //! in the same run against the same servers.
 //!
 //! `make bench` runs it on a release build. Figures go to the terminal and, one file a measurement, to `bench/*.json` in the
-//! target directory. It ends with 1 where a requirement is missed. `make bench ONLY=rest` measures one part; `scale-large`,
+//! target directory. It ends with 1 where a requirement is missed. `make bench ONLY=rest` measures one part; `paced`, `scale-large`,
 //! `audit`, `idle` and `soak` take long, and are measured only where they are asked for. `MINIO_MANAGER_BENCH_USERS`, `_ROUNDS`,
 //! `_SECONDS` and `_MINUTES` make some of them smaller or larger (`settings.rs`); what is asked for holds for what they are otherwise.
 
@@ -87,6 +87,9 @@ fn main() -> ExitCode {
         }
         if wanted("revocation") {
             revocation::measure(&mut report).await;
+        }
+        if asked_for("paced") {
+            scale::measure_paced(&mut report).await;
         }
         if asked_for("scale-large") {
             scale::measure_large(&mut report).await;

@@ -20,6 +20,7 @@ use minio_manager::kubernetes::watch::Sink;
 use minio_manager::kubernetes::{Decoded, decode_dynamic};
 use minio_manager::lease::Lease;
 use minio_manager::minio::{self, Credentials, Endpoint, Pacer};
+use minio_manager::rate::Pace;
 use minio_manager::rest::view::View;
 use minio_manager::telemetry::Metrics;
 use serde_json::{Value, json};
@@ -140,6 +141,7 @@ pub fn engine() -> Engine {
         lease: Arc::new(Lease::new(metrics.clone())),
         duty: Duty::new(Arc::default(), false),
         metrics,
+        pace: Pace::new(0),
         settings: Settings {
             large_change_limit: LargeChangeLimit::Off,
             full_audit_interval: Duration::from_secs(600),
