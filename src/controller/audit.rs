@@ -18,12 +18,13 @@ use crate::telemetry::metrics::UnmanagedKind;
 
 use super::drift::{self, AT_ONCE, Audited};
 use super::duty::Phase;
-use super::engine::{Engine, State};
+use super::engine::Engine;
 use super::listing::Listing;
 use super::lookout::Stream;
 use super::mirror::{Mirror, Need};
 use super::outcome::{Failure, Retry, backoff};
 use super::server::Fact;
+use super::state::State;
 use super::wipe;
 
 /// The time between two audits at least, however many foreign changes there are.
@@ -42,7 +43,7 @@ const READS_IN_A_ROW: usize = 20;
 const SHORTEST_ROUND: Duration = Duration::from_millis(500);
 
 /// How much of an interval a round takes; the rest is for what comes late.
-const ROUND: f64 = 0.8;
+const ROUND: f64 = 0.9;
 
 /// The same where nothing but these reads tells of foreign changes: also what came just after its turn has its next one within
 /// the interval.

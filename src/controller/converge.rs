@@ -25,13 +25,14 @@ use super::claim::claim;
 use super::crds;
 use super::drift;
 use super::duty::Phase;
-use super::engine::{Engine, State};
+use super::engine::Engine;
 use super::foreign_keys;
 use super::keys::{self, Keys};
 use super::large_change;
 use super::observe::{learn_policies, policy_holders, read_until_known};
 use super::outcome::{Failure, Outcome, Report, Retry, backoff};
 use super::queue::Urgency;
+use super::state::State;
 use super::wipe;
 use super::workspace;
 

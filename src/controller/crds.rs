@@ -11,8 +11,9 @@ use std::time::Duration;
 use crate::iam::subject::Kind;
 use crate::kubernetes::Seen;
 
-use super::engine::{Engine, State};
+use super::engine::Engine;
 use super::outcome::Failure;
+use super::state::State;
 
 /// How often a CRD that was seen to go is looked at, until it is back.
 const INTERVAL: Duration = Duration::from_secs(1);

@@ -12,9 +12,10 @@ use crate::iam::names::{DocumentName, UserName};
 use crate::iam::subject::{KeyName, Subject};
 use crate::telemetry::metrics::DriftKind;
 
-use super::engine::{Engine, State};
+use super::engine::Engine;
 use super::mirror::Need;
 use super::queue::Urgency;
+use super::state::State;
 
 /// So many names are taken up under one lock.
 pub const AT_ONCE: usize = 500;

@@ -19,8 +19,9 @@ use crate::telemetry::metrics::DriftKind;
 use crate::telemetry::{AuditLine, audit};
 
 use super::credentials::{SortedKeys, sort};
-use super::engine::{Engine, State};
+use super::engine::Engine;
 use super::outcome::Failure;
+use super::state::State;
 
 /// How many ids a sentence names.
 const IDS_SHOWN: usize = 5;

@@ -19,10 +19,11 @@ use crate::iam::names::UserName;
 use crate::iam::subject::{KeyName, Kind, Subject};
 
 use super::duty::Phase;
-use super::engine::{Engine, State};
+use super::engine::Engine;
 use super::keys;
 use super::lookout::Stream;
 use super::outcome::{Failure, Retry};
+use super::state::State;
 
 /// The keys of so many are looked at within an audit interval, of more within the full one.
 const FEW: usize = 1_000;
@@ -32,7 +33,7 @@ const FEW: usize = 1_000;
 const LOOKS_WITHOUT_STREAM: u32 = 20;
 
 /// An interval is cut into so many steps.
-const STEPS: u32 = 10;
+const STEPS: u32 = 20;
 
 /// The keys of so many users are asked for at once. A request costs the same for one of them, and the server seals each answer.
 const LISTED_AT_ONCE: usize = 400;
@@ -41,7 +42,7 @@ const LISTED_AT_ONCE: usize = 400;
 const LOOKS_AT_ONCE: usize = 8;
 
 /// How much of an interval lies between two looks at a user; the rest is for what comes late: a step, and its spreading.
-const BETWEEN_LOOKS: f64 = 0.8;
+const BETWEEN_LOOKS: f64 = 0.9;
 
 /// Looks at the keys of all objects again and again, for ever.
 pub async fn keep(engine: Arc<Engine>) {

@@ -16,9 +16,10 @@ use crate::telemetry::metrics::{DriftKind, IssueOutcome};
 use crate::config::duration as parse_duration;
 
 use super::credentials::{Check, IssueReason, Issued, KeyOwner, Recorded, default_secret_name};
-use super::engine::{Engine, Settings, State};
+use super::engine::{Engine, Settings};
 use super::observe::read_until_known;
 use super::outcome::Failure;
+use super::state::State;
 
 /// How it stands with the keys of an object.
 #[derive(Clone, Debug)]
@@ -140,6 +141,7 @@ fn key_owner(engine: &Engine, owner: &Declared) -> Result<Option<KeyOwner>, Fail
     let Some(secret_name) = secret_name(owner) else { return Ok(None) };
     let (interval, overlap) = intervals(credentials, &engine.settings)?;
     let waits = engine.state().why_credentials_wait();
+    let (last, handled) = recorded(engine, owner);
     Ok(Some(KeyOwner {
         kind: owner.meta.key.kind.as_str(),
         namespace: owner.meta.key.namespace.clone(),
@@ -154,26 +156,20 @@ fn key_owner(engine: &Engine, owner: &Declared) -> Result<Option<KeyOwner>, Fail
         enabled: false,
         waits,
         ends_all_keys: owner.meta.key.kind == Kind::MinioUser,
-        last: recorded(engine, owner),
+        last,
         cause: owner.cause(),
         requests: owner.meta.requests.clone(),
-        handled: handled(engine, owner),
+        handled,
     }))
 }
 
-/// What the status says of the key.
-fn recorded(engine: &Engine, owner: &Declared) -> Option<Recorded> {
-    let state = engine.state();
-    let status = &state.seen.get(&owner.meta.key)?.status;
-    Some(Recorded { secret_name: status.of_key("secretName")?, access_key: status.of_key("accessKey")? })
-}
-
-/// What the status calls done.
-fn handled(engine: &Engine, owner: &Declared) -> KeyRequests {
-    let state = engine.state();
-    let status = state.seen.get(&owner.meta.key).map(|seen| &seen.status);
-    let text = |name: &str| status?.of_key(name);
-    KeyRequests { rotate: text("lastHandledRotate"), revoke: text("lastHandledRevoke") }
+/// What the status says of the key, and what it calls done.
+fn recorded(engine: &Engine, owner: &Declared) -> (Option<Recorded>, KeyRequests) {
+    let status = engine.state().seen.get(&owner.meta.key).map(|seen| seen.status.fields()).unwrap_or_default();
+    let text = |name: &str| status.get("credentials")?.get(name)?.as_str().map(str::to_owned);
+    let handled = KeyRequests { rotate: text("lastHandledRotate"), revoke: text("lastHandledRevoke") };
+    let last = text("secretName").zip(text("accessKey"));
+    (last.map(|(secret_name, access_key)| Recorded { secret_name, access_key }), handled)
 }
 
 /// Whether the account may sign in, and what its keys must be confined to: read where it is not known, for what is not known

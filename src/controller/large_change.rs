@@ -17,10 +17,11 @@ use crate::iam::subject::Subject;
 
 use super::conditions::Said;
 use super::duty::Phase;
-use super::engine::{Engine, Settings, State};
+use super::engine::{Engine, Settings};
 use super::events::truncate;
 use super::outcome::{Outcome, Retry};
 use super::queue::Urgency;
+use super::state::State;
 use super::wipe;
 
 /// How long a line of the sample may be, in bytes.

@@ -12,7 +12,8 @@ use crate::kubernetes::Status;
 use crate::telemetry::metrics::{Ready, UnmanagedKind};
 
 use super::duty::Phase;
-use super::engine::{Engine, State};
+use super::engine::Engine;
+use super::state::State;
 
 /// How often things are counted.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -26,25 +27,19 @@ pub async fn keep(engine: Arc<Engine>) {
 }
 
 fn measure(engine: &Engine) {
-    let (objects, documents, expiring, foreign_keys, held) = {
+    let (counts, documents, foreign_keys, held) = {
         let state = engine.state();
-        let expiring = count_expiring(&state, Timestamp::now());
-        (
-            count_objects(&state),
-            size_of_documents(&state),
-            expiring,
-            state.foreign_keys.count() as u64,
-            state.breaker.removals() as u64,
-        )
+        let (keys, held) = (state.foreign_keys.count() as u64, state.breaker.removals() as u64);
+        (Counts::of(&state, Timestamp::now()), size_of_documents(&state), keys, held)
     };
     // Zeros included, so that a count never goes stale.
     for kind in Kind::ALL {
         for ready in Ready::ALL {
-            engine.metrics.set_objects(kind, *ready, objects.get(&(kind, *ready)).copied().unwrap_or(0));
+            engine.metrics.set_objects(kind, *ready, counts.objects.get(&(kind, *ready)).copied().unwrap_or(0));
         }
     }
     engine.metrics.set_documents_bytes(documents);
-    engine.metrics.set_credentials_expiring(expiring);
+    engine.metrics.set_credentials_expiring(counts.expiring);
     engine.metrics.set_unmanaged(UnmanagedKind::Keys, foreign_keys);
     // What a replica that stands by has in its queue waits for nobody.
     let leads = engine.duty.phase() >= Phase::Admitting;
@@ -52,23 +47,30 @@ fn measure(engine: &Engine) {
     engine.metrics.set_queue_depth(if leads { engine.subjects.len() } else { 0 });
 }
 
-fn count_objects(state: &State) -> BTreeMap<(Kind, Ready), u64> {
-    let mut counts = BTreeMap::new();
-    for (key, seen) in &state.seen {
-        *counts.entry((key.kind, seen.status.ready())).or_default() += 1;
+/// How many objects there are, and how many keys near their end.
+#[derive(Default)]
+struct Counts {
+    objects: BTreeMap<(Kind, Ready), u64>,
+    expiring: u64,
+}
+
+impl Counts {
+    fn of(state: &State, now: Timestamp) -> Self {
+        let mut counts = Self::default();
+        for (key, seen) in &state.seen {
+            *counts.objects.entry((key.kind, seen.status.ready())).or_default() += 1;
+            if !seen.is_deleting() && is_expiring(&seen.status, now) {
+                counts.expiring += 1;
+            }
+        }
+        counts
     }
-    counts
 }
 
 fn size_of_documents(state: &State) -> u64 {
     let reports = state.outcomes.values().filter_map(|outcome| outcome.result.as_ref().ok());
     let sizes = reports.filter_map(|report| report.documents).map(|(_, bytes)| bytes);
     sizes.sum::<usize>() as u64
-}
-
-fn count_expiring(state: &State, now: Timestamp) -> u64 {
-    let objects = state.seen.values().filter(|seen| !seen.is_deleting());
-    objects.filter(|seen| is_expiring(&seen.status, now)).count() as u64
 }
 
 /// Whether half of the time between the moment at which a key should have been replaced and its end has passed. A key that

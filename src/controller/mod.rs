@@ -36,6 +36,7 @@ pub mod report;
 pub mod run;
 pub mod server;
 pub mod server_claim;
+pub mod state;
 pub mod status;
 pub mod trace;
 pub mod upkeep;

@@ -10,10 +10,11 @@ use crate::iam::names::DocumentName;
 use crate::iam::observed::{Observed, Surroundings};
 use crate::iam::subject::Subject;
 
-use super::engine::{Engine, State};
+use super::engine::Engine;
 use super::mirror::Need;
 use super::outcome::Failure;
 use super::server::Fact;
+use super::state::State;
 use super::wipe;
 
 /// How often reading may reveal more to read, or be overtaken by somebody who forgets.

@@ -17,11 +17,12 @@ use crate::kubernetes::{Seen, Status};
 use crate::telemetry::metrics::Ready;
 
 use super::duty::Phase;
-use super::engine::{Engine, Pending, State};
+use super::engine::Engine;
 use super::keys;
 use super::large_change;
 use super::outcome::{Failure, Outcome, Retry};
 use super::queue::Urgency;
+use super::state::{Pending, State};
 use super::status::{self, Inputs};
 
 /// Most changes are in force within this time; before it a status "in progress" would only be written to be replaced.

@@ -19,9 +19,10 @@ use crate::iam::plan::Plan;
 use crate::minio::UserEntry;
 
 use super::conditions::Said;
-use super::engine::{Engine, State};
+use super::engine::Engine;
 use super::instance;
 use super::outcome::{Failure, Retry};
+use super::state::State;
 
 /// An empty list is believed when another one that was asked for so much later is empty, too.
 const SECOND_LOOK: Duration = Duration::from_secs(1);

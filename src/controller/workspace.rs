@@ -10,8 +10,9 @@ use crate::iam::path::S3Path;
 use crate::iam::subject::Subject;
 
 use super::crds;
-use super::engine::{Engine, State};
+use super::engine::Engine;
 use super::outcome::Failure;
+use super::state::State;
 
 /// How long, and how many objects, are deleted in one turn of a worker.
 const TURN: Duration = Duration::from_secs(1);
