@@ -20,6 +20,7 @@ pub mod legacy;
 pub(crate) mod model;
 pub mod names;
 pub mod observed;
+pub mod packed;
 pub mod path;
 pub mod place;
 pub mod plan;

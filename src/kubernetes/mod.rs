@@ -6,7 +6,6 @@ pub mod finalizer;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 pub mod object;
-mod packed;
 pub mod seen;
 pub mod status;
 pub mod watch;

@@ -6,8 +6,8 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::packed::Packed;
 use crate::api::meta::condition;
+use crate::iam::packed::{Packed, STATUSES};
 use crate::telemetry::metrics::Ready;
 
 /// A status, as last seen or written.
@@ -32,7 +32,7 @@ impl From<&Map<String, Value>> for Status {
     fn from(fields: &Map<String, Value>) -> Self {
         Self {
             // Maps with text keys always serialize.
-            text: Packed::new(serde_json::to_string(fields).unwrap_or_default()),
+            text: STATUSES.pack(serde_json::to_string(fields).unwrap_or_default()),
             generation: fields.get("observedGeneration").and_then(Value::as_i64),
             ready: ready_and_reason(fields).0,
             is_stalled: condition_of_type(fields, condition::STALLED).is_some_and(is_true),
@@ -45,7 +45,7 @@ impl From<&Map<String, Value>> for Status {
 impl Status {
     /// The status as JSON; empty where there is none.
     pub fn fields(&self) -> Map<String, Value> {
-        serde_json::from_str(&self.text.text()).unwrap_or_default()
+        serde_json::from_str(&STATUSES.unpack(&self.text)).unwrap_or_default()
     }
 
     /// The generation that it speaks of.
