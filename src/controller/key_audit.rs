@@ -174,10 +174,13 @@ async fn compare_ids(engine: &Engine, holders: &[Subject]) {
         if engine.settings.foreign_keys == ForeignKeys::Prune && state.foreign_keys.has_foreign(user) {
             state.foreign_keys.ask(user);
         }
+        if state.foreign_keys.is_asked(user) {
+            engine.subjects.push_idle(Subject::User(user.clone()), Duration::ZERO);
+        }
     }
 }
 
-/// A server that does not tell of many users at once is asked for each of them.
+/// A server that does not tell of many users at once is asked for each of them, when it is their turn.
 fn list_one_by_one(engine: &Engine, users: &[&UserName], failure: Failure) {
     if failure.retry == Retry::WhenUp {
         engine.health.is_down(failure.message);
