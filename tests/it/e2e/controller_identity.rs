@@ -1,0 +1,152 @@
+//! The identity that `deploy/minio/controller-policy.json` describes, as the controller's own: it is enough, and nothing of it
+//! is missed by nobody.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use minio_manager::minio::{Client, Credentials, Holder};
+use serde_json::{Value, json};
+
+use crate::support::{
+    minio::{Server, unique},
+    product::Setup,
+    s3::Try,
+    somebody::{Somebody, is_followed},
+    world::{World, grant, group, share, user},
+};
+
+const POLICY: &str = include_str!("../../../deploy/minio/controller-policy.json");
+const NAME: &str = "controller";
+
+fn policy() -> Value {
+    serde_json::from_str(POLICY).unwrap()
+}
+
+/// A MinIO with the identity, and a product that has it.
+async fn setup() -> Setup {
+    let minio = Arc::new(Server::start());
+    let root = minio.client();
+    let identity = Credentials::new(NAME, Credentials::generate().secret);
+    root.put_policy(NAME, POLICY).await.unwrap();
+    root.add_user(NAME, &identity.secret, true).await.unwrap();
+    root.set_mapping(&Holder::User(NAME.to_owned()), &BTreeSet::from([NAME.to_owned()])).await.unwrap();
+    // For the other commands.
+    let variables = [
+        ("MINIO_ENDPOINT", minio.endpoint().to_string()),
+        ("MINIO_ACCESS_KEY", NAME.to_owned()),
+        ("MINIO_SECRET_KEY", identity.secret.expose().to_owned()),
+    ];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
+    Setup { minio: Some(minio), credentials: Some(identity), variables, ..Setup::default() }
+}
+
+/// The calls that MinIO refused, but for those with the keys of others.
+fn refusals(world: &World) -> Vec<String> {
+    let metrics = world.product().metrics();
+    let of_ours = metrics.series("minio_manager_minio_requests_total").filter(|(labels, count)| {
+        *count > 0.0 && labels.contains("code=\"403\"") && !labels.contains("call=\"probe\"")
+    });
+    of_ours.map(|(labels, _)| labels.to_owned()).collect()
+}
+
+#[tokio::test]
+async fn it_does_a_whole_round() {
+    let setup = setup().await.with(&["--audit-interval", "1s", "--full-audit-interval", "5s", "--foreign-keys", "Prune"]);
+    let world = World::own(setup).await;
+    is_followed(&world).await;
+    let [alice, bob] = world.users(["alice", "bob"]).await;
+    let (team, data, reading) = (unique("team"), unique("data"), unique("reading"));
+    world.apply(&group(&team, &format!("members: [{}], policies: [{reading}]", alice.name))).await;
+    world
+        .apply(&format!(
+            "kind: MinioPolicy\nmetadata: {{name: {reading}}}\nspec:\n  document:\n    Version: '2012-10-17'\n    \
+             Statement: [{{Effect: Allow, Action: ['s3:GetObject'], Resource: ['arn:aws:s3:::reading/*']}}]"
+        ))
+        .await;
+    let folder = alice.home("data");
+    let owner = format!("owner: {{kind: User, name: {}}}, grants: [{}]", alice.name, grant(&bob.name, "ReadWrite"));
+    world.apply(&share(&data, &folder, &owner)).await;
+    world.ready("MinioGroup", &team).await;
+    world.ready("MinioPolicy", &reading).await;
+    world.ready("PathShare", &data).await;
+    bob.expect(&format!("{folder}/file"), "GPDL").await;
+    assert!(alice.may(Try::Put, &format!("lake/teams/{team}/file")).await);
+
+    // Keys: another one, the end of all others, and the end of one that is not ours.
+    world.annotate("MinioUser", &bob.name, "rotate", Some("1")).await;
+    let rotated = |view: &crate::support::world::View| view.status("/credentials/lastHandledRotate") == "1";
+    world.observed("MinioUser", &bob.name, "it is rotated", rotated).await;
+    world.annotate("MinioUser", &bob.name, "revoke", Some("1")).await;
+    let revoked = |view: &crate::support::world::View| view.status("/credentials/lastHandledRevoke") == "1";
+    world.observed("MinioUser", &bob.name, "it is revoked", revoked).await;
+    let foreign = world.foreign_key(&alice.name).await;
+    let file = format!("{folder}/file");
+    world.eventually("a foreign key ends", async || foreign.status(Try::Get, &file).await == 403).await;
+
+    // What somebody else does is seen and undone.
+    let somebody = Somebody::of(&world).await;
+    for words in [format!("group disable M {team}"), format!("user disable M {}", bob.name)] {
+        somebody.does(&words);
+        let is_undone = async || {
+            let group = world.minio().group_info(&team).await.unwrap();
+            group.is_some_and(|group| group.enabled) && world.expect_account(&bob.name).await.enabled
+        };
+        world.eventually(&format!("{words} is undone"), is_undone).await;
+    }
+
+    // And the end of everything, with data.
+    world.patch("MinioUser", &alice.name, json!({"spec": {"dataDeletionPolicy": "Delete"}})).await;
+    for (kind, name) in [("PathShare", &data), ("MinioGroup", &team), ("MinioPolicy", &reading), ("MinioUser", &alice.name)] {
+        world.delete_and_wait(kind, name).await;
+    }
+    assert_eq!(world.keys_below(&alice.home("")).await, [""; 0]);
+    assert!(world.account(&alice.name).await.is_none());
+
+    assert_eq!(refusals(&world), [""; 0]);
+    let view = world.view("MinioInstance", "default").await;
+    assert_eq!(view.status("/missingCapabilities").as_array().map_or(0, Vec::len), 0, "{view:?}");
+    for command in ["plan", "status", "check"] {
+        let (code, out, errors) = world.product().run(command, &[]);
+        assert_eq!(code, 0, "{command}: {out}{errors}");
+    }
+}
+
+/// Writes the policy anew, without one action.
+async fn without(root: &Client, action: &str) {
+    let mut policy = policy();
+    for statement in policy["Statement"].as_array_mut().unwrap() {
+        statement["Action"].as_array_mut().unwrap().retain(|known| known != action);
+    }
+    root.put_policy(NAME, policy.to_string()).await.unwrap();
+}
+
+/// What `check` says of an action: its level, and the sentence.
+fn judged(world: &World, action: &str) -> (String, String) {
+    let (_, out, errors) = world.product().run("check", &["-o", "json"]);
+    let rows: Vec<Value> = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}{errors}"));
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let row = rows.iter().find(|row| row["check"] == format!("permission {action}"));
+    row.map(|row| (text(&row["level"]), text(&row["message"]))).unwrap_or_else(|| panic!("no row for {action}: {out}"))
+}
+
+#[tokio::test]
+async fn each_action_that_is_taken_away_is_missed() {
+    let world = World::own(setup().await).await;
+    let root = world.minio();
+    let actions: Vec<String> = serde_json::from_value(policy()["Statement"][0]["Action"].clone()).unwrap();
+    for action in &actions {
+        assert_eq!(judged(&world, action).0, "ok", "{action}");
+        without(root, action).await;
+        match action.as_str() {
+            // Either of them answers for the other in a check that disturbs nobody: it is missed where it is used.
+            "admin:ListGroups" | "admin:ListUserPolicies" => {
+                let (code, out, errors) = world.product().run("plan", &[]);
+                assert!(code == 1 || (out + &errors).contains("AccessDenied"), "plan without {action}: {code}");
+            }
+            _ => {
+                let (level, message) = judged(&world, action);
+                assert!(level != "ok" && message.contains("denied"), "{action}: {level}, {message}");
+            }
+        }
+        root.put_policy(NAME, POLICY).await.unwrap();
+    }
+}
