@@ -57,6 +57,28 @@ fn every_test_that_is_named_exists() {
     assert!(is_test("documentation::every_test_that_is_named_exists"));
 }
 
+/// Where the links of a text lead, but for other sites and places in the same text.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let files = targets.filter(|target| !target.contains("://")).filter_map(|target| target.split('#').next());
+    files.filter(|file| !file.is_empty())
+}
+
+#[test]
+fn every_link_leads_to_a_file() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let mut seen = 0;
+    for document in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+        let Some(text) = document.extension().filter(|kind| *kind == "md").and(fs::read_to_string(&document).ok()) else {
+            continue;
+        };
+        let missing: Vec<&str> = links(&text).filter(|file| !folder.join(file).exists()).collect();
+        assert!(missing.is_empty(), "{}: {missing:?}", document.display());
+        seen += links(&text).count();
+    }
+    assert!(seen > 20, "links were found");
+}
+
 #[test]
 fn every_weakness_has_one_row_with_a_test() {
     let text = read(LEGACY).unwrap();
