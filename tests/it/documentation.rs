@@ -69,7 +69,8 @@ fn every_link_leads_to_a_file() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
     let mut seen = 0;
     for document in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
-        let Some(text) = document.extension().filter(|kind| *kind == "md").and(fs::read_to_string(&document).ok()) else {
+        let Some(text) = document.extension().filter(|kind| *kind == "md").and(fs::read_to_string(&document).ok())
+        else {
             continue;
         };
         let missing: Vec<&str> = links(&text).filter(|file| !folder.join(file).exists()).collect();

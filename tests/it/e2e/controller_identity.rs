@@ -14,7 +14,7 @@ use crate::support::{
     product::Setup,
     s3::Try,
     somebody::{Somebody, is_followed},
-    world::{World, grant, group, share, user},
+    world::{View, World, grant, group, share},
 };
 
 const POLICY: &str = include_str!("../../../deploy/minio/controller-policy.json");
@@ -53,7 +53,8 @@ fn refusals(world: &World) -> Vec<String> {
 
 #[tokio::test]
 async fn it_does_a_whole_round() {
-    let setup = setup().await.with(&["--audit-interval", "1s", "--full-audit-interval", "5s", "--foreign-keys", "Prune"]);
+    let setup =
+        setup().await.with(&["--audit-interval", "1s", "--full-audit-interval", "5s", "--foreign-keys", "Prune"]);
     let world = World::own(setup).await;
     is_followed(&world).await;
     let [alice, bob] = world.users(["alice", "bob"]).await;
@@ -76,10 +77,10 @@ async fn it_does_a_whole_round() {
 
     // Keys: another one, the end of all others, and the end of one that is not ours.
     world.annotate("MinioUser", &bob.name, "rotate", Some("1")).await;
-    let rotated = |view: &crate::support::world::View| view.status("/credentials/lastHandledRotate") == "1";
+    let rotated = |view: &View| view.status("/credentials/lastHandledRotate") == "1";
     world.observed("MinioUser", &bob.name, "it is rotated", rotated).await;
     world.annotate("MinioUser", &bob.name, "revoke", Some("1")).await;
-    let revoked = |view: &crate::support::world::View| view.status("/credentials/lastHandledRevoke") == "1";
+    let revoked = |view: &View| view.status("/credentials/lastHandledRevoke") == "1";
     world.observed("MinioUser", &bob.name, "it is revoked", revoked).await;
     let foreign = world.foreign_key(&alice.name).await;
     let file = format!("{folder}/file");
@@ -98,7 +99,9 @@ async fn it_does_a_whole_round() {
 
     // And the end of everything, with data.
     world.patch("MinioUser", &alice.name, json!({"spec": {"dataDeletionPolicy": "Delete"}})).await;
-    for (kind, name) in [("PathShare", &data), ("MinioGroup", &team), ("MinioPolicy", &reading), ("MinioUser", &alice.name)] {
+    for (kind, name) in
+        [("PathShare", &data), ("MinioGroup", &team), ("MinioPolicy", &reading), ("MinioUser", &alice.name)]
+    {
         world.delete_and_wait(kind, name).await;
     }
     assert_eq!(world.keys_below(&alice.home("")).await, [""; 0]);

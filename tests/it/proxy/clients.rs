@@ -5,7 +5,12 @@ use std::{fs, path::Path, process::Command};
 use minio_manager::minio::Config;
 
 use super::*;
-use crate::support::{kube::tool, python, s3::Caller, sts::element};
+use crate::support::{
+    kube::tool,
+    python,
+    s3::{Caller, Try},
+    sts::element,
+};
 
 /// The actions of a grant that reads and writes.
 const GRANTED: [&str; 6] = [
@@ -37,8 +42,10 @@ async fn our_own_client_works_through_it() {
     let mut config = Config::new(scene.nginx.endpoint(), user.clone());
     config.ca_bundle = Some(scene.nginx.certificate().to_vec());
     let caller = Caller::new(Client::new(config).unwrap(), user);
-    caller.expect(&format!("{}/home/file", scene.bucket), "GPDL").await;
-    caller.expect(&format!("{}/other/file", scene.bucket), "").await;
+    let (own, other) = (format!("{}/home/file", scene.bucket), format!("{}/other/file", scene.bucket));
+    assert!(caller.may(Try::Put, &own).await);
+    caller.expect(&own, "GPDL").await;
+    caller.expect(&other, "").await;
 }
 
 #[tokio::test]
@@ -111,7 +118,8 @@ async fn links_and_sessions_work_through_it() {
 
     let answer = scene.guarded.sign_in(&user);
     assert!(answer.is_done(), "{answer:?}");
-    let [id, secret, token] = ["AccessKeyId", "SecretAccessKey", "SessionToken"].map(|name| element(&answer.text, name));
+    let [id, secret, token] =
+        ["AccessKeyId", "SecretAccessKey", "SessionToken"].map(|name| element(&answer.text, name));
     let session = Credentials::new(id, secret.to_owned());
     let answer = scene.guarded.send_with(&session, token, &Ask::get(&file));
     assert!(answer.is_done(), "{answer:?}");

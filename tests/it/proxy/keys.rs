@@ -144,7 +144,8 @@ async fn demands(scene: &Scene) -> (Credentials, Vec<Case>) {
             _ => {}
         }
     }
-    let user = scene.user(cases.iter().filter(|case| case.action != "s3:PutObjectRetention").map(Case::statement).collect());
+    let user =
+        scene.user(cases.iter().filter(|case| case.action != "s3:PutObjectRetention").map(Case::statement).collect());
     (user.await, cases)
 }
 
@@ -219,7 +220,8 @@ async fn the_names_that_are_called_safe_are() {
         let (folder, name) = (unique("safe"), variable.split_once(':').unwrap().1);
         scene.put(&format!("{folder}/secret/file")).await;
         let resource = format!("arn:aws:s3:::{}/{folder}/${{{variable}}}/*", scene.bucket);
-        let user = scene.user(vec![json!({"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": [resource]})]).await;
+        let user =
+            scene.user(vec![json!({"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": [resource]})]).await;
         let own = format!("{folder}/{}/file", user.access_key);
         scene.put(&own).await;
         scene.works(&user, &Ask::get(format!("/{}/{own}", scene.bucket)));

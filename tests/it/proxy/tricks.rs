@@ -11,24 +11,26 @@ const PAST: &str = "2020-01-01T00:00:00Z";
 async fn a_listing_stays_below_the_prefix_that_is_allowed() {
     let scene = Scene::new().await;
     scene.put("mine/file").await;
-    scene.put("theirs/file").await;
-    let user = scene.user(vec![allow("s3:ListBucket", &scene.bucket, json!({"StringLike": {"s3:prefix": ["mine/*"]}}))]);
+    scene.put("another/file").await;
+    let user =
+        scene.user(vec![allow("s3:ListBucket", &scene.bucket, json!({"StringLike": {"s3:prefix": ["mine/*"]}}))]);
     let user = user.await;
     let bucket = format!("/{}?list-type=2", scene.bucket);
-    let theirs = Ask::get(format!("{bucket}&prefix=theirs/"));
+    // A signature covers the values of one parameter in their order, and this client puts them in order.
+    let theirs = Ask::get(format!("{bucket}&prefix=another/"));
     scene.works(&user, &Ask::get(format!("{bucket}&prefix=mine/")));
     scene.denied(&user, &theirs);
-    let fragment = format!("/{}?list-type=2&marker=%23&prefix=theirs/&prefix=mine/", scene.bucket);
+    let fragment = format!("/{}?list-type=2&marker=%23&prefix=another/&prefix=mine/", scene.bucket);
     for trick in [
         theirs.query("prefix=mine/"),
         theirs.query("Prefix=mine/"),
         theirs.header("Prefix", "mine/"),
         theirs.header("pREFIX", "mine/"),
         // The same parameters, in another spelling or where nginx itself would not look.
-        theirs.query("prefix=mine/").sent_as(format!("{bucket}&prefix=theirs/&%70refix=mine/")),
+        theirs.query("prefix=mine/").sent_as(format!("{bucket}&prefix=another/&%70refix=mine/")),
         Ask::get(&fragment).sent_as(fragment.replace("%23", "#")),
     ] {
-        assert!(scene.bare.send(&user, &trick).text.contains("theirs/file"), "{trick:?}");
+        assert!(scene.bare.send(&user, &trick).text.contains("another/file"), "{trick:?}");
         scene.stopped(&user, &trick);
     }
 }
@@ -91,7 +93,8 @@ async fn an_object_has_the_tags_that_it_has() {
     let tagged = json!({"StringEquals": {"s3:ExistingObjectTag/public": "yes"}});
     let objects = format!("{}/*", scene.bucket);
     let reader = scene.user(vec![allow("s3:GetObject", &objects, tagged)]).await;
-    let writer = json!({"Effect": "Allow", "Action": ["s3:PutObject"], "Resource": [format!("arn:aws:s3:::{objects}")]});
+    let writer =
+        json!({"Effect": "Allow", "Action": ["s3:PutObject"], "Resource": [format!("arn:aws:s3:::{objects}")]});
     let writer = scene.user(vec![writer]).await;
     let [open, closed] = ["open", "closed"].map(|key| format!("/{}/{key}", scene.bucket));
     scene.works(&writer, &Ask::put(&open).header("X-Amz-Tagging", "public=yes"));
@@ -113,7 +116,8 @@ async fn what_is_said_is_what_is_done() {
     scene.denied(&user, &ask.header("x-amz-storage-class", "STANDARD"));
     scene.works(&user, &ask.header("x-amz-storage-class", "REDUCED_REDUNDANCY"));
     // The object is stored by the first, and the condition met by the second.
-    scene.stopped(&user, &ask.header("x-amz-storage-class", "STANDARD").query("X-Amz-Storage-Class=REDUCED_REDUNDANCY"));
+    scene
+        .stopped(&user, &ask.header("x-amz-storage-class", "STANDARD").query("X-Amz-Storage-Class=REDUCED_REDUNDANCY"));
     let encrypted = json!({"StringEquals": {"s3:x-amz-server-side-encryption": "AES256"}});
     let user = scene.user(vec![allow("s3:PutObject", &objects, encrypted)]).await;
     scene.denied(&user, &ask);

@@ -87,9 +87,10 @@ impl Answer {
         (200..300).contains(&self.status)
     }
 
-    /// Refused by the proxy, or by MinIO, to which the proxy passed on what is left.
+    /// Refused by the proxy, or by MinIO, to which the proxy passed on what is left: MinIO answers 400 with this code where a
+    /// header that is signed does not come.
     pub fn is_refused(&self) -> bool {
-        self.status == 403 || self.is_refused_by_proxy()
+        self.is_refused_by_proxy() || (matches!(self.status, 400 | 403) && self.code() == "AccessDenied")
     }
 
     pub fn is_refused_by_proxy(&self) -> bool {
