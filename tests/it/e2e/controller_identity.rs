@@ -146,7 +146,7 @@ fn judged(identity: &[(String, String)]) -> BTreeMap<String, (String, String)> {
 }
 
 #[tokio::test]
-async fn each_action_that_is_taken_away_is_missed() {
+async fn each_administrative_action_that_is_taken_away_is_missed() {
     let setup = setup().await;
     let identity = setup.variables.clone();
     let world = World::own(setup).await;
@@ -167,5 +167,41 @@ async fn each_action_that_is_taken_away_is_missed() {
                 assert!(level != "ok" && message.contains("denied"), "{action}: {level}, {message}");
             }
         }
+    }
+}
+
+/// Whether the identity may do what needs an action, in the way in which the controller does it.
+async fn may(client: &Client, action: &str) -> bool {
+    let [bucket, file] = ["bucket", "file"];
+    let done = match action {
+        "s3:CreateBucket" => client.create_bucket(&unique("bucket")).await.map(drop),
+        "s3:DeleteObject" => match client.delete_objects(bucket, &[file.to_owned()]).await {
+            Ok(failures) => return failures.is_empty(),
+            Err(error) => Err(error),
+        },
+        "s3:GetObject" => client.head_object(bucket, file).await.map(drop),
+        "s3:ListBucket" => client.list_objects(bucket, "", None, 1).await.map(drop),
+        "s3:PutObject" => client.put_object(bucket, file, "text", true).await.map(drop),
+        other => panic!("nobody knows what {other} is for"),
+    };
+    match done {
+        Ok(()) => true,
+        Err(error) if error.status() == Some(403) => false,
+        Err(error) => panic!("{action}: {error}"),
+    }
+}
+
+#[tokio::test]
+async fn each_action_on_data_that_is_taken_away_is_missed() {
+    let setup = setup().await;
+    let root = setup.minio.as_ref().unwrap().client();
+    let identity = root.with_credentials(setup.credentials.unwrap());
+    root.create_bucket("bucket").await.unwrap();
+    let actions: Vec<String> = serde_json::from_value(policy()["Statement"][1]["Action"].clone()).unwrap();
+    for action in &actions {
+        root.put_policy(NAME, POLICY).await.unwrap();
+        assert!(may(&identity, action).await, "{action} is allowed");
+        without(&root, action).await;
+        assert!(!may(&identity, action).await, "{action} is not needed");
     }
 }
