@@ -55,6 +55,8 @@ abilities! {
     GetGroup = "admin:GetGroup";
     /// Creating and deleting groups, adding and removing members.
     AddUserToGroup = "admin:AddUserToGroup";
+    /// Enabling groups that somebody has disabled.
+    EnableGroup = "admin:EnableGroup";
     /// Naming all groups, for `plan` and `status`.
     ListGroups = "admin:ListGroups";
     /// Reading one policy.
@@ -136,6 +138,7 @@ fn harmless(ability: Ability, nobody: &str) -> Request {
         Ability::GetGroup => get("group").query("group", nobody),
         Ability::AddUserToGroup => put("update-group-members")
             .body(json!({"group": nobody, "members": [nobody], "isRemove": true}).to_string()),
+        Ability::EnableGroup => put("set-group-status").query("group", nobody).query("status", "enabled"),
         Ability::ListGroups | Ability::ListUserPolicies => get("idp/builtin/policy-entities").query("policy", nobody),
         Ability::GetPolicy => get("info-canned-policy").query("name", nobody).query("v", "2"),
         Ability::CreatePolicy => put("add-canned-policy").query("name", nobody).body("{}"),
@@ -183,5 +186,70 @@ impl From<RawInfo> for ServerInfo {
     fn from(raw: RawInfo) -> Self {
         let version = raw.servers.unwrap_or_default().into_iter().find_map(|server| server.version);
         Self { version, deployment_id: raw.deployment_id, mode: raw.mode }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    /// What the server demands for a call of ours.
+    fn needs(call: Call) -> &'static [&'static str] {
+        match call {
+            Call::AddUser => &["admin:CreateUser"],
+            Call::SetUserStatus => &["admin:EnableUser"],
+            Call::SetGroupStatus => &["admin:EnableGroup"],
+            Call::RemoveUser => &["admin:DeleteUser"],
+            Call::UserInfo => &["admin:GetUser"],
+            Call::ListUsers | Call::PolicyEntities => &["admin:ListUsers"],
+            Call::UpdateGroupMembers => &["admin:AddUserToGroup"],
+            Call::GroupInfo => &["admin:GetGroup"],
+            Call::ListGroups => &["admin:ListGroups"],
+            Call::PutPolicy => &["admin:CreatePolicy"],
+            Call::PolicyInfo => &["admin:GetPolicy"],
+            Call::RemovePolicy => &["admin:DeletePolicy"],
+            Call::ListPolicies => &["admin:ListUserPolicies"],
+            Call::SetMapping | Call::AttachPolicy | Call::DetachPolicy => &["admin:AttachUserOrGroupPolicy"],
+            Call::AddAccessKey => &["admin:CreateServiceAccount"],
+            Call::DeleteAccessKey | Call::RevokeTokens => &["admin:RemoveServiceAccount"],
+            Call::ListAccessKeys | Call::AccessKeyInfo => &["admin:ListServiceAccounts"],
+            Call::ListAccessKeysBulk => &["admin:ListServiceAccounts", "admin:ListUsers"],
+            Call::ServerInfo => &["admin:ServerInfo"],
+            Call::Trace => &["admin:ServerTrace"],
+            Call::HeadBucket | Call::ListObjects => &["s3:ListBucket"],
+            Call::CreateBucket => &["s3:CreateBucket"],
+            Call::HeadObject | Call::GetObject => &["s3:GetObject"],
+            Call::PutObject => &["s3:PutObject"],
+            Call::DeleteObject | Call::DeleteObjects => &["s3:DeleteObject"],
+            // Signed with the keys of others, or made to be refused.
+            Call::Probe | Call::AbilityProbe | Call::RawObject => &[],
+        }
+    }
+
+    /// The actions of the policy that we give people for the identity.
+    fn documented() -> BTreeSet<String> {
+        let policy: Value = serde_json::from_str(include_str!("../../deploy/minio/controller-policy.json")).unwrap();
+        let statements = policy["Statement"].as_array().unwrap();
+        let actions = statements.iter().flat_map(|statement| statement["Action"].as_array().unwrap());
+        actions.map(|action| action.as_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn the_documented_policy_has_what_our_calls_need_and_nothing_else() {
+        let needed: BTreeSet<String> =
+            Call::ALL.iter().flat_map(|call| needs(*call)).map(ToString::to_string).collect();
+        assert_eq!(documented(), needed);
+    }
+
+    #[test]
+    fn every_administrative_action_of_it_is_checked() {
+        let checked: BTreeSet<String> = Ability::ALL.iter().map(|ability| ability.action().to_owned()).collect();
+        let mut administrative = documented();
+        administrative.retain(|action| action.starts_with("admin:"));
+        assert_eq!(checked, administrative);
     }
 }

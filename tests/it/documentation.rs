@@ -6,6 +6,7 @@ use std::path::Path;
 
 const LEGACY: &str = "docs/legacy-api.md";
 const TRUST: &str = "docs/trust.md";
+const SECURITY: &str = "docs/security.md";
 /// The weaknesses of the legacy service: how many there are of each kind.
 const WEAKNESSES: [(char, usize); 6] = [('A', 23), ('B', 7), ('C', 9), ('D', 7), ('E', 6), ('F', 13)];
 
@@ -46,7 +47,7 @@ fn has_test(source: &str, function: &str) -> bool {
 
 #[test]
 fn every_test_that_is_named_exists() {
-    for (document, at_least) in [(LEGACY, 100), (TRUST, 25)] {
+    for (document, at_least) in [(LEGACY, 100), (TRUST, 25), (SECURITY, 20)] {
         let text = read(document).unwrap();
         let missing: Vec<&str> = names(&text).filter(|name| !is_test(name)).collect();
         assert!(missing.is_empty(), "{document} names what is no test: {missing:#?}");
@@ -54,6 +55,29 @@ fn every_test_that_is_named_exists() {
     }
     assert!(!is_test("rest::sharing::share::no_such_test") && !is_test("no::such::module"));
     assert!(is_test("documentation::every_test_that_is_named_exists"));
+}
+
+/// Where the links of a text lead, but for other sites and places in the same text.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let files = targets.filter(|target| !target.contains("://")).filter_map(|target| target.split('#').next());
+    files.filter(|file| !file.is_empty())
+}
+
+#[test]
+fn every_link_leads_to_a_file() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let mut seen = 0;
+    for document in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+        let Some(text) = document.extension().filter(|kind| *kind == "md").and(fs::read_to_string(&document).ok())
+        else {
+            continue;
+        };
+        let missing: Vec<&str> = links(&text).filter(|file| !folder.join(file).exists()).collect();
+        assert!(missing.is_empty(), "{}: {missing:?}", document.display());
+        seen += links(&text).count();
+    }
+    assert!(seen > 20, "links were found");
 }
 
 #[test]

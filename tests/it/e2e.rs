@@ -5,6 +5,7 @@ mod adopted_secret;
 mod adoption;
 mod alerts;
 mod breaker;
+mod controller_identity;
 mod crash;
 mod crds;
 mod credentials;

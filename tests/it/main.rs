@@ -14,5 +14,6 @@ mod import;
 mod jupyterhub;
 mod lease;
 mod minio;
+mod proxy;
 mod rest;
 mod support;

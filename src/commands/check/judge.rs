@@ -169,6 +169,7 @@ fn credentials(seen: &Observations, state: KeyState) -> Finding {
 fn cost(ability: Ability) -> Option<&'static str> {
     match ability {
         Ability::ListGroups | Ability::ListUserPolicies => Some("plan and status cannot list what nobody manages"),
+        Ability::EnableGroup => Some("a group that somebody disables on the server stays disabled"),
         Ability::ServerTrace => Some("foreign changes are noticed at the next audit instead of at once"),
         Ability::ServerInfo => Some("the server's version stays unknown"),
         Ability::ListUsers

@@ -54,7 +54,7 @@ pub(super) fn of(version: Option<&str>) -> Vec<Finding> {
         "weakness conditions",
         "callers can spoof condition keys (s3:prefix, aws:SourceIp, aws:CurrentTime) with headers and query: names of \
          objects are not secret from holders of any grant in the bucket; reads and writes stay confined",
-        "rely on Resource, not on Condition, in MinioPolicy documents, or put a proxy in front of MinIO that drops such headers and repeated query parameters",
+        "rely on Resource, not on Condition, in MinioPolicy documents, or put a proxy in front of MinIO that refuses to pass this on (deploy/proxy/nginx.conf)",
     );
     mended.chain(unmended).chain([conditions]).collect()
 }

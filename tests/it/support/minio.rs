@@ -237,8 +237,8 @@ fn copy_folder(from: &Path, to: &Path) {
     assert!(copied.success(), "{} cannot be copied to {}", from.display(), to.display());
 }
 
-/// Writes key and certificate where MinIO looks for them; the certificate.
-fn make_certificate(folder: &Path) -> Vec<u8> {
+/// Writes `private.key` and a `public.crt` for 127.0.0.1, as MinIO looks for them; the certificate.
+pub fn make_certificate(folder: &Path) -> Vec<u8> {
     let certificate = folder.join("public.crt");
     let made = Command::new("openssl")
         .args(["req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=minio-manager-test"])
