@@ -1,17 +1,36 @@
-//! What the documentation says of tests: every one that is named exists, and none of the weaknesses is left out.
+//! The documentation: every test that it names exists, none of the weaknesses is left out, every command on every page is run, and
+//! what is shown as YAML or JSON is taken by whom it is for.
 
-use std::collections::BTreeMap;
+mod blocks;
+mod coverage;
+mod manifests;
+mod operations;
+mod story;
+mod walks;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+
+use serde_json::Value;
+
+use self::blocks::{documents, parse};
+use crate::support::world::World;
 
 const LEGACY: &str = "docs/legacy-api.md";
 const TRUST: &str = "docs/trust.md";
 const SECURITY: &str = "docs/security.md";
+const MANUAL: &str = "docs/operations.md";
+const ALERTS: &str = "examples/monitoring/alerts.yaml";
 /// The weaknesses of the legacy service: how many there are of each kind.
 const WEAKNESSES: [(char, usize); 6] = [('A', 23), ('B', 7), ('C', 9), ('D', 7), ('E', 6), ('F', 13)];
 
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
 fn read(path: &str) -> Option<String> {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).ok()
+    fs::read_to_string(repository().join(path)).ok()
 }
 
 /// The cells of every row of every table.
@@ -47,7 +66,7 @@ fn has_test(source: &str, function: &str) -> bool {
 
 #[test]
 fn every_test_that_is_named_exists() {
-    for (document, at_least) in [(LEGACY, 100), (TRUST, 25), (SECURITY, 20)] {
+    for (document, at_least) in [(LEGACY, 100), (TRUST, 25), (SECURITY, 20), (MANUAL, 1)] {
         let text = read(document).unwrap();
         let missing: Vec<&str> = names(&text).filter(|name| !is_test(name)).collect();
         assert!(missing.is_empty(), "{document} names what is no test: {missing:#?}");
@@ -55,29 +74,6 @@ fn every_test_that_is_named_exists() {
     }
     assert!(!is_test("rest::sharing::share::no_such_test") && !is_test("no::such::module"));
     assert!(is_test("documentation::every_test_that_is_named_exists"));
-}
-
-/// Where the links of a text lead, but for other sites and places in the same text.
-fn links(text: &str) -> impl Iterator<Item = &str> {
-    let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-    let files = targets.filter(|target| !target.contains("://")).filter_map(|target| target.split('#').next());
-    files.filter(|file| !file.is_empty())
-}
-
-#[test]
-fn every_link_leads_to_a_file() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
-    let mut seen = 0;
-    for document in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
-        let Some(text) = document.extension().filter(|kind| *kind == "md").and(fs::read_to_string(&document).ok())
-        else {
-            continue;
-        };
-        let missing: Vec<&str> = links(&text).filter(|file| !folder.join(file).exists()).collect();
-        assert!(missing.is_empty(), "{}: {missing:?}", document.display());
-        seen += links(&text).count();
-    }
-    assert!(seen > 20, "links were found");
 }
 
 #[test]
@@ -93,4 +89,81 @@ fn every_weakness_has_one_row_with_a_test() {
     let expected =
         WEAKNESSES.iter().flat_map(|(kind, count)| (1..=*count).map(move |number| format!("{kind}{number}")));
     assert_eq!(found, expected.map(|id| (id, 1)).collect());
+}
+
+/// All words of a text that begin in this way.
+fn words<'a>(text: &'a str, begin: &str) -> BTreeSet<&'a str> {
+    text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+        .filter(|word| word.starts_with(begin))
+        .collect()
+}
+
+#[tokio::test]
+async fn every_metric_and_alert_that_is_named_exists() {
+    let world = World::shared().await;
+    let (_, exposition) = world.product().get("/metrics");
+    let alerts: Value = serde_saphyr::from_str(&read(ALERTS).unwrap()).unwrap();
+    let alerts: Vec<&Value> =
+        alerts["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap()).collect();
+    let mut found = (0, 0);
+    // What the legacy service was called begins in the same way.
+    for document in documents().into_iter().filter(|document| document != LEGACY) {
+        let text = read(&document).unwrap();
+        for metric in words(&text, "minio_manager_") {
+            let exists = exposition.lines().any(|line| line.starts_with(metric));
+            assert!(exists, "{document}: there is no metric {metric}");
+            found.0 += 1;
+        }
+        for alert in words(&text, "MinioManager") {
+            assert!(alerts.iter().any(|rule| rule["alert"] == alert), "{document}: there is no alert {alert}");
+            found.1 += 1;
+        }
+    }
+    assert!(found.0 >= 8 && found.1 >= 3, "{found:?}");
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut found = 0;
+    for document in documents() {
+        let text = read(&document).unwrap();
+        for (target, _) in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')) {
+            if target.contains("://") {
+                continue;
+            }
+            let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let folder = Path::new(&document).parent().unwrap();
+            let place = if path.is_empty() { Path::new(&document).to_owned() } else { folder.join(path) };
+            assert!(repository().join(&place).exists(), "{document}: {target} is not there");
+            if !anchor.is_empty() {
+                let there = fs::read_to_string(repository().join(&place)).unwrap();
+                let has = there.lines().filter(|line| line.starts_with('#')).any(|line| slug(line) == anchor);
+                assert!(has, "{document}: {} has no heading #{anchor}", place.display());
+            }
+            found += 1;
+        }
+    }
+    assert!(found > 50, "{found} links");
+    assert_eq!(slug("## Is it in force?"), "is-it-in-force");
+}
+
+/// The anchor of a heading.
+fn slug(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    let letters = text.chars().filter(|letter| letter.is_alphanumeric() || [' ', '-', '_'].contains(letter));
+    letters.map(|letter| if letter == ' ' { '-' } else { letter }).collect()
+}
+
+#[test]
+fn blocks_are_found_as_people_see_them() {
+    let text = "# One\n```console\n$ a \\\n    b\n$ c <<END\nd\nEND\n```\n1. x\n\n   ```sh\n   e\n     f\n   ```\n";
+    let blocks = parse("page.md", text);
+    let texts: Vec<Vec<String>> =
+        blocks.iter().map(|block| blocks::commands(block).into_iter().map(|command| command.text).collect()).collect();
+    assert_eq!(texts, [vec!["a \\\n    b", "c <<END\nd\nEND"], vec!["e\n  f\n"]]);
+    let places: Vec<_> = blocks.iter().map(|block| (block.heading.as_str(), block.line)).collect();
+    assert_eq!(places, [("One", 2), ("One", 11)]);
+    for wrong in ["```sh\nls\n", "~~~\nls\n~~~\n", "    $ ls\n"] {
+        assert!(std::panic::catch_unwind(|| parse("page.md", wrong)).is_err(), "{wrong}");
+    }
 }

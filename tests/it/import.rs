@@ -129,6 +129,7 @@ async fn a_legacy_installation_is_taken_over_and_back() {
     people_go_on(&runbook, &lake, &matrix).await;
 
     runbook.section("The way back").await;
+    runbook.finish();
     let back = matrix.ask(&minio).await;
     let changes = matrix::differences(&at_first, &back);
     // What an export does not mention stays: user11 had no policy at all.

@@ -67,6 +67,11 @@ impl Runbook {
         }
     }
 
+    /// Fails unless everything on the page was run.
+    pub fn finish(&self) {
+        assert!(self.sections.is_empty(), "{PAGE}: nobody ran {:?}", self.sections.keys());
+    }
+
     async fn controller(&mut self, line: &str) {
         if let Some(world) = &self.world {
             assert!(world.product().terminate().success());

@@ -44,6 +44,8 @@ const CONTROLLERS: [&str; 6] = [
 const NODE: &str = "node";
 const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const PAUSE: Duration = Duration::from_millis(50);
+/// How often mounted Secrets are looked at; a real kubelet takes up to two minutes.
+const LOOKS_BETWEEN_REFRESHES: u64 = 20;
 
 /// Which port the program opens instead of which, in its environment.
 const PORTS: [(&str, &str); 2] = [("METRICS_LISTEN", "127.0.0.1:0"), ("LISTEN", "127.0.0.1:0")];
@@ -76,6 +78,14 @@ pub struct Running {
     pub kubeconfig: PathBuf,
     /// The addresses by the number of the container's port.
     pub addresses: BTreeMap<i32, String>,
+    log: PathBuf,
+}
+
+impl Running {
+    /// What it has said on standard error.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
 }
 
 impl Node {
@@ -89,8 +99,11 @@ impl Node {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let client = kubelet.cluster.client().await;
-                while !stop.load(Ordering::Relaxed) {
-                    kubelet.look(&client).await;
+                for round in 1_u64.. {
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    kubelet.look(&client, round.is_multiple_of(LOOKS_BETWEEN_REFRESHES)).await;
                     tokio::time::sleep(PAUSE).await;
                 }
             });
@@ -131,7 +144,7 @@ struct Kubelet {
 }
 
 impl Kubelet {
-    async fn look(&self, client: &Client) {
+    async fn look(&self, client: &Client, refreshes: bool) {
         let pods: Api<Pod> = Api::namespaced(client.clone(), &self.namespace);
         // The API server may be busy; the next look comes soon.
         let Ok(listed) = pods.list(&ListParams::default()).await else { return };
@@ -145,6 +158,9 @@ impl Kubelet {
             } else if !runs && let Some(processes) = self.begin(client, pod).await {
                 self.running.lock().unwrap().insert(uid, processes);
             } else if runs {
+                if refreshes {
+                    self.refresh(client, pod).await;
+                }
                 self.report(&pods, pod).await;
             }
         }
@@ -202,6 +218,17 @@ impl Kubelet {
         let addresses = program.says(addresses);
         let (pod, container) = (pod.name_any(), container.name.clone());
         Some(Process { pod, container, program, addresses, kubeconfig, directory })
+    }
+
+    /// Puts what Secrets say now into the volumes of a Pod that runs.
+    async fn refresh(&self, client: &Client, pod: &Pod) {
+        let mounted = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+        for volume in mounted.filter(|volume| volume.secret.is_some()) {
+            let Some(files) = self.content(client, pod, volume).await else { continue };
+            let running = self.running.lock().unwrap();
+            let folders = running[&pod.uid().unwrap()].iter().map(|process| process.directory.join(&volume.name));
+            folders.filter(|folder| folder.is_dir()).for_each(|folder| replace(&folder, &files));
+        }
     }
 
     /// The token that the container finds where programs look for it.
@@ -315,7 +342,12 @@ impl Process {
     }
 
     fn seen(&self) -> Running {
-        Running { pod: self.pod.clone(), kubeconfig: self.kubeconfig.clone(), addresses: self.addresses.clone() }
+        Running {
+            pod: self.pod.clone(),
+            kubeconfig: self.kubeconfig.clone(),
+            addresses: self.addresses.clone(),
+            log: self.directory.join("stderr"),
+        }
     }
 }
 
@@ -343,6 +375,18 @@ impl Mounts {
     fn moved(&self, text: &str) -> String {
         let place = |text: String, (path, folder): &(String, PathBuf)| text.replace(path, folder.to_str().unwrap());
         self.0.iter().fold(text.to_owned(), place)
+    }
+}
+
+/// Replaces the files that differ, each at once.
+fn replace(folder: &Path, files: &Files) {
+    for (name, content) in files {
+        let path = folder.join(name);
+        if fs::read(&path).is_ok_and(|before| before != *content) {
+            let new = folder.join(unique(".new"));
+            fs::write(&new, content).unwrap();
+            fs::rename(new, path).unwrap();
+        }
     }
 }
 
