@@ -1,5 +1,6 @@
 //! `minio-manager controller`: sets the stage (log, metrics, health, lease, signals) and runs the controller on it.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -51,6 +52,8 @@ where
     F: Future<Output = Result<(), E>>,
     E: Into<Failure>,
 {
+    let shutdown = CancellationToken::new();
+    let signals = end_on_signal(shutdown.clone())?;
     let metrics = Arc::new(Metrics::new());
     let listener = http::bind("--metrics-listen", config.metrics_listen).await?;
     info!(
@@ -63,13 +66,13 @@ where
     let stage = Stage {
         readiness: Readiness::waiting("the first full lists of objects are not complete"),
         lease: Arc::new(Lease::new(metrics.clone())),
-        shutdown: CancellationToken::new(),
+        shutdown,
         metrics,
     };
     let health = http::serve(listener, stage.metrics.clone(), stage.readiness.clone(), stage.shutdown.clone());
     tokio::select! {
         ended = ordered(health, controller(config, stage.clone()), &stage.shutdown) => ended,
-        signalled = end_on_signal(stage.shutdown.clone()) => signalled,
+        never = signals => match never {},
     }
 }
 
@@ -100,16 +103,21 @@ where
     main.and(beside)
 }
 
-/// The first signal asks for an orderly end; this only returns when signals cannot be heard.
-pub(super) async fn end_on_signal(shutdown: CancellationToken) -> Result<(), Failure> {
+/// Hears signals from now on; the first one asks for an orderly end. What is answered never ends.
+///
+/// # Errors
+/// Signals cannot be heard.
+pub(super) fn end_on_signal(shutdown: CancellationToken) -> Result<impl Future<Output = Infallible>, Failure> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => info!("SIGTERM: ending in order"),
-        _ = interrupt.recv() => info!("SIGINT: ending in order"),
-    }
-    shutdown.cancel();
-    std::future::pending().await
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => info!("SIGTERM: ending in order"),
+            _ = interrupt.recv() => info!("SIGINT: ending in order"),
+        }
+        shutdown.cancel();
+        std::future::pending().await
+    })
 }
 
 #[cfg(test)]

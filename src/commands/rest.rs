@@ -25,6 +25,7 @@ async fn staged(config: RestConfig) -> Result<(), Failure> {
     let metrics = Arc::new(Metrics::new());
     let readiness = Readiness::waiting("the first full lists of objects are not complete");
     let shutdown = CancellationToken::new();
+    let signals = end_on_signal(shutdown.clone())?;
     let machines = http::bind("--metrics-listen", config.metrics_listen).await?;
     let listener = http::bind("--listen", config.service.listen).await?;
     info!(
@@ -38,6 +39,6 @@ async fn staged(config: RestConfig) -> Result<(), Failure> {
     let stage = rest::Stage { listener, metrics, readiness, shutdown: shutdown.clone() };
     tokio::select! {
         ended = ordered(health, rest::run(config.service, stage), &shutdown) => ended,
-        signalled = end_on_signal(shutdown.clone()) => signalled,
+        never = signals => match never {},
     }
 }
