@@ -315,8 +315,9 @@ fn happened(engine: &Engine, state: &mut State, subject: &Subject, change: &Chan
     let everyone = DocumentName::everyone();
     match change {
         Change::CreateUser { user, .. } => {
-            // Whatever keys it had before went with the account.
+            // Whatever keys it had before went with the account, and where the server lost everything, its folders too.
             drift::doubt_keys(state, user.as_str());
+            state.laid_out.insert(subject.clone(), false);
             engine.appeared(state, user.as_str());
         }
         Change::PutDocument { name, document, .. } => {
@@ -347,6 +348,9 @@ fn happened(engine: &Engine, state: &mut State, subject: &Subject, change: &Chan
             }
         }
         Change::AddMembers { group, members } => {
+            if matches!(state.mirror.known_group(group.as_str()), Some(None)) {
+                state.laid_out.insert(subject.clone(), false);
+            }
             let groups = BTreeSet::from([group.to_string()]);
             let carries = state.mirror.attachments("", &groups).any(|name| state.mirror.may_carry_admin_actions(name));
             if carries {

@@ -16,6 +16,7 @@ use crate::iam::change::Change;
 use crate::iam::declared::Declared;
 use crate::iam::names::UserName;
 use crate::iam::plan::Plan;
+use crate::iam::subject::{Kind, Subject};
 use crate::minio::UserEntry;
 
 use super::conditions::Said;
@@ -150,7 +151,16 @@ async fn remember(engine: &Engine, before: Wipe, missing: usize) -> Result<(), F
         users = missing,
         "MinIO has lost all its users; they are made again, and new keys wait for a person"
     );
+    doubt_folders(&mut engine.state());
     Ok(())
+}
+
+/// The folders of users and groups, and the buckets that these are in, may be lost as well: also of those whose accounts somebody
+/// brings back before they are made again.
+fn doubt_folders(state: &mut State) {
+    let objects = [Kind::MinioUser, Kind::MinioGroup].into_iter().flat_map(|kind| state.index.objects_of(kind));
+    let subjects: Vec<Subject> = objects.filter_map(Declared::own_subject).collect();
+    state.laid_out.extend(subjects.into_iter().map(|subject| (subject, false)));
 }
 
 /// Sees to it that what was absent at a moment was really so: a server that loads its IAM says the same of policies that it has.

@@ -264,6 +264,7 @@ async fn a_server_that_lost_everything_gets_all_but_keys_until_somebody_has_look
         world.product().minio().wipe();
         world.product().minio().start_again();
         world.eventually("all is made again", async || scene.held().await == before).await;
+        world.eventually("the bucket, too", async || world.minio().bucket_exists("lake").await.unwrap()).await;
         for restart in [false, true] {
             if restart {
                 assert!(world.product().terminate().success());
