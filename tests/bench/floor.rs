@@ -17,6 +17,18 @@ use crate::support::world::{World, resource};
 
 const KEY_LIFE: Duration = Duration::from_secs(48 * 3600);
 
+/// A key of a user, as the controller would have it made.
+pub fn new_key(user: &str) -> NewAccessKey {
+    NewAccessKey {
+        parent: user.to_owned(),
+        credentials: Credentials::generate(),
+        name: String::new(),
+        description: String::new(),
+        expiration: Some(Timestamp::now() + KEY_LIFE),
+        session_policy: None,
+    }
+}
+
 /// All that a MinIO holds.
 pub struct State {
     documents: BTreeMap<String, String>,
@@ -69,14 +81,7 @@ impl State {
             minio.add_user(name, &Credentials::generate().secret, true).await.unwrap();
             minio.set_mapping(&Holder::User(name.clone()), policies).await.unwrap();
             minio.put_object("lake", &format!("homes/{name}/"), "", true).await.unwrap();
-            let key = NewAccessKey {
-                parent: name.clone(),
-                credentials: Credentials::generate(),
-                name: String::new(),
-                description: String::new(),
-                expiration: Some(Timestamp::now() + KEY_LIFE),
-                session_policy: None,
-            };
+            let key = new_key(name);
             minio.add_access_key(&key).await.unwrap();
             minio.probe(&key.credentials).await.unwrap();
         }

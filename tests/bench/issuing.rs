@@ -5,17 +5,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, api::PostParams, runtime::wait::await_condition};
 use minio_manager::{
     api::MinioUser,
-    minio::{Credentials, Holder, KeyState, NewAccessKey},
+    minio::{Credentials, Holder, KeyState},
 };
 use serde_json::json;
 
 use crate::{
     figures::{Report, Samples},
+    floor::new_key,
     support::{
         kube::Cluster,
         minio::unique,
@@ -28,7 +28,6 @@ use crate::{
 const ITERATIONS: usize = 50;
 const WARM_UP: usize = 5;
 const WATCH_START: Duration = Duration::from_millis(50);
-const KEY_LIFE: Duration = Duration::from_secs(48 * 3600);
 
 pub async fn measure(report: &mut Report) {
     let world = World::own(Setup::default()).await;
@@ -71,14 +70,7 @@ pub async fn measure(report: &mut Report) {
 async fn back_to_back(world: &World, document: &str) -> Duration {
     let minio = world.minio();
     let (name, home) = (unique("floor"), unique("floor-policy"));
-    let key = NewAccessKey {
-        parent: name.clone(),
-        credentials: Credentials::generate(),
-        name: String::new(),
-        description: String::new(),
-        expiration: Some(Timestamp::now() + KEY_LIFE),
-        session_policy: None,
-    };
+    let key = new_key(&name);
     let policies = BTreeSet::from([home.clone(), "group-policy-globalusers".to_owned()]);
     let started = Instant::now();
     minio.put_policy(&home, document.to_owned()).await.unwrap();

@@ -12,15 +12,13 @@ use kube::{
     Api, ResourceExt,
     api::{ListParams, Patch, PatchParams, PostParams},
 };
-use minio_manager::{
-    api::MinioUser,
-    minio::{Credentials, KeyState, NewAccessKey},
-};
+use minio_manager::{api::MinioUser, minio::KeyState};
 use serde_json::json;
 
 use crate::{
     figures::Report,
     files::load::under_load,
+    floor::new_key,
     support::{kube::Cluster, product::Setup, world::World},
 };
 
@@ -29,7 +27,6 @@ const USERS: usize = 1_000;
 const AT_ONCE: usize = 16;
 const LOOK: Duration = Duration::from_millis(50);
 const LIMIT: Duration = Duration::from_secs(600);
-const KEY_LIFE: Duration = Duration::from_secs(48 * 3600);
 /// The requests of MinIO that a rotation takes: which keys there are, the new one, and its proof.
 const CALLS: u64 = 3;
 
@@ -127,14 +124,7 @@ async fn back_to_back(world: &World, users: &[&String]) -> Duration {
     let mut made = Vec::new();
     let started = Instant::now();
     for user in users {
-        let key = NewAccessKey {
-            parent: user.to_string(),
-            credentials: Credentials::generate(),
-            name: String::new(),
-            description: String::new(),
-            expiration: Some(Timestamp::now() + KEY_LIFE),
-            session_policy: None,
-        };
+        let key = new_key(user);
         assert_eq!(minio.list_access_keys(user).await.unwrap().len(), 1);
         minio.add_access_key(&key).await.unwrap();
         assert_eq!(minio.probe(&key.credentials).await.unwrap(), KeyState::Works);
