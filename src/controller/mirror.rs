@@ -87,8 +87,17 @@ impl Mirror {
 
     /// Whether what was read of a name since this epoch may be older than what is known, or was forgotten.
     pub fn is_outdated(&self, name: &Need, since: u64) -> bool {
-        let since = usize::try_from(self.epoch.saturating_sub(since)).unwrap_or(usize::MAX);
-        since > self.forgotten.len() || self.forgotten.iter().rev().take(since).any(|forgotten| forgotten == name)
+        let count = self.forgotten_since(since);
+        self.is_all_outdated(since) || self.forgotten.iter().rev().take(count).any(|forgotten| forgotten == name)
+    }
+
+    /// Whether everything that was read since this epoch may be.
+    pub fn is_all_outdated(&self, since: u64) -> bool {
+        self.forgotten_since(since) > self.forgotten.len()
+    }
+
+    fn forgotten_since(&self, epoch: u64) -> usize {
+        usize::try_from(self.epoch.saturating_sub(epoch)).unwrap_or(usize::MAX)
     }
 
     /// What is being read of a name at this moment is not to be believed.
@@ -618,9 +627,9 @@ mod tests {
         }
         assert!(mirror.is_outdated(&bob, epoch), "nobody remembers what it was that was forgotten");
         let epoch = mirror.epoch();
-        assert!(!mirror.is_outdated(&bob, epoch));
+        assert!(!mirror.is_outdated(&bob, epoch) && !mirror.is_all_outdated(epoch));
         mirror.forget_all();
-        assert!(mirror.is_outdated(&bob, epoch));
+        assert!(mirror.is_outdated(&bob, epoch) && mirror.is_all_outdated(epoch));
     }
 
     #[test]

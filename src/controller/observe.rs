@@ -20,6 +20,9 @@ use super::wipe;
 /// How often reading may reveal more to read, or be overtaken by somebody who forgets.
 const READ_ROUNDS: usize = 64;
 
+/// How often all accounts are read when everything is forgotten meanwhile, such as by another part at the same start.
+const ACCOUNT_ROUNDS: usize = 3;
+
 /// Reads until nothing that `needs` asks for is unknown, and answers what `look` makes of it under the same lock: between
 /// reading and looking nothing can be forgotten.
 pub async fn read_until_known<T>(
@@ -72,13 +75,18 @@ async fn read(engine: &Engine, needs: BTreeSet<Need>) -> Result<Vec<Fact>, Failu
 /// are read by name when they are needed.
 ///
 /// # Errors
-/// The answer of the server, or that it is not believed.
+/// The answer of the server, that it is not believed, or that everything was forgotten meanwhile.
 pub async fn learn_accounts(engine: &Engine) -> Result<(), Failure> {
-    let epoch = engine.state().mirror.epoch();
-    let users = wipe::list_users(engine).await?;
-    let mut state = engine.state();
-    users.into_iter().for_each(|(name, user)| Fact::account(name, user).enter(&mut state.mirror, epoch));
-    Ok(())
+    for _ in 0..ACCOUNT_ROUNDS {
+        let epoch = engine.state().mirror.epoch();
+        let users = wipe::list_users(engine).await?;
+        let mut state = engine.state();
+        if !state.mirror.is_all_outdated(epoch) {
+            users.into_iter().for_each(|(name, user)| Fact::account(name, user).enter(&mut state.mirror, epoch));
+            return Ok(());
+        }
+    }
+    Err(Failure::transient("what is known of MinIO was forgotten again and again while its accounts were read"))
 }
 
 /// What the server holds for the subject of `desired`, read where it is not known.
