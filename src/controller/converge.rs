@@ -317,7 +317,7 @@ fn happened(engine: &Engine, state: &mut State, subject: &Subject, change: &Chan
         Change::CreateUser { user, .. } => {
             // Whatever keys it had before went with the account, and where the server lost everything, its folders too.
             drift::doubt_keys(state, user.as_str());
-            state.laid_out.insert(subject.clone(), false);
+            state.doubt_folders(subject.clone());
             engine.appeared(state, user.as_str());
         }
         Change::PutDocument { name, document, .. } => {
@@ -349,7 +349,7 @@ fn happened(engine: &Engine, state: &mut State, subject: &Subject, change: &Chan
         }
         Change::AddMembers { group, members } => {
             if matches!(state.mirror.known_group(group.as_str()), Some(None)) {
-                state.laid_out.insert(subject.clone(), false);
+                state.doubt_folders(subject.clone());
             }
             let groups = BTreeSet::from([group.to_string()]);
             let carries = state.mirror.attachments("", &groups).any(|name| state.mirror.may_carry_admin_actions(name));

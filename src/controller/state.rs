@@ -127,6 +127,11 @@ impl State {
         });
     }
 
+    /// Has the folders of a subject laid out at its next run, although it may have been ready before this process started.
+    pub fn doubt_folders(&mut self, subject: Subject) {
+        self.laid_out.insert(subject, false);
+    }
+
     /// Forgets what was known of the server; the declarations stay.
     pub fn forget_server(&mut self) {
         self.mirror.forget_all();

@@ -151,16 +151,16 @@ async fn remember(engine: &Engine, before: Wipe, missing: usize) -> Result<(), F
         users = missing,
         "MinIO has lost all its users; they are made again, and new keys wait for a person"
     );
-    doubt_folders(&mut engine.state());
+    doubt_all_folders(&mut engine.state());
     Ok(())
 }
 
 /// The folders of users and groups, and the buckets that these are in, may be lost as well: also of those whose accounts somebody
 /// brings back before they are made again.
-fn doubt_folders(state: &mut State) {
+fn doubt_all_folders(state: &mut State) {
     let objects = [Kind::MinioUser, Kind::MinioGroup].into_iter().flat_map(|kind| state.index.objects_of(kind));
     let subjects: Vec<Subject> = objects.filter_map(Declared::own_subject).collect();
-    state.laid_out.extend(subjects.into_iter().map(|subject| (subject, false)));
+    subjects.into_iter().for_each(|subject| state.doubt_folders(subject));
 }
 
 /// Sees to it that what was absent at a moment was really so: a server that loads its IAM says the same of policies that it has.
