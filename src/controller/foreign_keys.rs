@@ -1,4 +1,5 @@
-//! Keys below managed users that were not issued here: found, told of, and deleted where the controller is told to.
+//! Keys below managed users that should not be there. Those that were not issued here are told of, and deleted where the
+//! controller is told to; those of ours that had ended, and are back with an older state of the server, are deleted.
 //!
 //! The ids of all keys of many users come with one cheap request, and the names that tell where a key comes from only with a
 //! dear one for each user. So ids are compared first: only where one of them is new, or one that was told of is gone, the
@@ -18,8 +19,9 @@ use crate::minio::AccessKey;
 use crate::telemetry::metrics::DriftKind;
 use crate::telemetry::{AuditLine, audit};
 
-use super::credentials::{SortedKeys, sort};
+use super::credentials::{Forgotten, SortedKeys, sort};
 use super::engine::Engine;
+use super::keys;
 use super::outcome::Failure;
 use super::state::State;
 
@@ -32,6 +34,8 @@ pub struct Ledger {
     known: HashMap<UserName, SortedKeys>,
     /// Users whose keys are to be listed by name in their next run.
     unfamiliar: HashSet<UserName>,
+    /// Whether the server may be another one, or have an older state, since all keys were looked at.
+    outdated: bool,
     /// Whether the keys of all managed users have been looked at.
     complete: bool,
 }
@@ -47,9 +51,8 @@ impl Ledger {
     pub fn compare(&mut self, user: &UserName, living: &BTreeSet<String>, recorded: &BTreeSet<String>) {
         let nothing = SortedKeys::default();
         let known = self.known.get(user).unwrap_or(&nothing);
-        let told: BTreeSet<&String> = known.stray.union(&known.foreign).collect();
-        let unexplained: BTreeSet<&String> =
-            living.iter().filter(|id| !recorded.contains(*id) && !known.ours.contains(*id)).collect();
+        let told: BTreeSet<&String> = [&known.stray, &known.foreign, &known.forgotten].into_iter().flatten().collect();
+        let unexplained: BTreeSet<&String> = living.difference(recorded).collect();
         if unexplained == told {
             self.known.entry(user.clone()).or_default();
         } else {
@@ -72,6 +75,16 @@ impl Ledger {
         self.unfamiliar.insert(user.clone());
     }
 
+    /// The server has been away: the keys of everybody are to be compared now, not when it is their turn.
+    pub fn outdate(&mut self) {
+        self.outdated = true;
+    }
+
+    /// Whether the keys of everybody are to be compared now. Said once.
+    pub fn take_outdated(&mut self) -> bool {
+        std::mem::take(&mut self.outdated)
+    }
+
     /// These are the managed users now: the others are forgotten.
     pub fn keep_to(&mut self, users: &HashSet<&UserName>) {
         self.known.retain(|user, _| users.contains(user));
@@ -81,7 +94,7 @@ impl Ledger {
 
     /// How many keys are not ours.
     pub fn count(&self) -> usize {
-        self.known.values().map(|keys| keys.stray.len() + keys.foreign.len()).sum()
+        self.known.values().map(|keys| keys.stray.len() + keys.foreign.len() + keys.forgotten.len()).sum()
     }
 
     /// How many keys of all managed users are not ours; none before everybody was looked at.
@@ -121,6 +134,9 @@ async fn sort_out(engine: &Engine, owner: &Declared, user: &UserName, prunes: bo
         keys => keys?,
     };
     let mut sorted = sort_now(engine, owner, user, &keys);
+    if !sorted.forgotten.is_empty() {
+        sorted.forgotten = end_forgotten(engine, owner, user, &keys).await?;
+    }
     let mut pruned = BTreeSet::new();
     if prunes {
         for id in std::mem::take(&mut sorted.foreign) {
@@ -150,6 +166,27 @@ async fn sort_out(engine: &Engine, owner: &Declared, user: &UserName, prunes: bo
 fn condition_message(state: &State, owner: &Declared) -> Option<String> {
     let told = state.seen.get(&owner.meta.key)?.status.condition(condition::FOREIGN_KEYS)?;
     Some(told.message)
+}
+
+/// Deletes what had ended for the user itself and for its workloads, and says which keys stay although no Secret names them.
+async fn end_forgotten(
+    engine: &Engine,
+    owner: &Declared,
+    user: &UserName,
+    keys: &[AccessKey],
+) -> Result<BTreeSet<String>, Failure> {
+    let mut younger = BTreeSet::new();
+    let workloads: Vec<Declared> = engine.state().index.keys_of(user).cloned().collect();
+    for object in workloads.iter().filter(|object| !object.meta.paused).chain([owner]) {
+        let Forgotten { ended, younger: more } = keys::end_forgotten(engine, object, keys).await?;
+        younger.extend(more);
+        if !ended.is_empty() {
+            ended.iter().for_each(|_| engine.metrics.drift_repair(DriftKind::Key));
+            let note = format!("deleted because they had ended and were there again: {}", some_of(&ended));
+            tell(engine, object, user, "ForgottenKeysEnded", &note).await;
+        }
+    }
+    Ok(younger)
 }
 
 fn sort_now(engine: &Engine, owner: &Declared, user: &UserName, keys: &[AccessKey]) -> SortedKeys {
@@ -188,6 +225,10 @@ pub fn sentence(keys: &SortedKeys) -> Option<String> {
     if !keys.stray.is_empty() {
         let stray = some_of(&keys.stray);
         parts.push(format!("{} issued for an object that is not known: {stray}", counted(&keys.stray)));
+    }
+    if !keys.forgotten.is_empty() {
+        let forgotten = some_of(&keys.forgotten);
+        parts.push(format!("{} issued later than the one in the Secret: {forgotten}", counted(&keys.forgotten)));
     }
     (!parts.is_empty()).then(|| parts.join("; "))
 }
@@ -230,10 +271,10 @@ mod tests {
         let (mut ledger, alice) = (Ledger::default(), alice());
         assert!(!is_news(&mut ledger, &["A"]), "it is in a Secret");
         assert!(is_news(&mut ledger, &["A", "OLD", "LAPTOP"]));
-        let sorted = SortedKeys { ours: set(&["OLD"]), foreign: set(&["LAPTOP"]), ..SortedKeys::default() };
+        let sorted = SortedKeys { recorded: set(&["OLD"]), foreign: set(&["LAPTOP"]), ..SortedKeys::default() };
         ledger.known.insert(alice.clone(), sorted);
-        assert!(!is_news(&mut ledger, &["A", "OLD", "LAPTOP"]), "that has been told");
-        assert!(!is_news(&mut ledger, &["A", "LAPTOP"]), "a key of ours has ended");
+        assert!(!is_news(&mut ledger, &["A", "LAPTOP"]), "that has been told");
+        assert!(is_news(&mut ledger, &["A", "OLD", "LAPTOP"]), "the Secret that named it does so no more");
         assert!(is_news(&mut ledger, &["A", "LAPTOP", "PHONE"]));
         assert!(is_news(&mut ledger, &["A"]), "the foreign one is gone, which is news too");
 
@@ -254,6 +295,8 @@ mod tests {
             stray: set(stray),
             ..SortedKeys::default()
         };
+        let younger = SortedKeys { forgotten: set(&["A"]), ..SortedKeys::default() };
+        assert_eq!(sentence(&younger).unwrap(), "1 access key was issued later than the one in the Secret: A");
         assert_eq!(sentence(&keys(&[], &[])), None);
         assert_eq!(
             sentence(&keys(&["A", "B", "C", "D", "E", "F", "G"], &[])).unwrap(),

@@ -57,6 +57,9 @@ pub async fn keep(engine: Arc<Engine>) {
         let (audit, full_audit) = (engine.settings.recheck, engine.settings.full_audit_interval);
         let interval = interval(audit, full_audit, &engine.lookout.stream(), holders.len());
         let (step, now) = (interval / STEPS, Instant::now());
+        if engine.state().foreign_keys.take_outdated() {
+            lists.hurry(now);
+        }
         for some in lists.due(&holders, now, interval, LISTED_AT_ONCE).chunks(LISTED_AT_ONCE) {
             compare_ids(&engine, some).await;
             lists.looked_at(some, now, interval);
@@ -64,7 +67,10 @@ pub async fn keep(engine: Arc<Engine>) {
         let due = proofs.due(&holders, now, interval, 1);
         proofs.looked_at(&due, now, interval);
         look(&engine, due, &holders, step).await;
-        sleep_until(now + step).await;
+        tokio::select! {
+            () = sleep_until(now + step) => {}
+            () = engine.health.wait_down() => {}
+        }
     }
 }
 
@@ -145,6 +151,11 @@ impl Schedule {
         turns.sort_unstable();
         let due = turns.iter().take_while(|(due, _)| **due <= now).count();
         turns.into_iter().take(due.next_multiple_of(batch)).map(|(_, holder)| holder.clone()).collect()
+    }
+
+    /// Everybody is due now.
+    fn hurry(&mut self, now: Instant) {
+        self.due.values_mut().for_each(|due| *due = now);
     }
 
     fn looked_at(&mut self, holders: &[Subject], now: Instant, interval: Duration) {

@@ -10,12 +10,12 @@ use crate::iam::declared::{Body, Declared, KeyRequests};
 use crate::iam::document::{Document, Effect, Statement};
 use crate::iam::names::UserName;
 use crate::iam::subject::Kind;
-use crate::minio::Urgency;
+use crate::minio::{AccessKey, Urgency};
 use crate::telemetry::metrics::{DriftKind, IssueOutcome};
 
 use crate::config::duration as parse_duration;
 
-use super::credentials::{Check, IssueReason, Issued, KeyOwner, Recorded, default_secret_name};
+use super::credentials::{Check, Forgotten, IssueReason, Issued, KeyOwner, Recorded, default_secret_name};
 use super::engine::{Engine, Settings};
 use super::observe::read_until_known;
 use super::outcome::Failure;
@@ -113,6 +113,14 @@ pub async fn retire(engine: &Engine, owner: &Declared) -> Result<(), Failure> {
     engine.issuer.retire(&key_owner, may_exist, Urgency::Urgent).await?;
     engine.state().proven.remove(&owner.meta.uid);
     Ok(())
+}
+
+/// Deletes those of these keys that were issued for the object and had ended, and says which; see [`Issuer::end_forgotten`].
+///
+/// [`Issuer::end_forgotten`]: super::credentials::Issuer::end_forgotten
+pub async fn end_forgotten(engine: &Engine, owner: &Declared, keys: &[AccessKey]) -> Result<Forgotten, Failure> {
+    let Some(key_owner) = key_owner(engine, owner)? else { return Ok(Forgotten::default()) };
+    Ok(engine.issuer.end_forgotten(&key_owner, keys, Timestamp::now()).await?)
 }
 
 /// Takes away the Secrets of an object that is let go by force. Its keys live on, as far as they are still there.

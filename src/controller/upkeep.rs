@@ -84,6 +84,7 @@ async fn greet(engine: &Engine) -> Result<(), Failure> {
         let mut state = engine.state();
         state.suspect_all();
         state.forget_server();
+        state.foreign_keys.outdate();
     }
     learn_accounts(engine).await
 }

@@ -23,18 +23,18 @@ const AUDITS: usize = 3;
 /// How long it is watched while nobody changes anything.
 const IDLE: Duration = Duration::from_secs(180);
 const BETWEEN_REVOCATIONS: Duration = Duration::from_secs(2);
-const MEBIBYTE: u64 = 1 << 20;
+const MEGABYTE: u64 = 1_000_000;
 
 /// What is asked of an installation.
 struct Demand {
     users: usize,
     ready_within: Duration,
-    mebibytes: u64,
+    megabytes: u64,
 }
 
-const TYPICAL: Demand = Demand { users: 2_000, ready_within: Duration::from_secs(10), mebibytes: 150 };
+const TYPICAL: Demand = Demand { users: 2_000, ready_within: Duration::from_secs(10), megabytes: 150 };
 
-const LARGE: Demand = Demand { users: 10_000, ready_within: Duration::from_secs(30), mebibytes: 200 };
+const LARGE: Demand = Demand { users: 10_000, ready_within: Duration::from_secs(30), megabytes: 200 };
 
 impl Demand {
     fn size(&self) -> Size {
@@ -136,13 +136,13 @@ async fn restart(report: &mut Report, world: &World, demand: &Demand) {
     let compared = started.elapsed();
     all_ready(world, demand.size().objects()).await;
     let metrics = world.product().metrics();
-    let resident = world.product().vitals().resident_bytes / MEBIBYTE;
+    let resident = world.product().vitals().resident_bytes / MEGABYTE;
     let title = demand.size().title();
     report.within(&format!("{title}: start to ready"), &Samples::of(vec![ready]), demand.ready_within);
     report.within(&format!("{title}: start to compared"), &Samples::of(vec![compared]), 2 * demand.ready_within);
     let details = json!({"requests": metrics.all_requests()});
     report.count(&format!("{title}: writes of a start"), metrics.writes(), 0, details);
-    report.count(&format!("{title}: resident MiB"), resident, demand.mebibytes, json!({}));
+    report.count(&format!("{title}: resident MB"), resident, demand.megabytes, json!({}));
 }
 
 /// Everything is brought into force at the default pace, while somebody works and somebody loses a grant.

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Secret;
 use super::cache::{SecretCache, SecretView};
 use super::calls::{Calls, Created, is_ours};
 use super::error::Error;
-use super::secret::{self, IssuedKey, KeyFacts, SecretFacts, pending_name};
+use super::secret::{self, IssuedKey, KeyFacts, PENDING_SUFFIX, SecretFacts, pending_name};
 use super::steps::{self, Check, IssueReason, KeyOnServer, Progress, Seen, Situation, Step, Verdict};
 use super::{Issued, KeyOwner, mark};
 use crate::minio::{self, AccessKey, Credentials, KeyState, Pacer, Urgency};
@@ -124,7 +124,7 @@ impl Issuer {
         if calls.probe(&key.credentials).await? != KeyState::Works {
             return Ok(false);
         }
-        situation.secret = Seen::Ours(Arc::new(SecretFacts::of(&secret, self.cache.template())));
+        situation.secret = Seen::Ours(Arc::new(self.facts(&secret)));
         situation.server = KeyOnServer::Works;
         Ok(steps::next(owner, &situation, now)? == Step::Finish)
     }
@@ -165,6 +165,55 @@ impl Issuer {
         Ok(())
     }
 
+    /// Deletes those of these keys that were issued for the owner, that no Secret names, and that are older than the key in the
+    /// Secret: they had ended, and are back with an older state of the server. One that
+    /// is younger stays until the next renewal: there it is the Secret that is older, and people may have the key.
+    ///
+    /// `keys` must have been listed before the call. A run of the same owner may be under way: a pair that is being issued is
+    /// in one of the Secrets before it is on the server.
+    ///
+    /// # Errors
+    /// See [`Error::class`]. Repeated, it goes on where it stopped.
+    pub async fn end_forgotten(
+        &self,
+        owner: &KeyOwner,
+        keys: &[AccessKey],
+        now: Timestamp,
+    ) -> Result<Forgotten, Error> {
+        let calls = Calls { issuer: self, owner, urgency: Urgency::Urgent };
+        let mut known: BTreeSet<String> = owner.last.iter().map(|last| last.access_key.clone()).collect();
+        // A pair goes from the pending Secret to the Secret: read in that order, neither look misses it.
+        for name in self.names(owner).iter().filter(|name| name.ends_with(PENDING_SUFFIX)) {
+            let secret = calls.look_at(name).await?.filter(|secret| is_ours(owner, secret));
+            known.extend(secret.map(|secret| self.facts(&secret)).iter().flat_map(SecretFacts::named_keys));
+        }
+        let mut forgotten = Forgotten::default();
+        let mut published_at = None;
+        for name in self.names(owner).iter().filter(|name| !name.ends_with(PENDING_SUFFIX)) {
+            let secret = calls.look_at(name).await?.filter(|secret| is_ours(owner, secret));
+            let Some(facts) = secret.map(|secret| self.facts(&secret)) else { continue };
+            known.extend(facts.named_keys());
+            published_at = published_at.max(facts.key.as_ref().map(|key| key.issued_at));
+        }
+        let Some(published_at) = published_at else { return Ok(forgotten) };
+        for key in mark::living(keys.to_vec(), &owner.uid, now) {
+            if known.contains(&key.access_key) {
+                continue;
+            }
+            if mark::issued_at(&key) > Some(published_at) {
+                forgotten.younger.insert(key.access_key);
+            } else {
+                calls.delete_key(&key.access_key).await?;
+                forgotten.ended.insert(key.access_key);
+            }
+        }
+        Ok(forgotten)
+    }
+
+    fn facts(&self, secret: &Secret) -> SecretFacts {
+        SecretFacts::of(secret, self.cache.template())
+    }
+
     /// Every name under which the owner may have a Secret.
     fn names(&self, owner: &KeyOwner) -> BTreeSet<String> {
         let mut names = self.cache.former(&owner.namespace, &owner.uid, &owner.secret_name);
@@ -175,6 +224,15 @@ impl Issuer {
         }
         names
     }
+}
+
+/// The keys of an object that no Secret names.
+#[derive(Debug, Default)]
+pub struct Forgotten {
+    /// They were older than the key in the Secret, and have been deleted.
+    pub ended: BTreeSet<String>,
+    /// They are younger, and still there.
+    pub younger: BTreeSet<String>,
 }
 
 /// One run of [`Issuer::ensure`]. Dropping it between steps, or within one, loses nothing.
@@ -277,15 +335,28 @@ impl Run<'_> {
     async fn trim_keys(&mut self) -> Result<(), Error> {
         let owner = self.calls.owner;
         let keys = mark::living(self.calls.keys().await?, &owner.uid, self.now);
-        let current = self.situation.secret.ours().and_then(|secret| secret.key.as_ref()).map(|key| &key.access_key);
-        let current = current.or(owner.last.as_ref().map(|last| &last.access_key));
-        let kept = keys.iter().find(|key| Some(&key.access_key) == current).or(keys.last());
+        let kept = self.key_in_use(&keys);
         for key in keys.iter().filter(|key| Some(*key) != kept) {
             self.calls.delete_key(&key.access_key).await?;
         }
         self.previous = kept.cloned();
         self.situation.trimmed = true;
         Ok(())
+    }
+
+    /// The one of these keys, the oldest first, that people may have: the current one, else the one before it, else one that is
+    /// younger than both, for then the Secret is gone or was restored. What is older, or was revoked, was ended before.
+    fn key_in_use<'a>(&self, keys: &'a [AccessKey]) -> Option<&'a AccessKey> {
+        let living = |id: &String| keys.iter().find(|key| key.access_key == *id);
+        let owner = self.calls.owner;
+        match self.situation.secret.ours().and_then(|secret| secret.key.as_ref()) {
+            Some(held) if owner.is_revoked(held) && !owner.owes_revocation() => None,
+            Some(held) => {
+                let younger = || keys.last().filter(|key| mark::issued_at(key) > Some(held.issued_at));
+                held.ids().find_map(living).or_else(younger)
+            }
+            None => owner.last.as_ref().and_then(|last| living(&last.access_key)).or(keys.last()),
+        }
     }
 
     /// Sessions first: none of them may outlive the keys.

@@ -44,7 +44,7 @@ pub(super) fn description(owner: &KeyOwner, issued_at: Timestamp) -> String {
 }
 
 /// When the key was made, as its description says.
-fn issued_at(key: &AccessKey) -> Option<Timestamp> {
+pub(super) fn issued_at(key: &AccessKey) -> Option<Timestamp> {
     key.description.strip_prefix(ISSUED)?.split(' ').next()?.parse().ok()
 }
 
@@ -58,16 +58,18 @@ pub(super) fn living(keys: Vec<AccessKey>, owner_uid: &str, now: Timestamp) -> V
 /// The living keys of a user, by where they come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SortedKeys {
-    /// Issued for an object that is known.
-    pub ours: BTreeSet<String>,
+    /// Named in a Secret of ours or in a status.
+    pub recorded: BTreeSet<String>,
+    /// Issued for an object that is known, but named nowhere.
+    pub forgotten: BTreeSet<String>,
     /// Named as we name keys, but for no object that is known: it may have been deleted, or not have been seen yet.
     pub stray: BTreeSet<String>,
     /// Issued by somebody else.
     pub foreign: BTreeSet<String>,
 }
 
-/// Sorts the keys of a user. Ours are those marked for an object with one of these uids, and those that are `recorded`: in a
-/// Secret of ours, or in a status.
+/// Sorts the keys of a user, whose objects have these uids. `recorded` are the keys that are named in a Secret of ours or in a
+/// status.
 pub fn sort<'a>(
     keys: &[AccessKey],
     uids: impl IntoIterator<Item = &'a str>,
@@ -77,8 +79,10 @@ pub fn sort<'a>(
     let names: BTreeSet<String> = uids.into_iter().map(name).collect();
     let mut sorted = SortedKeys::default();
     for key in keys.iter().filter(|key| is_living(key, now)) {
-        let place = if names.contains(&key.name) || recorded.contains(&key.access_key) {
-            &mut sorted.ours
+        let place = if recorded.contains(&key.access_key) {
+            &mut sorted.recorded
+        } else if names.contains(&key.name) {
+            &mut sorted.forgotten
         } else if is_of_any(key) {
             &mut sorted.stray
         } else {
@@ -124,15 +128,17 @@ mod tests {
         let now = at("2026-01-03T00:00:00Z");
         let keys = [
             key("ISSUED", &name("one uid"), String::new(), None),
-            key("OF-ANOTHER-OBJECT", &name("another uid"), String::new(), Some(at("2026-01-04T00:00:00Z"))),
+            key("BACK", &name("one uid"), String::new(), None),
+            key("BACK-FOR-ANOTHER-OBJECT", &name("another uid"), String::new(), Some(at("2026-01-04T00:00:00Z"))),
             key("RECORDED", "renamed by somebody", String::new(), None),
             key("STRAY", &name("a uid that nobody knows"), String::new(), None),
             key("LAPTOP", "laptop", String::new(), None),
             key("ENDED", "laptop", String::new(), Some(at("2026-01-02T00:00:00Z"))),
         ];
-        let sorted = sort(&keys, ["one uid", "another uid"], &BTreeSet::from(["RECORDED".to_owned()]), now);
         let set = |ids: &[&str]| ids.iter().map(ToString::to_string).collect::<BTreeSet<String>>();
-        assert_eq!(sorted.ours, set(&["ISSUED", "OF-ANOTHER-OBJECT", "RECORDED"]));
+        let sorted = sort(&keys, ["one uid", "another uid"], &set(&["ISSUED", "RECORDED", "NOT-ON-THE-SERVER"]), now);
+        assert_eq!(sorted.recorded, set(&["ISSUED", "RECORDED"]));
+        assert_eq!(sorted.forgotten, set(&["BACK", "BACK-FOR-ANOTHER-OBJECT"]));
         assert_eq!((sorted.stray, sorted.foreign), (set(&["STRAY"]), set(&["LAPTOP"])));
     }
 

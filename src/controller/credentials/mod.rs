@@ -26,7 +26,7 @@ use jiff::{SignedDuration, Timestamp};
 pub use self::{
     cache::{Affected, Scope, SecretCache, SecretView},
     error::{Class, Error, KubernetesFailure},
-    issue::{Fence, Issuer, Run},
+    issue::{Fence, Forgotten, Issuer, Run},
     mark::{SortedKeys, sort},
     secret::{
         IssuedKey, KeyFacts, PENDING_SUFFIX, SecretFacts, SecretFile, Template, UnknownSecretFile, default_secret_name,

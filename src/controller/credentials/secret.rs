@@ -429,6 +429,11 @@ impl SecretFacts {
         }
     }
 
+    /// The ids of keys that it names.
+    pub(super) fn named_keys(&self) -> impl Iterator<Item = String> {
+        self.access_key.iter().chain(self.key.iter().flat_map(KeyFacts::ids)).cloned()
+    }
+
     /// Whether the object with this uid may write it.
     pub fn is_owned_by(&self, uid: &str) -> bool {
         self.owners.iter().any(|owner| **owner == *uid)

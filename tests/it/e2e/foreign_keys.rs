@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use minio_manager::minio::{Credentials, Holder, NewAccessKey};
+use minio_manager::minio::{AccessKey, Credentials, Holder, NewAccessKey};
 use serde_json::json;
 
 use super::keys::{access_key, holder};
@@ -150,4 +150,74 @@ async fn every_key_that_comes_or_goes_leaves_an_audit_line() {
         assert_eq!((&line["because"][0]["kind"], &line["because"][0]["uid"]), (&json!("MinioUser"), &uid));
     }
     assert!(!world.product().stdout().contains(alice.credentials().secret.expose()), "ids only");
+}
+
+/// Has the server know a key as it did before: as after its drives were restored.
+async fn bring_back(world: &World, user: &str, key: AccessKey, caller: &Caller) {
+    let AccessKey { name, description, expiration, .. } = key;
+    let credentials = caller.credentials().clone();
+    let key =
+        NewAccessKey { parent: user.to_owned(), credentials, name, description, expiration, session_policy: None };
+    world.minio().add_access_key(&key).await.unwrap();
+}
+
+async fn key_of(world: &World, user: &str, caller: &Caller) -> AccessKey {
+    let mut keys = world.access_keys(user).await.into_iter();
+    keys.find(|key| key.access_key == id(caller)).expect("the key is listed")
+}
+
+#[tokio::test]
+async fn keys_that_had_ended_and_are_there_again_are_deleted_and_no_others() {
+    let world = World::own(Setup::default().with(&["--audit-interval", "1s"])).await;
+    let alice = world.user("alice").await;
+    let file = alice.home("file");
+    world.seed(&[&file]).await;
+    let etl = unique("etl");
+    world.apply(&access_key(&etl, &alice.name, "rotationInterval: 2h")).await;
+    let workload = holder(&world, &etl).await;
+    let former = [key_of(&world, &alice.name, &alice.caller).await, key_of(&world, &alice.name, &workload).await];
+    let age = |key: &AccessKey, before: &str| AccessKey {
+        description: key.description.replacen("issued 2", &format!("issued {before}"), 1),
+        ..key.clone()
+    };
+
+    // The revocation ends both, and the new key of the user is replaced once more, with an overlap.
+    for (annotation, handled) in [("revoke", "lastHandledRevoke"), ("rotate", "lastHandledRotate")] {
+        world.annotate("MinioUser", &alice.name, annotation, Some("1")).await;
+        let is_done =
+            |view: &View| view.status(&format!("/credentials/{handled}")) == "1" && view.says("Ready", "True");
+        world.observed("MinioUser", &alice.name, "it is done", is_done).await;
+    }
+    let secret = format!("miniokey-{etl}");
+    let is_replaced = async || id(&world.caller(&secret).await) != id(&workload);
+    world.eventually("the workload has another key", is_replaced).await;
+    let (now, of_workload) = (world.person(&alice.name).await, holder(&world, &etl).await);
+    let living = ids(&world, &alice.name).await;
+    assert!(living.len() == 3 && !living.contains(id(&alice)) && !living.contains(id(&workload)), "{living:?}");
+
+    for (key, caller) in former.iter().zip([&alice.caller, &workload]) {
+        bring_back(&world, &alice.name, age(key, "1"), caller).await;
+    }
+    world.eventually("they are gone again", async || ids(&world, &alice.name).await == living).await;
+    for caller in [&alice.caller, &workload] {
+        assert_eq!(caller.status(Try::Get, &file).await, 403);
+    }
+    for caller in [&now.caller, &of_workload] {
+        assert!(caller.may(Try::Get, &file).await, "the keys in the Secrets");
+    }
+    world
+        .eventually("there are events", async || {
+            let user = world.event_reasons("MinioUser", &alice.name).await;
+            user.contains("ForgottenKeysEnded")
+                && world.event_reasons("MinioAccessKey", &etl).await.contains("ForgottenKeysEnded")
+        })
+        .await;
+
+    // One that is younger than what the Secret names was issued in a time that Kubernetes knows nothing of.
+    bring_back(&world, &alice.name, age(&former[0], "9"), &alice.caller).await;
+    let names_it = |view: &View| view.message(CONDITION).contains(&format!("in the Secret: {}", id(&alice)));
+    world.observed("MinioUser", &alice.name, "it is named", names_it).await;
+    assert!(alice.may(Try::Get, &file).await, "people may have it");
+    world.annotate("MinioUser", &alice.name, "rotate", Some("2")).await;
+    world.eventually("a renewal ends it", async || !ids(&world, &alice.name).await.contains(id(&alice))).await;
 }
