@@ -107,18 +107,30 @@ chaos: needs-cargo ## kill, stop, slow and empty everything, again and again (MI
 	export MINIO_MANAGER_CHAOS_ROUNDS=$${MINIO_MANAGER_CHAOS_ROUNDS:-20} MINIO_MANAGER_KILLS=$${MINIO_MANAGER_KILLS:-70}
 	cargo test --locked --test it -- --test-threads 1 --nocapture alone::chaos e2e::kills
 
-# The inputs that it makes are kept beside the builds, and are where the next run goes on.
+# The inputs that it makes are kept beside the builds, and are where the next run goes on; the first one starts from those of
+# long runs before.
 .PHONY: fuzz
 fuzz: needs-cargo ## look for input that breaks something: TIME seconds (60) on each border, or ONLY one of them
 	@command -v cargo-fuzz > /dev/null || {
 	  echo "error: cargo-fuzz is missing; install it and try again: cargo install cargo-fuzz" >&2
 	  exit 1
 	}
+	mkdir -p "$(CACHE)/fuzz"
+	tar -xzf fuzz/grown.tar.gz -C "$(CACHE)/fuzz" --skip-old-files
 	for target in $(or $(ONLY),$(notdir $(wildcard fuzz/corpus/*))); do
-	  mkdir -p "$(CACHE)/fuzz/$$target"
 	  cargo fuzz run --sanitizer none "$$target" "$(CACHE)/fuzz/$$target" "fuzz/corpus/$$target" -- \
 	    -max_total_time=$(or $(TIME),60) -timeout=15 -rss_limit_mb=1500 -max_len=6000
 	done
+
+.PHONY: fuzz-corpus
+fuzz-corpus: needs-cargo ## keep what `make fuzz` has made, without what adds nothing, in fuzz/grown.tar.gz
+	kept=$$(mktemp -d)
+	trap 'rm -rf "$$kept"' EXIT
+	for target in $(notdir $(wildcard fuzz/corpus/*)); do
+	  mkdir "$$kept/$$target"
+	  cargo fuzz run --sanitizer none "$$target" -- -merge=1 -max_len=6000 "$$kept/$$target" "$(CACHE)/fuzz/$$target"
+	done
+	tar -cf - -C "$$kept" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner . | gzip -9n > fuzz/grown.tar.gz
 
 # Twice, because a second run starts from what the first one left.
 .PHONY: test-demo

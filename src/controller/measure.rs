@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -15,14 +15,21 @@ use super::duty::Phase;
 use super::engine::Engine;
 use super::state::State;
 
-/// How often things are counted.
+/// How often things are counted ...
 const INTERVAL: Duration = Duration::from_secs(5);
+
+/// ... where it is no work: where there is much to count, it is done once in so many times as long as it takes, ...
+const SHARE: u32 = 1_000;
+
+/// ... and at least so often.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Counts for ever.
 pub async fn keep(engine: Arc<Engine>) {
     loop {
+        let started = Instant::now();
         measure(&engine);
-        tokio::time::sleep(INTERVAL).await;
+        tokio::time::sleep((started.elapsed() * SHARE).clamp(INTERVAL, LONGEST_INTERVAL)).await;
     }
 }
 

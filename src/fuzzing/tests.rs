@@ -1,6 +1,7 @@
-//! A short run for every change: the committed corpus, and the same mutations of it each time.
+//! A short run for every change: the committed corpus with the same mutations of it each time, and what long runs have grown.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::{TARGETS, run};
 
@@ -122,9 +123,16 @@ impl Chance {
     }
 }
 
+fn fuzz() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz")
+}
+
 fn corpus(target: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
-    let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    inputs(&fuzz().join("corpus").join(target))
+}
+
+fn inputs(folder: &Path) -> Vec<Vec<u8>> {
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(files.len() >= 5, "{} has hardly any file", folder.display());
@@ -185,9 +193,26 @@ fn any_configuration_is_safe_or_refused() {
     fire("config", 2_000);
 }
 
+/// `make fuzz` begins with all of them.
+#[test]
+fn one_in_ten_of_what_long_runs_have_grown_is_replayed() {
+    let unpacked = std::env::temp_dir().join(format!("grown-{}", std::process::id()));
+    std::fs::create_dir_all(&unpacked).unwrap();
+    let mut tar = Command::new("tar");
+    let tar = tar.arg("-xzf").arg(fuzz().join("grown.tar.gz")).arg("-C").arg(&unpacked).status().unwrap();
+    assert!(tar.success(), "the archive cannot be unpacked");
+    let grown = TARGETS.map(|(target, _)| (target, inputs(&unpacked.join(target))));
+    std::fs::remove_dir_all(&unpacked).unwrap();
+    std::thread::scope(|scope| {
+        for (target, inputs) in &grown {
+            scope.spawn(move || inputs.iter().step_by(10).for_each(|data| try_with(target, data)));
+        }
+    });
+}
+
 #[test]
 fn every_target_has_its_corpus_and_its_program() {
-    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let fuzz = fuzz();
     for folder in ["corpus", "fuzz_targets"] {
         let entries = std::fs::read_dir(fuzz.join(folder)).unwrap();
         let mut names: Vec<String> =
