@@ -3,6 +3,7 @@
 
 mod clients;
 mod keys;
+mod manifest;
 mod nginx;
 mod places;
 mod tricks;

@@ -18,7 +18,8 @@ use crate::support::{
     python,
 };
 
-const FILE: &str = include_str!("../../../deploy/proxy/nginx.conf");
+/// The file of `deploy/proxy/`.
+pub const FILE: &str = include_str!("../../../deploy/proxy/nginx.conf");
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A running nginx; stopped when dropped.
