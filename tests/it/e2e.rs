@@ -32,6 +32,7 @@ mod references;
 mod release;
 mod requests;
 mod restart;
+mod rights;
 mod shares;
 mod time;
 mod trust;

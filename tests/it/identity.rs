@@ -5,15 +5,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     process::Command,
-    time::{Duration, Instant},
 };
 
 use http::Request;
 use k8s_openapi::api::{
-    admissionregistration::v1::ValidatingAdmissionPolicy,
     authentication::v1::{TokenReview, TokenReviewSpec},
-    authorization::v1::{SelfSubjectRulesReview, SelfSubjectRulesReviewSpec},
-    core::v1::{Secret, ServiceAccount},
+    core::v1::Secret,
 };
 use kube::{
     Api, Client, ResourceExt,
@@ -25,14 +22,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::support::{
-    identity::{ADMISSION, NAME, RestIdentity, TOKEN_REVIEWS, rest_kubeconfig, service_account_token},
+    identity::{ADMISSION, NAME, RestIdentity, own_rules, rest_kubeconfig, service_account_token},
     kube::{Cluster, tool},
     minio::unique,
     world::World,
 };
-
-const PATIENCE: Duration = Duration::from_secs(30);
-const PAUSE: Duration = Duration::from_millis(20);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -302,15 +296,8 @@ async fn it_asks_whose_a_token_is_only_where_it_may() {
     let refused = reviews.create(&PostParams::default(), &review).await.unwrap_err().to_string();
     assert!(refused.contains("cannot create resource \"tokenreviews\""), "{refused}");
 
-    identity.apply(TOKEN_REVIEWS).await;
-    let deadline = Instant::now() + PATIENCE;
-    let answer = loop {
-        match reviews.create(&PostParams::default(), &review).await {
-            Ok(answer) => break answer,
-            Err(error) => assert!(Instant::now() < deadline, "{error}"),
-        }
-        tokio::time::sleep(PAUSE).await;
-    };
+    identity.review_tokens().await;
+    let answer = reviews.create(&PostParams::default(), &review).await.unwrap();
     let status = answer.status.unwrap();
     assert_eq!(status.user.unwrap().username, Some(identity.username()));
     assert_eq!(status.authenticated, Some(true));
@@ -327,11 +314,7 @@ async fn it_only_reads_in_a_further_namespace() {
     identity.watch(&watched).await;
     let rest = identity.client().await;
     let path = format!("/apis/minio-manager.io/v1alpha1/namespaces/{watched}/pathshares");
-    let deadline = Instant::now() + PATIENCE;
-    while let Err(error) = ask(&rest, "GET", &path).await {
-        assert!(Instant::now() < deadline, "{error}");
-        tokio::time::sleep(PAUSE).await;
-    }
+    ask(&rest, "GET", &path).await.unwrap();
     let mut expected = each(&["get", "list", "watch"], &WRITTEN);
     expected.extend(each(&["get", "list", "watch"], &["miniopolicies"]));
     assert_eq!(own_rules(&rest, &watched).await, expected);
@@ -360,13 +343,9 @@ async fn it_has_data_deleted_only_where_the_installation_says_so() {
     let before = scene.play("before", &row("MinioUser", Maker::Rest, delete_data.clone())).await;
     assert!(before.is_some_and(|refusal| refusal.contains("may not set spec.dataDeletionPolicy of a MinioUser")));
 
-    switch_on(&scene.admin, &identity.copy_of(NAME), "mayDeleteData").await;
+    identity.permit_deletion_of_data().await;
     let users: Api<DynamicObject> = scene.api(&scene.rest, "MinioUser");
-    let deadline = Instant::now() + PATIENCE;
-    while let Err(error) = users.patch("before", &PatchParams::default(), &Patch::Merge(&delete_data)).await {
-        assert!(Instant::now() < deadline, "{error}");
-        tokio::time::sleep(PAUSE).await;
-    }
+    users.patch("before", &PatchParams::default(), &Patch::Merge(&delete_data)).await.unwrap();
     assert_eq!(users.get("before").await.unwrap().data["spec"]["dataDeletionPolicy"], "Delete");
     let group = scene.play("group", &row("MinioGroup", Maker::Rest, delete_data.clone())).await;
     assert_eq!(group, None);
@@ -467,59 +446,11 @@ fn each(verbs: &[&str], resources: &[&str]) -> BTreeSet<String> {
     all.map(|(verb, resource)| format!("{verb} {resource}.minio-manager.io")).collect()
 }
 
-/// What the holder of a client may do in a namespace beyond what every service account may.
-async fn own_rules(client: &Client, namespace: &str) -> BTreeSet<String> {
-    let everybodys = rules(&bare_account(namespace).await, namespace).await;
-    rules(client, namespace).await.difference(&everybodys).cloned().collect()
-}
-
-/// A service account that nobody has granted anything.
-async fn bare_account(namespace: &str) -> Client {
-    let cluster = Cluster::shared();
-    let metadata = ObjectMeta { name: Some("bare".to_owned()), ..ObjectMeta::default() };
-    let account = ServiceAccount { metadata, ..ServiceAccount::default() };
-    let accounts = Api::namespaced(cluster.client().await, namespace);
-    accounts.create(&PostParams::default(), &account).await.unwrap();
-    let token = service_account_token(cluster, namespace, "bare").await;
-    cluster.client_as(&cluster.kubeconfig_with(&token)).await
-}
-
-/// Everything that the holder of a client may do in a namespace, as `VERB RESOURCE.GROUP` and `VERB URL`.
-async fn rules(client: &Client, namespace: &str) -> BTreeSet<String> {
-    let spec = SelfSubjectRulesReviewSpec { namespace: Some(namespace.to_owned()) };
-    let review = SelfSubjectRulesReview { spec, ..SelfSubjectRulesReview::default() };
-    let review = Api::all(client.clone()).create(&PostParams::default(), &review).await.unwrap();
-    let status = review.status.unwrap();
-    assert!(!status.incomplete, "{:?}", status.evaluation_error);
-    let mut found = BTreeSet::new();
-    for rule in status.resource_rules {
-        let (groups, resources) = (rule.api_groups.unwrap_or_default(), rule.resources.unwrap_or_default());
-        assert_eq!(rule.resource_names.unwrap_or_default(), [""; 0], "rules for single objects are not compared");
-        for (verb, resource) in rule.verbs.iter().flat_map(|verb| resources.iter().map(move |it| (verb, it))) {
-            found.extend(groups.iter().map(|group| format!("{verb} {resource}.{group}")));
-        }
-    }
-    for rule in status.non_resource_rules {
-        let urls = rule.non_resource_urls.unwrap_or_default();
-        found.extend(rule.verbs.iter().flat_map(|verb| urls.iter().map(move |url| format!("{verb} {url}"))));
-    }
-    found
-}
-
 async fn ask(client: &Client, method: &str, path: &str) -> Result<String, String> {
     let content = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
     let body = if ["POST", "PATCH"].contains(&method) { b"{}".to_vec() } else { Vec::new() };
     let request = Request::builder().method(method).uri(path).header("Content-Type", content).body(body).unwrap();
     client.request_text(request).await.map_err(|error| error.to_string())
-}
-
-/// Does to a policy what the file tells people to do: a variable becomes true.
-async fn switch_on(admin: &Client, policy: &str, variable: &str) {
-    let policies: Api<ValidatingAdmissionPolicy> = Api::all(admin.clone());
-    let mut found = policies.get(policy).await.unwrap();
-    let variables = found.spec.as_mut().and_then(|spec| spec.variables.as_mut()).unwrap();
-    variables.iter_mut().find(|known| known.name == variable).unwrap().expression = "true".to_owned();
-    policies.replace(policy, &PostParams::default(), &found).await.unwrap();
 }
 
 /// JSON merge patch.

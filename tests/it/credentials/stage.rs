@@ -20,6 +20,7 @@ use minio_manager::minio::{
     AccessKey, Call, Class, Client, Credentials, Holder, Observer, Outcome, Pacer, Urgency, generate_secret,
 };
 
+use crate::support::identity::controller_kubeconfig;
 use crate::support::kube::Cluster;
 use crate::support::minio::{Server, unique};
 
@@ -42,6 +43,7 @@ pub struct Stage {
     pub issuer: Issuer,
     /// Whether writes are allowed.
     pub leader: Arc<AtomicBool>,
+    /// The cluster as the controller.
     kube: kube::Client,
     client: Client,
     counter: Arc<Counter>,
@@ -51,7 +53,7 @@ impl Stage {
     /// A user of MinIO that may read and write below `home/` in a bucket, and an owner for it without a key.
     pub async fn set() -> Self {
         let (server, cluster) = (Server::shared(), Cluster::shared());
-        let (root, kube) = (server.client(), cluster.client().await);
+        let root = server.client();
         let user = UserName::parse(&unique("user")).unwrap();
         let bucket = unique("bucket");
         root.create_bucket(&bucket).await.unwrap();
@@ -66,6 +68,7 @@ impl Stage {
         root.set_mapping(&Holder::User(user.to_string()), &BTreeSet::from([policy])).await.unwrap();
 
         let namespace = cluster.namespace("credentials").await;
+        let kube = cluster.client_as(&controller_kubeconfig(cluster, &namespace, &[]).await).await;
         let counter = Arc::new(Counter::default());
         let mut config = server.config();
         config.observer = Some(Arc::clone(&counter) as Arc<dyn Observer>);
@@ -98,7 +101,7 @@ impl Stage {
         listed(&cache, []);
         Self {
             root,
-            secrets: Api::namespaced(kube.clone(), &namespace),
+            secrets: Api::namespaced(cluster.client().await, &namespace),
             owner,
             bucket,
             cache,

@@ -11,6 +11,7 @@ use super::{
     story::Story,
 };
 use crate::support::{
+    identity::rest_kubeconfig,
     kube::Cluster,
     minio::Server,
     rest::{Service, ServiceSetup, token},
@@ -37,7 +38,7 @@ async fn who_starts_it_from_a_shell_gets_all_that_is_promised() {
     // REST, from its page and as the README calls it.
     story.run("docs/rest.md", "Start it");
     story.end("rest");
-    let setup = ServiceSetup { kubeconfig: Some(cluster.kubeconfig().to_owned()), ..ServiceSetup::default() };
+    let setup = ServiceSetup { kubeconfig: Some(rest_kubeconfig(&cluster, "lake").await), ..ServiceSetup::default() };
     let service = Service::start_in("lake", setup.person("alice", false)).await;
     story.means("curl ", "curl --fail-with-body --silent --show-error ");
     story.means("localhost:8000", service.url().strip_prefix("http://").unwrap());

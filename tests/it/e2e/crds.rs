@@ -13,17 +13,13 @@ use minio_manager::{api::schema, minio::UserEntry};
 use serde_json::Value;
 
 use crate::support::{
-    identity::{apply_moved, service_account_token},
+    identity::CONTROLLER_NAME,
     kube::Cluster,
     product::Setup,
     world::{Person, World, grant, group, share, user},
 };
 
-const RBAC: &str = include_str!("../../../deploy/kubernetes/rbac.yaml");
-/// The name of everything in it.
-const NAME: &str = "minio-manager";
-
-/// A product in a cluster of its own, with the rights that an installation gives it.
+/// A product in a cluster of its own.
 struct Scene {
     world: World,
     cluster: Cluster,
@@ -32,13 +28,7 @@ struct Scene {
 impl Scene {
     async fn set() -> Self {
         let cluster = Cluster::own().await;
-        let (home, pods) = (cluster.namespace("home").await, cluster.namespace("pods").await);
-        let places = BTreeMap::from([("lake", home.as_str()), (NAME, pods.as_str())]);
-        apply_moved(&cluster.client().await, RBAC, &places).await;
-        let token = service_account_token(&cluster, &pods, NAME).await;
-        let kubeconfig = Some(cluster.kubeconfig_with(&token));
-        let setup = Setup { kubeconfig, namespace: Some(home), ..Setup::default() };
-        let world = World::elsewhere(&cluster, setup.with(&["--large-change-limit", "0"])).await;
+        let world = World::elsewhere(&cluster, Setup::default().with(&["--large-change-limit", "0"])).await;
         Self { world, cluster }
     }
 
@@ -181,13 +171,13 @@ async fn who_may_not_look_at_crds_deletes_no_data() {
     let file = alice.home("file");
     world.seed(&[&file]).await;
     let bindings: Api<ClusterRoleBinding> = Api::all(scene.cluster.client().await);
-    let mut binding = bindings.get(NAME).await.unwrap();
-    bindings.delete(NAME, &DeleteParams::default()).await.unwrap();
+    let name = format!("{CONTROLLER_NAME}.{}", world.namespace());
+    let mut binding = bindings.get(&name).await.unwrap();
+    bindings.delete(&name, &DeleteParams::default()).await.unwrap();
     let may_look = async |client: kube::Client| {
         Api::<CustomResourceDefinition>::all(client).get("miniousers.minio-manager.io").await.is_ok()
     };
-    let identity = world.product().kubeconfig();
-    let client = scene.cluster.client_as(&identity).await;
+    let client = scene.cluster.client_as(world.product().kubeconfig()).await;
     world.eventually("the right is taken", async || !may_look(client.clone()).await).await;
     world.delete("MinioUser", "alice").await;
     let says = |view: &crate::support::world::View| view.message("Ready").contains("customresourcedefinitions");

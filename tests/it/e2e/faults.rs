@@ -12,6 +12,7 @@ use minio_manager::{
 use serde_json::json;
 
 use crate::support::{
+    identity::controller_kubeconfig,
     kube::Cluster,
     minio::{Server, unique},
     product::Setup,
@@ -120,12 +121,22 @@ async fn started_before_minio_it_is_ready_and_begins_when_minio_comes() {
     alice.expect(&file, "GPDL").await;
 }
 
-#[tokio::test]
-async fn while_the_cluster_cannot_be_reached_time_goes_on_and_changes_are_caught_up() {
-    let (proxy, kubeconfig) = Proxy::before_api_server(Cluster::shared().kubeconfig());
-    let world = World::own(Setup { kubeconfig: Some(kubeconfig.clone()), ..Setup::default() }).await;
+/// A product with a proxy before its API server, to which something is done before it starts.
+async fn behind_proxy(prepare: impl FnOnce(&Proxy)) -> (Proxy, World) {
+    let cluster = Cluster::shared();
+    let namespace = cluster.namespace("e2e").await;
+    let (proxy, kubeconfig) = Proxy::before_api_server(&controller_kubeconfig(cluster, &namespace, &[]).await);
+    prepare(&proxy);
+    let setup = Setup { kubeconfig: Some(kubeconfig.clone()), namespace: Some(namespace), ..Setup::default() };
+    let world = World::own(setup).await;
     // It was read at the start.
     std::fs::remove_file(kubeconfig).unwrap();
+    (proxy, world)
+}
+
+#[tokio::test]
+async fn while_the_cluster_cannot_be_reached_time_goes_on_and_changes_are_caught_up() {
+    let (proxy, world) = behind_proxy(|_| ()).await;
     let [alice, bob, carol] = world.users(["alice", "bob", "carol"]).await;
     let (name, removed) = (unique("share"), unique("removed"));
     let (file, other) = (alice.home("exp/file"), alice.home("other/file"));
@@ -171,11 +182,7 @@ async fn a_status_that_somebody_else_wrote_last_is_set_right() {
 
 #[tokio::test]
 async fn before_the_first_lists_it_is_alive_and_not_ready() {
-    let (proxy, kubeconfig) = Proxy::before_api_server(Cluster::shared().kubeconfig());
-    proxy.cut();
-    let world = World::own(Setup { kubeconfig: Some(kubeconfig.clone()), ..Setup::default() }).await;
-    // It was read at the start.
-    std::fs::remove_file(kubeconfig).unwrap();
+    let (proxy, world) = behind_proxy(Proxy::cut).await;
     let name = unique("alice");
     world.apply(&user(&name, "")).await;
     assert_eq!(world.product().get("/live").0, 200);

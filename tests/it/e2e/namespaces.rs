@@ -11,6 +11,7 @@ use kube::{Api, api::DeleteParams};
 use minio_manager::minio::{Credentials, KeyState};
 
 use crate::support::{
+    identity::controller_everywhere_kubeconfig,
     kube::{Cluster, kubectl},
     minio::unique,
     product::Setup,
@@ -80,7 +81,10 @@ async fn a_namespace_that_is_deleted_takes_its_users_and_keys_along() {
     };
     fs::write(&config, format!("namespaces:\n{}", watched.each_ref().map(permit).concat())).unwrap();
     let beside = watched.iter().map(|elsewhere| elsewhere.namespace.clone()).collect();
-    let setup = Setup { beside, ..Setup::default() };
+    // Rights in these namespaces would go with them, perhaps before what the controller needs them for.
+    let home = cluster.namespace("e2e").await;
+    let kubeconfig = Some(controller_everywhere_kubeconfig(cluster, &home).await);
+    let setup = Setup { beside, kubeconfig, namespace: Some(home), ..Setup::default() };
     let world = World::own(setup.with(&["--config", config.to_str().unwrap(), "--large-change-limit", "0"])).await;
     world.apply(&user("home", "")).await;
     let home = world.person("home").await;

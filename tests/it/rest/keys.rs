@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use futures::future::join_all;
 use serde_json::json;
 
+use crate::support::identity::RestIdentity;
 use crate::support::kube::Cluster;
 use crate::support::rest::{Answer, Person, Service, ServiceSetup, with_layout};
 use crate::support::s3::Try;
@@ -124,8 +125,10 @@ async fn a_key_in_another_namespace_is_named_and_not_taken_for_missing() {
     let config = directory.join("config.yaml");
     std::fs::write(&config, format!("layout: berdl\nnamespaces: {{{elsewhere}: {{usernames: ['*']}}}}\n")).unwrap();
     let watched = format!("{home},{elsewhere}");
+    let identity = RestIdentity::install(Cluster::shared(), &home).await;
+    identity.watch(elsewhere).await;
     let setup = ServiceSetup {
-        kubeconfig: Some(Cluster::shared().kubeconfig().to_owned()),
+        kubeconfig: Some(identity.kubeconfig().to_owned()),
         ..ServiceSetup::default().person("alice", false).with(&[
             "--watch-namespaces",
             &watched,

@@ -32,7 +32,7 @@ use kube::{
     runtime::{conditions::is_crd_established, wait::await_condition},
 };
 use minio_manager::api::schema;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::minio::unique;
 
@@ -68,6 +68,9 @@ const RUN: &str =
 
 /// Removes the files of the tests as soon as the standard input ends.
 const TIDY: &str = r#"trap '' INT; cat > /dev/null; rm -rf "$1""#;
+
+/// The namespace whose service accounts are watched by the API servers that tests start, see [`Cluster::requests`].
+pub const AUDITED: &str = "audited";
 
 /// A cluster with our CRDs installed.
 pub struct Cluster {
@@ -187,17 +190,33 @@ impl Cluster {
         writeln!(orders, "{order}").expect("the supervisor of the API server lives");
     }
 
+    /// Whether it is one that tests have started.
+    pub fn is_own(&self) -> bool {
+        self.is_own
+    }
+
+    /// What the service accounts of the namespace [`AUDITED`] have asked for and were answered so far, as the API server of a
+    /// cluster of our own keeps it.
+    pub fn requests(&self) -> Vec<Value> {
+        let log = fs::read_to_string(self.files.join("audit.log")).unwrap_or_default();
+        // The last line may be half written at this moment.
+        log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
     /// A new namespace whose name starts with the prefix.
     pub async fn namespace(&self, prefix: &str) -> String {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
         let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
         let name = format!("{prefix}-{since_epoch:x}-{}", COUNTER.fetch_add(1, Ordering::Relaxed));
-        let namespace = Namespace {
-            metadata: ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() },
-            ..Namespace::default()
-        };
-        Api::all(self.client().await).create(&PostParams::default(), &namespace).await.unwrap();
+        self.create_namespace(&name).await;
         name
+    }
+
+    /// A new namespace of this name.
+    pub async fn create_namespace(&self, name: &str) {
+        let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+        let namespace = Namespace { metadata, ..Namespace::default() };
+        Api::all(self.client().await).create(&PostParams::default(), &namespace).await.unwrap();
     }
 
     async fn start() -> Self {
@@ -267,6 +286,7 @@ fn start_own(data: PathBuf) -> Cluster {
     let (etcd, etcd_peer, secure) = (free_port(), free_port(), free_port());
     write_flags(&data, etcd, etcd_peer, secure);
     write_service_account_keys(&data);
+    write_audit_policy(&data);
     fs::write(data.join("tokens.csv"), "tests,admin,admin,system:masters\n").unwrap();
     write_kubeconfig(&data, secure);
     let servers = Command::new("sh")
@@ -357,7 +377,9 @@ fn write_flags(data: &Path, etcd: u16, etcd_peer: u16, secure: u16) {
          --cert-dir={shown} --service-account-key-file={shown}/sa.pub \
          --service-account-signing-key-file={shown}/sa.key \
          --service-account-issuer=https://kubernetes.default.svc --service-cluster-ip-range=10.0.0.0/24 \
-         --authorization-mode=RBAC --token-auth-file={shown}/tokens.csv --disable-admission-plugins=ServiceAccount"
+         --authorization-mode=RBAC --token-auth-file={shown}/tokens.csv --disable-admission-plugins=ServiceAccount \
+         --enable-admission-plugins=OwnerReferencesPermissionEnforcement \
+         --audit-policy-file={shown}/audit.json --audit-log-path={shown}/audit.log"
     );
     fs::write(data.join("flags"), format!("etcd_flags='{etcd_flags}'\napiserver_flags='{apiserver_flags}'\n")).unwrap();
 }
@@ -374,6 +396,16 @@ fn pem(label: &str, der: &[u8]) -> String {
     let text = STANDARD.encode(der);
     let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+}
+
+/// Only what a test asks for is kept: the rest would be most of what these servers write.
+fn write_audit_policy(data: &Path) {
+    let policy = json!({
+        "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"], "rules": [
+            {"level": "Metadata", "userGroups": [format!("system:serviceaccounts:{AUDITED}")]}, {"level": "None"},
+        ],
+    });
+    fs::write(data.join("audit.json"), policy.to_string()).unwrap();
 }
 
 fn write_kubeconfig(data: &Path, secure: u16) {

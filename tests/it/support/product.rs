@@ -5,7 +5,7 @@ use std::{
     env, fs,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitStatus, Output},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
@@ -15,6 +15,7 @@ use minio_manager::minio::{Credentials, Endpoint};
 use serde_json::Value;
 
 use super::{
+    identity::controller_kubeconfig,
     kube::Cluster,
     minio::{Server, unique},
     program::{Program, tail},
@@ -34,7 +35,7 @@ pub struct Setup {
     pub credentials: Option<Credentials>,
     /// Namespaces that it watches beside its own.
     pub beside: Vec<String>,
-    /// The kubeconfig; the cluster's own where none is given.
+    /// The kubeconfig; that of the identity in `deploy/kubernetes/` where none is given.
     pub kubeconfig: Option<PathBuf>,
     /// The namespace of the installation, for a further replica; a new one where none is given.
     pub namespace: Option<String>,
@@ -57,6 +58,10 @@ pub struct Product {
     namespace: String,
     minio: Arc<Server>,
     setup: Setup,
+    /// The kubeconfig file of the program.
+    kubeconfig: PathBuf,
+    /// That of whoever looks after the cluster.
+    administrator: PathBuf,
     directory: PathBuf,
     state: Mutex<State>,
 }
@@ -93,14 +98,24 @@ impl Product {
 
     /// A product of one's own, alive but not necessarily ready.
     pub async fn start(setup: Setup) -> Self {
+        Self::start_in(Cluster::shared(), setup).await
+    }
+
+    /// As [`Product::start`], in another cluster than all others.
+    pub async fn start_in(cluster: &Cluster, setup: Setup) -> Self {
         let minio = setup.minio.clone().unwrap_or_else(|| Arc::new(Server::start()));
         let directory = env::temp_dir().join(unique("minio-manager-product"));
         fs::create_dir_all(&directory).unwrap();
         let namespace = match &setup.namespace {
             Some(namespace) => namespace.clone(),
-            None => Cluster::shared().namespace("e2e").await,
+            None => cluster.namespace("e2e").await,
         };
-        let product = Self { namespace, minio, setup, directory, state: Mutex::default() };
+        let kubeconfig = match &setup.kubeconfig {
+            Some(kubeconfig) => kubeconfig.clone(),
+            None => controller_kubeconfig(cluster, &namespace, &setup.beside).await,
+        };
+        let administrator = cluster.kubeconfig().to_owned();
+        let product = Self { namespace, minio, setup, kubeconfig, administrator, directory, state: Mutex::default() };
         product.launch();
         product
     }
@@ -111,8 +126,8 @@ impl Product {
     }
 
     /// The kubeconfig file of the program.
-    pub fn kubeconfig(&self) -> PathBuf {
-        self.setup.kubeconfig.clone().unwrap_or_else(|| Cluster::shared().kubeconfig().to_owned())
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
     }
 
     /// The MinIO beside it.
@@ -162,14 +177,15 @@ impl Product {
         self.state().running = None;
     }
 
-    /// What another command says about this installation: its exit code, standard output and standard error.
+    /// What another command says about this installation to whoever looks after it: its exit code, standard output and standard
+    /// error.
     pub fn run(&self, command: &str, arguments: &[&str]) -> (i32, String, String) {
         let output = Command::new(env!("CARGO_BIN_EXE_minio-manager"))
             .arg(command)
             .args(["--home-namespace", &self.namespace, "--instance-id", &self.namespace])
             .args(arguments)
             .env_clear()
-            .env("KUBECONFIG", self.kubeconfig())
+            .env("KUBECONFIG", &self.administrator)
             .envs(self.setup.variables.iter().cloned())
             .output()
             .unwrap();
@@ -184,7 +200,7 @@ impl Product {
             .args(["--watch-namespaces", &self.namespace, "--instance-id", &self.namespace])
             .args(["--minio-endpoint", &self.minio.endpoint().to_string()])
             .env_clear()
-            .env("KUBECONFIG", Cluster::shared().kubeconfig())
+            .env("KUBECONFIG", &self.administrator)
             .env("MINIO_ACCESS_KEY", &root.access_key)
             .env("MINIO_SECRET_KEY", root.secret.expose())
             .output()

@@ -66,13 +66,7 @@ impl World {
 
     /// A product of one's own in another cluster than all others.
     pub async fn elsewhere(cluster: &Cluster, setup: Setup) -> Self {
-        let namespace = match setup.namespace.clone() {
-            Some(namespace) => namespace,
-            None => cluster.namespace("e2e").await,
-        };
-        let kubeconfig = setup.kubeconfig.clone().unwrap_or_else(|| cluster.kubeconfig().to_owned());
-        let setup = Setup { namespace: Some(namespace), kubeconfig: Some(kubeconfig), ..setup };
-        Self::seen_by(Held::Own(Arc::new(Product::start(setup).await)), cluster.client().await)
+        Self::seen_by(Held::Own(Arc::new(Product::start_in(cluster, setup).await)), cluster.client().await)
     }
 
     /// A product that several tests share, for tests with names of their own.

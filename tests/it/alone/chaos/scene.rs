@@ -16,7 +16,7 @@ use minio_manager::minio::{self, Client, Credentials, Holder, Secret, generate_s
 use super::faults::blocking;
 use crate::support::{
     flaky::Flaky,
-    identity::rest_kubeconfig,
+    identity::{controller_kubeconfig, rest_kubeconfig},
     kube::Cluster,
     minio::{Server, unique},
     product::{Product, Setup},
@@ -74,7 +74,9 @@ impl Scene {
     pub async fn set(random: &mut Random) -> Self {
         let redis = Redis::start();
         let before_redis = Proxy::start(redis.address());
-        let (before_api_server, for_controllers) = Proxy::before_api_server(Cluster::shared().kubeconfig());
+        let namespace = Cluster::shared().namespace("chaos").await;
+        let identity = controller_kubeconfig(Cluster::shared(), &namespace, &[]).await;
+        let (before_api_server, for_controllers) = Proxy::before_api_server(&identity);
         let minio = Arc::new(Server::start());
         let address: SocketAddr = minio.endpoint().authority().parse().expect("an address");
         let flaky = Flaky::start(address, Random::new(random.below(usize::MAX) as u64));
@@ -86,6 +88,7 @@ impl Scene {
             minio: Some(minio),
             endpoint: Some(endpoint),
             kubeconfig: Some(for_controllers.clone()),
+            namespace: Some(namespace),
             lease: Some("auto".to_owned()),
             variables: vec![("REDIS_URL".to_owned(), format!("redis://{}/0", before_redis.address()))],
             ..Setup::default()
@@ -97,8 +100,7 @@ impl Scene {
         let world = World::own(setup.clone()).await;
         let mut others = Vec::new();
         for _ in 1..CONTROLLERS {
-            let namespace = Some(world.namespace().to_owned());
-            others.push(Product::start(Setup { namespace, ..setup.clone() }).await);
+            others.push(Product::start(setup.clone()).await);
         }
         let identity = rest_kubeconfig(Cluster::shared(), world.namespace()).await;
         let for_services = before_api_server.kubeconfig(&identity);

@@ -18,7 +18,7 @@ use minio_manager::{
 };
 
 use super::{File, asked, caller, config};
-use crate::support::{kube::Cluster, proxy::Proxy, world::PATIENCE};
+use crate::support::{identity::RestIdentity, kube::Cluster, proxy::Proxy, world::PATIENCE};
 
 const AUDIENCE: &str = "lake";
 
@@ -63,6 +63,13 @@ impl Account {
         answer.status.unwrap().token
     }
 
+    /// The REST service as it may review tokens, and nobody else's.
+    async fn reviewer(&self) -> Client {
+        let identity = RestIdentity::install(Cluster::shared(), &self.namespace).await;
+        identity.review_tokens().await;
+        identity.client().await
+    }
+
     async fn delete(&self) {
         self.api().delete("etl", &kube::api::DeleteParams::default()).await.unwrap();
     }
@@ -82,7 +89,7 @@ fn with(client: Client, users: &File, variables: &[(&str, &str)]) -> Authenticat
 async fn a_service_account_is_whom_the_map_says() {
     let (account, stranger) = (Account::create("auth").await, Account::create("auth").await);
     let users = account.users("etl-nightly");
-    let auth = with(account.client.clone(), &users, &[]);
+    let auth = with(account.reviewer().await, &users, &[]);
     auth.check().await.unwrap();
     assert_eq!(asked(&auth, &account.token(None).await).await, Ok(caller("etl-nightly", false)));
     assert_eq!(asked(&auth, &stranger.token(None).await).await, Err(AuthError::InvalidToken));
@@ -96,11 +103,11 @@ async fn a_service_account_is_whom_the_map_says() {
 async fn a_token_must_be_for_the_configured_audience() {
     let account = Account::create("auth-audience").await;
     let users = account.users("etl-nightly");
-    let auth = with(account.client.clone(), &users, &[("KUBERNETES_AUDIENCE", AUDIENCE)]);
+    let auth = with(account.reviewer().await, &users, &[("KUBERNETES_AUDIENCE", AUDIENCE)]);
     assert!(asked(&auth, &account.token(Some(AUDIENCE)).await).await.is_ok());
     assert_eq!(asked(&auth, &account.token(None).await).await, Err(AuthError::InvalidToken));
     assert_eq!(asked(&auth, &account.token(Some("other")).await).await, Err(AuthError::InvalidToken));
-    let for_the_api_server = with(account.client.clone(), &users, &[]);
+    let for_the_api_server = with(account.reviewer().await, &users, &[]);
     assert_eq!(asked(&for_the_api_server, &account.token(Some(AUDIENCE)).await).await, Err(AuthError::InvalidToken));
 }
 
@@ -109,9 +116,9 @@ async fn a_group_makes_administrators() {
     let account = Account::create("auth-group").await;
     let users = account.users("etl-nightly");
     let token = account.token(None).await;
-    let ours = with(account.client.clone(), &users, &[("KUBERNETES_ADMIN_GROUP", &account.group())]);
+    let ours = with(account.reviewer().await, &users, &[("KUBERNETES_ADMIN_GROUP", &account.group())]);
     assert_eq!(asked(&ours, &token).await, Ok(caller("etl-nightly", true)));
-    let other = with(account.client.clone(), &users, &[("KUBERNETES_ADMIN_GROUP", "system:masters")]);
+    let other = with(account.reviewer().await, &users, &[("KUBERNETES_ADMIN_GROUP", "system:masters")]);
     assert_eq!(asked(&other, &token).await, Ok(caller("etl-nightly", false)));
 }
 
@@ -119,7 +126,7 @@ async fn a_group_makes_administrators() {
 async fn the_tokens_of_a_deleted_account_are_worth_nothing() {
     let account = Account::create("auth-deleted").await;
     let users = account.users("etl-nightly");
-    let auth = with(account.client.clone(), &users, &[("AUTH_CACHE_TTL", "0")]);
+    let auth = with(account.reviewer().await, &users, &[("AUTH_CACHE_TTL", "0")]);
     let token = account.token(None).await;
     assert!(asked(&auth, &token).await.is_ok());
     account.delete().await;

@@ -2,6 +2,7 @@ use minio_manager::minio::generate_secret;
 use serde_json::json;
 
 use super::{Stage, member, refused};
+use crate::support::identity::RestIdentity;
 use crate::support::kube::Cluster;
 use crate::support::rest::{Service, ServiceSetup};
 use crate::support::s3::Try;
@@ -170,8 +171,10 @@ async fn data_goes_with_its_owner_where_that_is_configured_and_permitted() {
     }
     assert_eq!(stage.add("kbase", "boss").await.expect(200)["members"], json!(["alice", "boss"]));
 
+    let identity = RestIdentity::install(Cluster::shared(), world.namespace()).await;
+    identity.permit_deletion_of_data().await;
     let setup = ServiceSetup {
-        kubeconfig: Some(Cluster::shared().kubeconfig().to_owned()),
+        kubeconfig: Some(identity.kubeconfig().to_owned()),
         ..ServiceSetup::default().person("boss", true).with(&["--layout", "berdl", "--rest-deletes-data"])
     };
     let boss = Service::start(world, setup).await.person("boss");

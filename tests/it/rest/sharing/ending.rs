@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::support::identity::RestIdentity;
+use crate::support::identity::{RestIdentity, rest_kubeconfig};
 use crate::support::kube::Cluster;
 use crate::support::proxy::Proxy;
 use crate::support::s3::Try;
@@ -172,7 +172,8 @@ async fn an_api_server_that_does_not_answer_holds_nobody_up() {
         stage.world.apply(&share(object, "lake/homes/alice/g", &spec)).await;
         stage.world.ready("PathShare", object).await;
     }
-    let (proxy, kubeconfig) = Proxy::before_api_server(Cluster::shared().kubeconfig());
+    let (proxy, kubeconfig) =
+        Proxy::before_api_server(&rest_kubeconfig(Cluster::shared(), stage.world.namespace()).await);
     let setup = ServiceSetup::default().with(&["--layout", "simple"]).person("alice", false);
     let setup = ServiceSetup { kubeconfig: Some(kubeconfig.clone()), ..setup };
     let alice = Service::start(&stage.world, setup).await.person("alice");
