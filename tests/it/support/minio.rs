@@ -191,7 +191,8 @@ impl Server {
         }
     }
 
-    /// Until the IAM is loaded, policies that exist are answered as missing; the list of users waits for it.
+    /// Until the IAM is loaded, policies that exist are answered as missing; the list of groups waits for it, and unlike that of
+    /// users it is not sealed.
     fn wait_for_iam(&self) -> Result<(), Error> {
         let config = self.config();
         // The caller may be in a runtime, which must not be blocked into.
@@ -201,7 +202,7 @@ impl Server {
                 let client = Client::new(config).unwrap();
                 let deadline = Instant::now() + START_TIMEOUT;
                 loop {
-                    match client.list_users().await {
+                    match client.list_all_groups().await {
                         Ok(_) => return Ok(()),
                         Err(error) if Instant::now() > deadline => return Err(error),
                         Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
