@@ -137,7 +137,7 @@ async fn lenient_world() -> World {
     let config = env::temp_dir().join(unique("minio-manager-guard"));
     fs::write(&config, "allowedAdminPolicies: [ops, consoleAdmin]\n").unwrap();
     let setup = Setup { minio: Some(Arc::new(Server::start())), ..Setup::default() };
-    let setup = setup.with(&["--config", config.to_str().unwrap(), "--audit-interval", "1s"]);
+    let setup = setup.with(&["--config", config.to_str().unwrap()]);
     let world = World::own(setup).await;
     world
         .apply(

@@ -28,7 +28,7 @@ use crate::support::{
     identity::{apply_moved, service_account_token},
     kube::Cluster,
     minio::{Server, unique},
-    product::{Product, Setup},
+    product::{Product, SELDOM, Setup},
     world::{World, user},
 };
 
@@ -118,8 +118,8 @@ impl Land {
             minio: Some(minio),
             ..Setup::default()
         };
-        let arguments = ["--config", config.to_str().unwrap(), "--large-change-limit", "0", "--audit-interval", "2s"];
-        let product = Product::start(setup.with(&arguments)).await;
+        let arguments = ["--config", config.to_str().unwrap(), "--large-change-limit", "0"];
+        let product = Product::start(setup.with(&arguments).with(&SELDOM)).await;
         fs::remove_file(config).unwrap();
         Self { product, team, rival, unlisted }
     }

@@ -22,6 +22,10 @@ use super::{
     vitals::Vitals,
 };
 
+/// How often a product that many tests share looks at everything that they leave behind: more often it would do little else.
+/// Whoever waits for a look waits so long at most; of most changes it is told.
+pub const SELDOM: [&str; 2] = ["--audit-interval", "20s"];
+
 /// How a product is to be started.
 #[derive(Clone, Default)]
 pub struct Setup {
@@ -88,7 +92,7 @@ impl Product {
             std::thread::spawn(|| {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
                 // Tests that know nothing of each other remove more than any limit would allow one installation.
-                let setup = Setup::default().with(&["--large-change-limit", "0", "--audit-interval", "5s"]);
+                let setup = Setup::default().with(&["--large-change-limit", "0"]).with(&SELDOM);
                 runtime.block_on(Self::start(setup))
             })
             .join()
