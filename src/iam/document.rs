@@ -1,13 +1,16 @@
 //! IAM policy documents: a model in which meaning, not spelling, decides equality.
 //!
-//! The server reorders arrays, turns scalars into arrays, condition numbers into numbers, `*` into `**` and `Id` into `ID`;
-//! it drops repeated statements. [`Document::meaning`] is the same before and after such a journey.
+//! The server reorders arrays, turns scalars into arrays, condition numbers into numbers, addresses into networks, `*` into
+//! `**` and `Id` into `ID`; it drops repeated statements. [`Document::meaning`] is the same before and after such a journey.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+
+use super::evaluate::{instant::Instant, network::Network};
+use super::vocabulary::{self, Values};
 
 /// The greatest size of a document that MinIO accepts, in bytes.
 pub const MAX_BYTES: usize = 20_480;
@@ -158,6 +161,7 @@ impl Document {
                 plain.sid = None;
                 plain.resource = plain.resource.iter().map(|resource| collapse_stars(resource)).collect();
                 plain.not_resource = plain.not_resource.iter().map(|resource| collapse_stars(resource)).collect();
+                plain.condition.iter_mut().for_each(|(operator, keys)| plain_values(operator, keys));
                 plain
             })
             .collect()
@@ -182,6 +186,21 @@ fn collapse_stars(resource: &str) -> String {
         }
     }
     text
+}
+
+/// Writes values that have several spellings in one of them: the server stores `10.1.2.3` as `10.1.2.3/32`, `007` as `7`, and
+/// a time without its fraction.
+fn plain_values(operator: &str, keys: &mut BTreeMap<String, BTreeSet<String>>) {
+    let bare = operator.rsplit_once(':').map_or(operator, |(_, bare)| bare);
+    let plain: fn(&str) -> Option<String> = match vocabulary::operator(bare).map(|operator| operator.values) {
+        Some(Values::Network) => |text| Network::parse(text).map(|network| format!("{network:?}")),
+        Some(Values::Number) => |text| text.parse::<i64>().ok().map(|number| number.to_string()),
+        Some(Values::Date) => |text| Instant::parse(text).map(|instant| format!("{instant:?}")),
+        Some(Values::Text | Values::Base64 | Values::Bool) | None => return,
+    };
+    for values in keys.values_mut() {
+        *values = values.iter().map(|value| plain(value).unwrap_or_else(|| value.clone())).collect();
+    }
 }
 
 fn read_statement(value: &Value, place: &str) -> Result<Statement, DocumentError> {
@@ -258,7 +277,9 @@ mod tests {
             "Statement": [
                 {"Sid": "x", "Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject"], "Resource": "arn:aws:s3:::*"},
                 {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": ["arn:aws:s3:::b"],
-                 "Condition": {"NumericLessThan": {"s3:max-keys": "10"}}},
+                 "Condition": {"NumericLessThan": {"s3:max-keys": "010"},
+                               "IpAddress": {"aws:SourceIp": ["10.1.2.3", "10.1.2.3/8", "::ffff:172.16.0.1/112"]},
+                               "DateLessThan": {"aws:CurrentTime": "2027-01-31T00:00:00+00:00"}}},
             ]
         }))
         .unwrap();
@@ -266,7 +287,9 @@ mod tests {
             "ID": "", "Version": VERSION,
             "Statement": [
                 {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": ["arn:aws:s3:::b"],
-                 "Condition": {"NumericLessThan": {"s3:max-keys": [10]}}},
+                 "Condition": {"NumericLessThan": {"s3:max-keys": [10]},
+                               "IpAddress": {"aws:SourceIp": ["172.16.0.0/16", "10.0.0.0/8", "10.1.2.3/32"]},
+                               "DateLessThan": {"aws:CurrentTime": ["2027-01-31T00:00:00Z"]}}},
                 {"Sid": "x", "Effect": "Allow", "Action": ["s3:PutObject", "s3:GetObject"], "Resource": ["arn:aws:s3:::**"]},
             ]
         }))

@@ -3,16 +3,17 @@
 use std::net::IpAddr;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use base64::alphabet::STANDARD as STANDARD_ALPHABET;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use serde_json::{Map, Value};
 
 use super::spelling::{nearest, quoted};
-use super::{Checker, Empty, Warning, kind};
+use super::{Checker, List, Stricter, Warning, elements, is_empty, kind, service_of};
 use crate::iam::document::below;
 use crate::iam::evaluate::instant::Instant;
-use crate::iam::path::Bucket;
+use crate::iam::evaluate::truth;
 use crate::iam::vocabulary::{
-    KEYS, OPERATORS, Operator, QUALIFIERS, S3_ACTIONS, Service, TAG_KEYS, Values, operator, takes_key,
+    KEYS, OPERATORS, Operator, QUALIFIERS, S3_ACTIONS, Service, TAG_KEYS, Values, operator, pattern, takes_key,
 };
 
 impl Checker {
@@ -27,10 +28,12 @@ impl Checker {
         for (name, keys) in operators {
             let place = below(place, name);
             let operator = self.operator(name, &place);
-            let Some(keys) = self.object(keys, &place) else { continue };
-            if keys.is_empty() {
-                self.finding(&place, "empty; the statement would apply without condition", None);
+            if keys.is_null() || keys.as_object().is_some_and(Map::is_empty) {
+                let problem = "empty; the statement would apply without condition";
+                self.found(operator.map(|_| Stricter::DroppedCondition), &place, problem, None);
+                continue;
             }
+            let Some(keys) = self.object(keys, &place) else { continue };
             for (key, values) in keys {
                 let place = below(&place, key);
                 let known = self.key(key, &place, actions);
@@ -60,10 +63,12 @@ impl Checker {
         if let Some(qualifier) = qualifier {
             if !QUALIFIERS.contains(&qualifier) {
                 let suggestion = nearest(qualifier, QUALIFIERS).map(|qualifier| format!("{qualifier}:{bare}"));
-                self.finding(place, format!("unknown qualifier {}", quoted(qualifier)), suggestion);
+                // With nothing before the colon there is none for the server.
+                let case = qualifier.is_empty().then_some(Stricter::DroppedQualifier);
+                self.found(case, place, format!("unknown qualifier {}", quoted(qualifier)), suggestion);
             } else if !matches!(found.values, Values::Text | Values::Base64) {
                 let problem = format!("the server drops {qualifier} before {bare}; leave it out");
-                self.finding(place, problem, Some(bare.to_owned()));
+                self.stricter(Stricter::DroppedQualifier, place, problem, Some(bare.to_owned()));
             }
         }
         Some(found)
@@ -85,14 +90,27 @@ impl Checker {
         };
         let names_tag = TAG_KEYS.contains(&known);
         match tag {
-            Some(_) if !names_tag => self.finding(place, "the key takes nothing after a slash", Some(known.to_owned())),
-            None | Some("") if names_tag => self.finding(place, format!("name the tag: {known}/<tag>"), None),
+            Some(_) if !names_tag => {
+                let problem = "the key takes nothing after a slash";
+                self.stricter(Stricter::IgnoredKey, place, problem, Some(known.to_owned()));
+            }
+            None | Some("") if names_tag => {
+                self.stricter(Stricter::IgnoredKey, place, format!("name the tag: {known}/<tag>"), None);
+            }
             _ => {}
         }
         let strangers: Vec<&str> = actions.iter().copied().filter(|action| !takes_key(action, known)).collect();
         if let Some(first) = strangers.first() {
             let more = if strangers.len() > 1 { format!(" and {} more", strangers.len() - 1) } else { String::new() };
-            self.finding(place, format!("does not apply to {first}{more}{}", remedy(known)), None);
+            // The server takes any key for encryption keys, and for what stands for all of S3.
+            let takes_any = |action: &&str| match service_of(action) {
+                Some(Service::Kms) => true,
+                Some(Service::S3) => pattern::matches(action, "s3:*"),
+                _ => false,
+            };
+            let case = strangers.iter().all(takes_any);
+            let problem = format!("does not apply to {first}{more}{}", remedy(known));
+            self.found(case.then_some(Stricter::IgnoredKey), place, problem, None);
         }
         Some(known)
     }
@@ -109,55 +127,70 @@ impl Checker {
     }
 
     fn condition_values(&mut self, operator: &Operator, key: Option<&str>, value: &Value, place: &str) {
+        if is_empty(value) {
+            self.finding(place, "empty list", None);
+        }
         match operator.values {
             Values::Text => {
-                for (place, text) in self.texts(value, place, Empty::Allowed) {
+                for (place, text) in self.texts(value, place, List::Values) {
                     self.variables(text, &place);
                     self.text_of_key(operator, key, text, &place);
                 }
             }
             Values::Base64 => {
-                for (place, text) in self.texts(value, place, Empty::Allowed) {
+                for (place, text) in self.texts(value, place, List::Values) {
                     match STANDARD.decode(text).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()) {
                         Ok(text) => {
                             self.variables(&text, &place);
                             self.text_of_key(operator, key, &text, &place);
                         }
-                        Err(_) => self.finding(place, format!("{} is not base64", quoted(text)), None),
+                        Err(_) => {
+                            let case = is_loose_base64(text).then_some(Stricter::LooseValue);
+                            self.found(case, place, format!("{} is not base64", quoted(text)), None);
+                        }
                     }
                 }
             }
             Values::Network => {
-                for (place, text) in self.texts(value, place, Empty::Refused) {
+                for (place, text) in self.texts(value, place, List::Values) {
                     self.network(text, &place);
                 }
             }
             Values::Bool => self.one(value, place, "true or false", |value| match value {
-                Value::Bool(_) => true,
-                Value::String(text) => text == "true" || text == "false",
-                _ => false,
+                Value::Bool(_) => Fit::Well,
+                Value::String(text) if text == "true" || text == "false" => Fit::Well,
+                Value::Null => Fit::Loosely,
+                Value::String(text) if truth(text).is_some() => Fit::Loosely,
+                _ => Fit::Not,
             }),
             Values::Number => self.one(value, place, "a whole number", |value| match value {
-                Value::Number(number) => number.is_i64(),
-                Value::String(text) => text.parse::<i64>().is_ok(),
-                _ => false,
+                Value::Number(number) if number.is_i64() => Fit::Well,
+                Value::String(text) if text.parse::<i64>().is_ok() => Fit::Well,
+                _ => Fit::Not,
             }),
-            Values::Date => self.one(value, place, "a time such as 2027-01-31T00:00:00Z", |value| {
-                value.as_str().is_some_and(|text| Instant::parse(text).is_some())
+            Values::Date => self.one(value, place, "a time of whole seconds such as 2027-01-31T00:00:00Z", |value| {
+                match value.as_str().and_then(Instant::parse) {
+                    Some(instant) if instant.is_whole() => Fit::Well,
+                    Some(_) => Fit::Loosely,
+                    None => Fit::Not,
+                }
             }),
         }
     }
 
-    fn one(&mut self, value: &Value, place: &str, expected: &str, fits: impl Fn(&Value) -> bool) {
-        let values = self.values(value, place);
+    fn one(&mut self, value: &Value, place: &str, expected: &str, fit: impl Fn(&Value) -> Fit) {
+        let values = elements(value, place);
         if values.len() > 1 {
             self.finding(place, format!("takes one value, {expected}"), None);
         }
         for (place, value) in values {
-            if !fits(value) {
-                let found = value.as_str().map_or_else(|| kind(value).to_owned(), quoted);
-                self.finding(place, format!("must be {expected}, not {found}"), None);
-            }
+            let case = match fit(value) {
+                Fit::Well => continue,
+                Fit::Loosely => Some(Stricter::LooseValue),
+                Fit::Not => None,
+            };
+            let found = value.as_str().map_or_else(|| kind(value).to_owned(), quoted);
+            self.found(case, place, format!("must be {expected}, not {found}"), None);
         }
     }
 
@@ -173,7 +206,7 @@ impl Checker {
             // The server appends /32 whatever the family.
             (Ok(IpAddr::V6(_)), None) => {
                 let problem = "an IPv6 address without length would be taken for a /32 network";
-                self.finding(place, problem, Some(format!("{address}/128")));
+                self.stricter(Stricter::LooseValue, place, problem, Some(format!("{address}/128")));
             }
             (Ok(IpAddr::V4(_)), Some(length)) if fits(32, length) => {}
             (Ok(IpAddr::V6(_)), Some(length)) if fits(128, length) => {}
@@ -197,11 +230,30 @@ impl Checker {
     }
 }
 
-/// Whether the text is a bucket that exists anywhere (so without patterns) and some key.
+/// How a value fits its operator.
+enum Fit {
+    Well,
+    /// The server takes it and stores another one.
+    Loosely,
+    Not,
+}
+
+/// Whether the server reads a text as base64 that says the same in other letters.
+fn is_loose_base64(text: &str) -> bool {
+    let config = GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true);
+    let without_lines: String = text.chars().filter(|letter| !matches!(letter, '\r' | '\n')).collect();
+    GeneralPurpose::new(&STANDARD_ALPHABET, config).decode(without_lines).is_ok()
+}
+
+/// Whether the text is a bucket and some key, as the server spells buckets here: capitals, `_` and `:` included.
 fn is_object_path(text: &str) -> bool {
     let Some((bucket, key)) = text.strip_prefix('/').unwrap_or(text).split_once('/') else { return false };
     let address = bucket.split('.').count() == 4 && bucket.bytes().all(|byte| byte == b'.' || byte.is_ascii_digit());
-    !key.is_empty() && Bucket::parse(bucket).is_ok() && !address && !bucket.contains(".-") && !bucket.contains("-.")
+    let letters = bucket.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte));
+    let ends = [bucket.bytes().next(), bucket.bytes().next_back()];
+    let alphanumeric = ends.iter().all(|end| end.is_some_and(|end| end.is_ascii_alphanumeric()));
+    let joined = ["..", ".-", "-."].iter().any(|pair| bucket.contains(pair));
+    !key.is_empty() && (3..=63).contains(&bucket.len()) && letters && alphanumeric && !joined && !address
 }
 
 /// What to do about a key that some actions do not take.

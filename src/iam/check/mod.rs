@@ -7,6 +7,7 @@
 mod condition;
 mod resource;
 mod spelling;
+mod stricter;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -17,9 +18,10 @@ use super::document::{Document, Effect, MAX_BYTES, VERSION, below};
 use super::vocabulary::pattern::{self, Variable};
 use super::vocabulary::{
     ADMIN_ACTIONS, COMMON_KEYS, KMS_ACTIONS, OPERATIONS, S3_ACTIONS, SAFE_VARIABLES, STS_ACTIONS, Service,
-    known_action, reaches_admin,
+    known_action, reaches_admin, s3_actions,
 };
 use spelling::{nearest, quoted};
+pub use stricter::Stricter;
 
 /// The most findings, and the most warnings, that one check reports.
 pub const MAX_FINDINGS: usize = 20;
@@ -63,6 +65,8 @@ pub struct Finding {
     pub problem: String,
     /// The nearest valid spelling.
     pub suggestion: Option<String>,
+    /// Why this is refused although the server takes it; none where the server refuses it, too.
+    pub stricter: Option<Stricter>,
 }
 
 impl fmt::Display for Finding {
@@ -165,9 +169,31 @@ struct Checker {
 }
 
 impl Checker {
+    /// What the server refuses, too.
     fn finding(&mut self, place: impl Into<String>, problem: impl Into<String>, suggestion: Option<String>) {
+        self.found(None, place, problem, suggestion);
+    }
+
+    /// What the server takes and would misread.
+    fn stricter(
+        &mut self,
+        case: Stricter,
+        place: impl Into<String>,
+        problem: impl Into<String>,
+        suggestion: Option<String>,
+    ) {
+        self.found(Some(case), place, problem, suggestion);
+    }
+
+    fn found(
+        &mut self,
+        stricter: Option<Stricter>,
+        place: impl Into<String>,
+        problem: impl Into<String>,
+        suggestion: Option<String>,
+    ) {
         if self.findings.len() < MAX_FINDINGS {
-            self.findings.push(Finding { place: place.into(), problem: problem.into(), suggestion });
+            self.findings.push(Finding { place: place.into(), problem: problem.into(), suggestion, stricter });
         }
     }
 
@@ -181,12 +207,12 @@ impl Checker {
         let Some(fields) = self.object(value, "document") else { return };
         self.fields(fields, "", &DOCUMENT_FIELDS);
         self.label(fields, "", "Id");
-        match fields.get("Version") {
+        match named(fields, "Version") {
             Some(Value::String(version)) if version == VERSION => {}
             Some(_) => self.finding("Version", "not the version of the policy language", Some(VERSION.to_owned())),
             None => self.finding("Version", format!("missing; write {VERSION:?}"), None),
         }
-        match fields.get("Statement") {
+        match named(fields, "Statement") {
             Some(Value::Array(statements)) if !statements.is_empty() => {
                 for (number, statement) in statements.iter().enumerate() {
                     self.statement(statement, &format!("Statement[{number}]"));
@@ -213,9 +239,9 @@ impl Checker {
         self.label(fields, place, "Sid");
         let effect = self.effect(fields, place);
         let actions = self.actions(fields, place);
-        let service = actions.iter().find_map(|action| Service::of(action));
+        let service = actions.iter().find_map(|action| service_of(action));
         self.resources(fields, place, service);
-        if let Some(condition) = fields.get("Condition") {
+        if let Some(condition) = named(fields, "Condition") {
             self.conditions(condition, &format!("{place}.Condition"), &actions);
         }
         if service == Some(Service::S3) {
@@ -225,7 +251,7 @@ impl Checker {
 
     fn effect(&mut self, fields: &Map<String, Value>, place: &str) -> Effect {
         let place = format!("{place}.Effect");
-        match fields.get("Effect") {
+        match named(fields, "Effect") {
             Some(Value::String(effect)) if effect == "Allow" => return Effect::Allow,
             Some(Value::String(effect)) if effect == "Deny" => return Effect::Deny,
             Some(Value::String(effect)) => {
@@ -238,25 +264,32 @@ impl Checker {
         Effect::Deny
     }
 
-    /// Checks the actions and returns those that exist.
+    /// Checks the actions and returns those that the server knows.
     fn actions<'a>(&mut self, fields: &'a Map<String, Value>, place: &str) -> Vec<&'a str> {
-        let Some(value) = fields.get("Action") else {
+        let Some(value) = named(fields, "Action") else {
             // Without its actions a statement with NotAction has nothing to add to what is said of that.
-            if !fields.contains_key("NotAction") {
+            if named(fields, "NotAction").is_none() {
                 self.finding(format!("{place}.Action"), "missing; name the actions, such as s3:GetObject", None);
             }
             return Vec::new();
         };
         let place = format!("{place}.Action");
+        if is_empty(value) {
+            self.finding(&place, "empty; name the actions, such as s3:GetObject", None);
+        }
+        let named = self.texts(value, &place, List::Names);
+        let all: Vec<&str> = named.iter().map(|(_, action)| *action).collect();
         let mut known = Vec::new();
-        let mut services = BTreeSet::new();
-        for (place, action) in self.texts(value, &place, Empty::Refused) {
-            services.extend(Service::of(action));
-            match known_action(action) {
-                Some(_) => known.push(action),
-                None => self.unknown_action(place, action),
+        for (place, action) in named {
+            let case = is_star(action, &all).then_some(Stricter::StarAction);
+            if known_action(action).is_some() || case.is_some() {
+                known.push(action);
+            }
+            if known_action(action).is_none() {
+                self.unknown_action(place, action, case);
             }
         }
+        let services: BTreeSet<Service> = all.iter().filter_map(|action| Service::of(action)).collect();
         if services.len() > 1 {
             let names: Vec<&str> = services.into_iter().map(Service::prefix).collect();
             let problem =
@@ -266,14 +299,16 @@ impl Checker {
         known
     }
 
-    fn unknown_action(&mut self, place: String, action: &str) {
+    fn unknown_action(&mut self, place: String, action: &str, case: Option<Stricter>) {
         let pattern = action.contains(['*', '?']);
         match Service::of(action) {
-            None if pattern => self.finding(
-                place,
-                format!("{} would stand for every bucket and all of administration; name the service", quoted(action)),
-                Some("s3:*".to_owned()),
-            ),
+            None if pattern => {
+                let problem = format!(
+                    "{} would stand for every bucket and all of administration; name the service",
+                    quoted(action)
+                );
+                self.found(case, place, problem, Some("s3:*".to_owned()));
+            }
             Some(service @ (Service::Admin | Service::Kms)) if pattern => {
                 let prefix = service.prefix();
                 let problem =
@@ -286,7 +321,7 @@ impl Checker {
 
     fn warn_of_bucket_actions(&mut self, fields: &Map<String, Value>, place: &str, effect: Effect, actions: &[&str]) {
         let included = resource::bucket_actions(actions);
-        let resource = fields.get("Resource").and_then(resource::first_that_takes_in_its_bucket);
+        let resource = named(fields, "Resource").and_then(resource::first_that_takes_in_its_bucket);
         if let (false, Some(resource)) = (included.is_empty(), resource) {
             let (place, resource) = (place.to_owned(), resource.to_owned());
             self.warning(Warning::BucketActionsIncluded { place, effect, resource, actions: included });
@@ -297,7 +332,9 @@ impl Checker {
     fn variables(&mut self, text: &str, place: &str) {
         for variable in pattern::variables(text) {
             match variable {
-                Variable::Open => self.finding(place, "has \"${\" without a closing \"}\"", None),
+                Variable::Open => {
+                    self.stricter(Stricter::UnknownVariable, place, "has \"${\" without a closing \"}\"", None);
+                }
                 Variable::Named(name) if SAFE_VARIABLES.contains(&name) => {}
                 Variable::Named(name) if COMMON_KEYS.contains(&name) => {
                     let variable = format!("${{{name}}}");
@@ -307,12 +344,13 @@ impl Checker {
                         let problem = format!(
                             "callers can choose the value of {variable}; use ${{aws:username}}, or set allowUnsafeVariables"
                         );
-                        self.finding(place, problem, None);
+                        self.stricter(Stricter::UnsafeVariable, place, problem, None);
                     }
                 }
                 Variable::Named(name) => {
                     let suggestion = nearest(name, COMMON_KEYS).map(|name| format!("${{{name}}}"));
-                    self.finding(place, format!("unknown variable {}", quoted(&format!("${{{name}}}"))), suggestion);
+                    let problem = format!("unknown variable {}", quoted(&format!("${{{name}}}")));
+                    self.stricter(Stricter::UnknownVariable, place, problem, suggestion);
                 }
             }
         }
@@ -322,30 +360,32 @@ impl Checker {
     fn fields(&mut self, fields: &Map<String, Value>, place: &str, known: &[&'static str]) {
         for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
             let place = below(place, name);
-            match name.as_str() {
-                "NotAction" => {
-                    let problem =
-                        "refused: a server that has stored it cannot read its policies again; list the actions";
-                    self.finding(place, problem, None);
-                }
-                "Principal" | "NotPrincipal" => {
-                    let problem =
-                        "belongs to bucket policies and would be ignored; attach the policy to users and groups";
-                    self.finding(place, problem, None);
-                }
-                _ => {
-                    let cased = known.iter().any(|known| known.eq_ignore_ascii_case(name));
-                    let problem = if cased { "wrong case" } else { "unknown field, which the server would drop" };
-                    let suggestion = nearest(name, known.iter().copied()).map(str::to_owned);
-                    self.finding(place, problem, suggestion);
-                }
+            let is = |word: &str| name.eq_ignore_ascii_case(word);
+            if is("NotAction") && known == STATEMENT_FIELDS {
+                let problem = "refused: a server that has stored it cannot read its policies again; list the actions";
+                // Beside actions, and without any of its own or without resources, the server refuses it.
+                let has = |name: &str| named(fields, name).is_some_and(is_filled);
+                let names_resources = has("Resource") || has("NotResource");
+                let stored = named(fields, "Action").is_none() && has("NotAction") && names_resources;
+                self.found(stored.then_some(Stricter::NotAction), place, problem, None);
+            } else if is("Principal") || is("NotPrincipal") {
+                let problem = "belongs to bucket policies and would be ignored; attach the policy to users and groups";
+                self.stricter(Stricter::DroppedField, place, problem, None);
+            } else {
+                let suggestion = nearest(name, known.iter().copied()).map(str::to_owned);
+                let (case, problem) = match known.iter().any(|known| is(known)) {
+                    true => (Stricter::WrongCase, "wrong case"),
+                    false => (Stricter::DroppedField, "unknown field, which the server would drop"),
+                };
+                self.stricter(case, place, problem, suggestion);
             }
         }
     }
 
     fn label(&mut self, fields: &Map<String, Value>, place: &str, name: &str) {
-        if let Some(value) = fields.get(name).filter(|value| !value.is_string()) {
-            self.finding(below(place, name), format!("must be a text, not {}", kind(value)), None);
+        if let Some(value) = named(fields, name).filter(|value| !value.is_string()) {
+            let case = value.is_null().then_some(Stricter::LooseValue);
+            self.found(case, below(place, name), format!("must be a text, not {}", kind(value)), None);
         }
     }
 
@@ -357,15 +397,16 @@ impl Checker {
         fields
     }
 
-    /// The texts of a scalar or a list, each with its place; refuses what is no text, an empty list and repetitions.
-    fn texts<'a>(&mut self, value: &'a Value, place: &str, empty: Empty) -> Vec<(String, &'a str)> {
+    /// The texts of a scalar or a list, each with its place; refuses what is no text, and repetitions.
+    fn texts<'a>(&mut self, value: &'a Value, place: &str, list: List) -> Vec<(String, &'a str)> {
         let mut texts: Vec<(String, &str)> = Vec::new();
         let mut seen = BTreeSet::new();
-        for (place, value) in self.values(value, place) {
+        for (place, value) in elements(value, place) {
             match value {
-                Value::String(text) if text.is_empty() && empty == Empty::Refused => self.finding(place, "empty", None),
+                Value::String(text) if text.is_empty() && list == List::Names => self.finding(place, "empty", None),
                 Value::String(text) if !seen.insert(text.as_str()) => {
-                    self.finding(place, format!("repeats {}", quoted(text)), None);
+                    let case = (list == List::Names).then_some(Stricter::Repeated);
+                    self.found(case, place, format!("repeats {}", quoted(text)), None);
                 }
                 Value::String(text) => texts.push((place, text)),
                 other => self.finding(place, format!("must be a text, not {}", kind(other)), None),
@@ -373,26 +414,53 @@ impl Checker {
         }
         texts
     }
+}
 
-    /// The elements of a list, or a scalar as the only element, each with its place.
-    fn values<'a>(&mut self, value: &'a Value, place: &str) -> Vec<(String, &'a Value)> {
-        match value {
-            Value::Array(values) => {
-                if values.is_empty() {
-                    self.finding(place, "empty list", None);
-                }
-                values.iter().enumerate().map(|(number, value)| (format!("{place}[{number}]"), value)).collect()
-            }
-            scalar => vec![(place.to_owned(), scalar)],
+/// What a list of texts holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum List {
+    /// Actions or resources: none is empty, and the server forgives repetitions.
+    Names,
+    /// Values of a condition key: the server does not.
+    Values,
+}
+
+/// The elements of a list, or a scalar as the only element, each with its place.
+fn elements<'a>(value: &'a Value, place: &str) -> Vec<(String, &'a Value)> {
+    match value {
+        Value::Array(values) => {
+            values.iter().enumerate().map(|(number, value)| (format!("{place}[{number}]"), value)).collect()
         }
+        scalar => vec![(place.to_owned(), scalar)],
     }
 }
 
-/// Whether a list of texts may hold the empty text.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Empty {
-    Allowed,
-    Refused,
+/// A field as the server finds it: in any case, and of several the last.
+fn named<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    fields.iter().rev().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+}
+
+fn is_empty(value: &Value) -> bool {
+    value.as_array().is_some_and(Vec::is_empty)
+}
+
+fn is_filled(value: &Value) -> bool {
+    !value.is_null() && !is_empty(value)
+}
+
+/// The service that the server takes an action for, patterns that begin with a star included.
+fn service_of(action: &str) -> Option<Service> {
+    Service::of(action).or_else(|| match action {
+        "*" => Some(Service::Sts),
+        pattern => s3_actions(pattern).next().map(|_| Service::S3),
+    })
+}
+
+/// Whether an action is a pattern for more than one service that the server takes beside all these actions.
+fn is_star(action: &str, all: &[&str]) -> bool {
+    let service = service_of(action);
+    let fits = |other: &&str| service_of(other).is_none_or(|of_other| Some(of_other) == service);
+    Service::of(action).is_none() && service.is_some() && all.iter().all(fits)
 }
 
 fn kind(value: &Value) -> &'static str {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::spelling::quoted;
-use super::{Checker, Empty};
+use super::{Checker, List, Stricter, is_filled, named};
 use crate::iam::vocabulary::{Level, Service, s3_actions};
 
 const S3_ARN: &str = "arn:aws:s3:::";
@@ -16,20 +16,37 @@ const EVERYTHING: [&str; 2] = ["*", "**"];
 
 impl Checker {
     pub(super) fn resources(&mut self, fields: &Map<String, Value>, place: &str, service: Option<Service>) {
-        match (fields.get("Resource"), fields.get("NotResource")) {
-            (Some(_), Some(_)) => {
-                self.finding(format!("{place}.NotResource"), "excludes Resource; keep one of them", None);
+        let lists = ["Resource", "NotResource"].map(|field| (field, named(fields, field)));
+        let ignored = !matches!(service, Some(Service::S3) | None);
+        match lists {
+            [(_, Some(one)), (_, Some(other))] => {
+                let case = match (ignored, is_filled(one) && is_filled(other)) {
+                    (true, _) => Some(Stricter::IgnoredResource),
+                    (false, true) => None,
+                    (false, false) => Some(Stricter::EmptyList),
+                };
+                self.found(case, format!("{place}.NotResource"), "excludes Resource; keep one of them", None);
             }
-            (None, None) if service == Some(Service::S3) => {
+            [(_, None), (_, None)] if service == Some(Service::S3) => {
                 let problem = "missing; name what the actions apply to, such as arn:aws:s3:::bucket/*";
                 self.finding(format!("{place}.Resource"), problem, None);
             }
             _ => {}
         }
-        for field in ["Resource", "NotResource"] {
-            let Some(value) = fields.get(field) else { continue };
+        let any = lists.iter().any(|(_, value)| value.is_some_and(is_filled));
+        for (field, value) in lists {
+            let Some(value) = value else { continue };
             let place = format!("{place}.{field}");
-            for (place, resource) in self.texts(value, &place, Empty::Refused) {
+            if !is_filled(value) {
+                let problem = if value.is_null() { "must be a text, not null" } else { "empty list" };
+                self.found((ignored || any).then_some(Stricter::EmptyList), place, problem, None);
+                continue;
+            }
+            let texts = self.texts(value, &place, List::Names);
+            if EVERYTHING.iter().all(|everything| texts.iter().any(|(_, text)| text == everything)) {
+                self.finding(&place, "names everything twice", Some("*".to_owned()));
+            }
+            for (place, resource) in texts {
                 match service {
                     Some(Service::S3) | None => self.s3_resource(resource, &place),
                     Some(Service::Kms) => self.kms_resource(resource, &place),
@@ -46,9 +63,12 @@ impl Checker {
         match resource.strip_prefix(S3_ARN) {
             None => {
                 let problem = format!("{} is not a resource such as arn:aws:s3:::bucket/*", quoted(resource));
-                self.finding(place, problem, nearest_arn(resource));
+                self.found(misread(resource), place, problem, nearest_arn(resource));
             }
-            Some("") => self.finding(place, "names no bucket; write arn:aws:s3:::* for all of them", None),
+            Some("") => {
+                let problem = "names no bucket; write arn:aws:s3:::* for all of them";
+                self.found(misread(resource), place, problem, None);
+            }
             Some(path) if path.starts_with('/') => {
                 let suggestion = format!("{S3_ARN}{}", path.trim_start_matches('/'));
                 self.finding(place, "starts with a slash, which matches no bucket", Some(suggestion));
@@ -59,9 +79,9 @@ impl Checker {
 
     fn kms_resource(&mut self, resource: &str, place: &str) {
         let key = resource.strip_prefix(KMS_ARN);
-        if resource != "*" && !key.is_some_and(|key| !key.is_empty() && !key.contains(['/', '\\', '.'])) {
+        if !EVERYTHING.contains(&resource) && !key.is_some_and(is_key_pattern) {
             let problem = format!("{} is not a key such as arn:minio:kms:::my-key, nor *", quoted(resource));
-            self.finding(place, problem, None);
+            self.found(misread(resource), place, problem, None);
         }
         self.variables(key.unwrap_or_default(), place);
     }
@@ -70,9 +90,26 @@ impl Checker {
     fn ignored_resource(&mut self, resource: &str, place: &str, service: Service, field: &str) {
         if field == "NotResource" || !(EVERYTHING.contains(&resource) || resource == "arn:aws:s3:::*") {
             let problem = format!("{} actions ignore it and apply to everything; leave it out", service.prefix());
-            self.finding(place, problem, None);
+            self.found(is_stored(resource).then_some(Stricter::IgnoredResource), place, problem, None);
         }
     }
+}
+
+/// The server leaves a star before something else out, and takes a prefix that nothing follows for a name.
+fn misread(resource: &str) -> Option<Stricter> {
+    let misread = resource.strip_prefix('*').is_some_and(is_key_pattern) || [S3_ARN, KMS_ARN].contains(&resource);
+    misread.then_some(Stricter::MisreadResource)
+}
+
+fn is_key_pattern(text: &str) -> bool {
+    !text.is_empty() && !text.contains(['/', '\\', '.'])
+}
+
+/// Whether the server can store a resource that it does not look at.
+fn is_stored(resource: &str) -> bool {
+    let path = resource.strip_prefix(S3_ARN).is_some_and(|path| !path.is_empty() && !path.starts_with('/'));
+    let key = resource.strip_prefix(KMS_ARN).is_some_and(is_key_pattern);
+    path || key || resource == "*" || misread(resource).is_some()
 }
 
 fn nearest_arn(resource: &str) -> Option<String> {

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::samples::{any_json, damaged, document, rewritten};
+use super::samples::{any_json, damaged, document, mutated, rewritten};
 use super::*;
 
 fn findings(document: Value) -> Vec<String> {
@@ -216,7 +216,6 @@ fn every_finding_is_reported() {
         places,
         [
             "version",
-            "Version",
             "Statement[0].Effect",
             "Statement[0].Action[1]",
             "Statement[0].Resource",
@@ -252,6 +251,15 @@ proptest! {
         let mut document = with(json!({}));
         document["Statement"][0]["Condition"] = value;
         let _ = check(&document, &CheckOptions::default());
+    }
+
+    #[test]
+    fn whatever_passes_can_be_sent(document in mutated()) {
+        if let Ok(checked) = check(&document, &CheckOptions::default()) {
+            let sent = serde_json::from_str(&checked.document.to_json()).unwrap();
+            let again = check(&sent, &CheckOptions::default());
+            prop_assert!(again.is_ok_and(|again| again.document.same_meaning(&checked.document)), "{}", document);
+        }
     }
 
     #[test]

@@ -5,27 +5,34 @@
 pub struct Instant(i64, u32);
 
 impl Instant {
-    /// Reads RFC 3339 as strictly as the server: `T` and `Z` in capitals, an offset with a colon, no leap second.
+    /// Reads RFC 3339 as strictly as the server: `T` and `Z` in capitals, an offset with a colon, no leap second; but hours below
+    /// ten may have one digit.
     pub fn parse(text: &str) -> Option<Self> {
         let date = text.get(..10)?;
         let time = text.get(10..)?.strip_prefix('T')?;
         let (year, month, day) = (number(date.get(..4)?)?, number(date.get(5..7)?)?, number(date.get(8..)?)?);
-        let (hour, minute, second) = (number(time.get(..2)?)?, number(time.get(3..5)?)?, number(time.get(6..8)?)?);
+        let (hour, time) = time.split_once(':')?;
         let punctuated = date.as_bytes()[4] == b'-'
             && date.as_bytes()[7] == b'-'
-            && time.as_bytes()[2] == b':'
-            && time.as_bytes()[5] == b':';
+            && (1..=2).contains(&hour.len())
+            && time.as_bytes().get(2) == Some(&b':');
+        let (hour, minute, second) = (number(hour)?, number(time.get(..2)?)?, number(time.get(3..5)?)?);
         let in_range = (1..=12).contains(&month)
             && (1..=days_in(year, month)).contains(&day)
             && hour <= 23
             && minute <= 59
             && second <= 59;
-        let (nanoseconds, zone) = fraction(time.get(8..)?)?;
+        let (nanoseconds, zone) = fraction(time.get(5..)?)?;
         if !punctuated || !in_range {
             return None;
         }
         let local = days_before(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
         Some(Self(local - offset(zone)?, nanoseconds))
+    }
+
+    /// Whether no part of a second is left over; the server stores whole seconds only.
+    pub fn is_whole(self) -> bool {
+        self.1 == 0
     }
 }
 
@@ -95,6 +102,8 @@ mod tests {
         let instant = |text: &str| Instant::parse(text).unwrap();
         assert_eq!(instant("1970-01-01T00:00:00Z"), Instant(0, 0));
         assert_eq!(instant("2027-01-31T02:00:00+02:00"), instant("2027-01-31T00:00:00Z"));
+        assert_eq!(instant("2027-01-31T9:00:00Z"), instant("2027-01-31T09:00:00Z"));
+        assert!(instant("2027-01-31T00:00:00.0Z").is_whole() && !instant("2027-01-31T00:00:00.5Z").is_whole());
         assert!(instant("2027-01-31T00:00:00.5Z") > instant("2027-01-31T00:00:00.25Z"));
     }
 
@@ -110,6 +119,9 @@ mod tests {
             "2027-01-31T00:00:00.Z",
             "2027-02-29T00:00:00Z",
             "2027-01-31T24:00:00Z",
+            "2027-01-31T000:00:00Z",
+            "2027-01-31T:00:00Z",
+            "2027-01-31T00:0:00Z",
             "2027-01-31T00:00:60Z",
             "2027-01-31T00:00:00+0200",
             "2027-01-31T00:00:00+25:00",

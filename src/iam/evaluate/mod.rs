@@ -5,6 +5,9 @@
 
 mod condition;
 pub(crate) mod instant;
+pub(crate) mod network;
+
+pub(crate) use condition::truth;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -107,16 +107,16 @@ pub fn operator(name: &str) -> Option<&'static Operator> {
     OPERATORS.binary_search_by_key(&name, |operator| operator.name).ok().map(|at| &OPERATORS[at])
 }
 
-/// Whether an action that [`known_action`] knows takes a condition key (without the tag after a slash). A pattern takes what
-/// any of its actions takes.
+/// Whether an action that the server takes takes a condition key (without the tag after a slash). A pattern takes what any of
+/// its actions takes; `*` is one of temporary credentials.
 pub fn takes_key(action: &str, key: &str) -> bool {
     match Service::of(action) {
-        Some(Service::S3) => {
-            COMMON_KEYS.binary_search(&key).is_ok() || s3_actions(action).any(|action| action.keys.contains(&key))
-        }
         Some(Service::Admin | Service::Kms) => ADMIN_KEYS.binary_search(&key).is_ok(),
         Some(Service::Sts) => STS_KEYS.contains(&key),
-        None => false,
+        None if action == "*" => STS_KEYS.contains(&key),
+        Some(Service::S3) | None => {
+            COMMON_KEYS.binary_search(&key).is_ok() || s3_actions(action).any(|action| action.keys.contains(&key))
+        }
     }
 }
 

@@ -1,12 +1,19 @@
-//! Documents that pass the check, and ways to damage them.
+//! Documents that pass the check, and ways to damage them: for the properties beside the code, and for the comparison with a
+//! server.
+
+mod damage;
+mod mutation;
 
 use proptest::prelude::*;
-use proptest::sample::{Index, select, subsequence};
-use serde_json::{Map, Value, json};
+use proptest::sample::{select, subsequence};
+use serde_json::{Value, json};
 
 use crate::iam::vocabulary::{
     ADMIN_ACTIONS, ADMIN_KEYS, KMS_ACTIONS, OPERATORS, Operator, S3_ACTIONS, Values, takes_key,
 };
+
+pub(crate) use damage::damaged;
+pub(crate) use mutation::mutated;
 
 const ACTION_PATTERNS: [&str; 5] = ["s3:*", "s3:Get*", "s3:List*", "s3:Put?bject*", "s3:*Tagging"];
 
@@ -29,7 +36,7 @@ const KMS_RESOURCES: [&str; 4] = ["*", "arn:minio:kms:::key", "arn:minio:kms:::k
 
 pub(crate) const TEXTS: [&str; 9] = ["", "a", "a/*", "A", "lake", "${aws:username}/*", "${aws:userid}", "*", "?"];
 pub(crate) const DATES: [&str; 4] =
-    ["2027-01-31T00:00:00Z", "2027-01-31T02:00:00+02:00", "2020-02-29T23:59:59.5Z", "1970-01-01T00:00:00Z"];
+    ["2027-01-31T00:00:00Z", "2027-01-31T02:00:00+02:00", "2020-02-29T23:59:59+00:00", "1970-01-01T00:00:00Z"];
 const NETWORKS: [&str; 6] = ["10.0.0.0/8", "10.1.2.3", "0.0.0.0/0", "::/0", "2001:db8::/32", "::ffff:10.0.0.0/104"];
 
 /// A document that passes.
@@ -184,258 +191,6 @@ fn list(texts: &[&'static str], scalar: bool) -> Value {
     }
 }
 
-/// A document with one damage, and the place that a finding has to name.
-pub(crate) fn damaged() -> impl Strategy<Value = (Value, String)> {
-    let damages: Vec<Damage> = vec![
-        rename_document_field,
-        rename_statement_field,
-        misspell_action,
-        unknown_operator,
-        unknown_key,
-        foreign_field,
-        other_version,
-        mixed_services,
-        star_action,
-        wrong_effect,
-        no_statements,
-        no_actions,
-        no_resource,
-        bare_resource,
-        empty_condition,
-        repeated_action,
-        number_as_action,
-        unsafe_variable,
-        foreign_key,
-        qualified_number,
-        null_condition,
-    ];
-    (document(), select(damages), any::<Index>(), any::<Index>()).prop_filter_map(
-        "the damage does not fit",
-        |(mut document, damage, at, letter)| {
-            let count = document["Statement"].as_array()?.len();
-            let number = at.index(count);
-            let place = damage(&mut document, number, letter)?;
-            Some((document, place))
-        },
-    )
-}
-
-type Damage = fn(&mut Value, usize, Index) -> Option<String>;
-
-fn fields(document: &mut Value, number: usize) -> Option<&mut Map<String, Value>> {
-    document["Statement"][number].as_object_mut()
-}
-
-fn other_case(name: &str, pick: usize) -> String {
-    if pick.is_multiple_of(2) { name.to_lowercase() } else { name.to_uppercase() }
-}
-
-fn rename(fields: &mut Map<String, Value>, pick: Index) -> Option<String> {
-    let names: Vec<String> = fields.keys().cloned().collect();
-    let name = &names[pick.index(names.len())];
-    let renamed = other_case(name, pick.index(1000));
-    let value = fields.remove(name)?;
-    fields.insert(renamed.clone(), value);
-    Some(renamed)
-}
-
-fn rename_document_field(document: &mut Value, _: usize, pick: Index) -> Option<String> {
-    rename(document.as_object_mut()?, pick)
-}
-
-fn rename_statement_field(document: &mut Value, number: usize, pick: Index) -> Option<String> {
-    Some(format!("Statement[{number}].{}", rename(fields(document, number)?, pick)?))
-}
-
-fn misspell_action(document: &mut Value, number: usize, letter: Index) -> Option<String> {
-    let action = fields(document, number)?.get_mut("Action")?;
-    let (text, place) = match action {
-        Value::Array(actions) => (actions.first_mut()?, format!("Statement[{number}].Action[0]")),
-        one => (one, format!("Statement[{number}].Action")),
-    };
-    let mut letters: Vec<char> = text.as_str()?.chars().collect();
-    let at = letter.index(letters.len());
-    letters[at] = if letters[at] == 'x' { 'y' } else { 'x' };
-    let wrong: String = letters.into_iter().collect();
-    if crate::iam::vocabulary::known_action(&wrong).is_some() {
-        return None;
-    }
-    *text = json!(wrong);
-    Some(place)
-}
-
-fn first_key(document: &mut Value, number: usize) -> Option<(&mut Map<String, Value>, String, String)> {
-    let operators = fields(document, number)?.get_mut("Condition")?.as_object_mut()?;
-    let operator = operators.keys().next()?.clone();
-    let key = operators[&operator].as_object()?.keys().next()?.clone();
-    Some((operators, operator, key))
-}
-
-fn unknown_operator(document: &mut Value, number: usize, pick: Index) -> Option<String> {
-    let (operators, operator, _) = first_key(document, number)?;
-    let wrong = match pick.index(3) {
-        0 if operator != "NumericGreaterThan" => format!("{operator}IfExists"),
-        1 => operator.to_lowercase(),
-        _ => format!("ForSomeValues:{operator}"),
-    };
-    let keys = operators.remove(&operator)?;
-    operators.insert(wrong.clone(), keys);
-    Some(format!("Statement[{number}].Condition.{wrong}"))
-}
-
-fn unknown_key(document: &mut Value, number: usize, letter: Index) -> Option<String> {
-    let (operators, operator, key) = first_key(document, number)?;
-    let mut letters: Vec<char> = key.split('/').next()?.chars().collect();
-    letters.remove(letter.index(letters.len()));
-    let wrong: String = letters.into_iter().collect();
-    if crate::iam::vocabulary::KEYS.contains(&wrong.as_str()) {
-        return None;
-    }
-    let keys = operators.get_mut(&operator)?.as_object_mut()?;
-    let values = keys.remove(&key)?;
-    keys.insert(wrong.clone(), values);
-    Some(format!("Statement[{number}].Condition.{operator}.{wrong}"))
-}
-
-fn foreign_field(document: &mut Value, number: usize, pick: Index) -> Option<String> {
-    let names = ["Conditon", "Principal", "NotPrincipal", "NotAction", "sid", "Comment"];
-    let name = names[pick.index(names.len())];
-    fields(document, number)?.insert(name.to_owned(), json!("s3:GetObject"));
-    Some(format!("Statement[{number}].{name}"))
-}
-
-fn other_version(document: &mut Value, _: usize, pick: Index) -> Option<String> {
-    let versions = [json!("2008-10-17"), json!(""), json!(20_121_017), Value::Null];
-    document["Version"] = versions[pick.index(versions.len())].clone();
-    Some("Version".to_owned())
-}
-
-fn as_list(value: &mut Value) -> &mut Vec<Value> {
-    if !value.is_array() {
-        *value = json!([value.take()]);
-    }
-    value.as_array_mut().expect("just made a list")
-}
-
-fn mixed_services(document: &mut Value, number: usize, _: Index) -> Option<String> {
-    let actions = as_list(fields(document, number)?.get_mut("Action")?);
-    let s3 = actions[0].as_str()?.starts_with("s3:");
-    actions.push(json!(if s3 { "admin:Heal" } else { "s3:GetObject" }));
-    Some(format!("Statement[{number}].Action"))
-}
-
-fn star_action(document: &mut Value, number: usize, pick: Index) -> Option<String> {
-    let stars = ["*", "**", "*:*", "*GetObject", "?3:GetObject"];
-    fields(document, number)?.insert("Action".to_owned(), json!(stars[pick.index(stars.len())]));
-    Some(format!("Statement[{number}].Action"))
-}
-
-fn wrong_effect(document: &mut Value, number: usize, pick: Index) -> Option<String> {
-    let effects = [json!("allow"), json!("ALLOW"), json!(""), json!(true), json!(["Allow"])];
-    fields(document, number)?.insert("Effect".to_owned(), effects[pick.index(effects.len())].clone());
-    Some(format!("Statement[{number}].Effect"))
-}
-
-fn no_statements(document: &mut Value, number: usize, pick: Index) -> Option<String> {
-    document["Statement"] = match pick.index(3) {
-        0 => json!([]),
-        1 => Value::Null,
-        _ => document["Statement"][number].take(),
-    };
-    Some("Statement".to_owned())
-}
-
-fn no_actions(document: &mut Value, number: usize, pick: Index) -> Option<String> {
-    let fields = fields(document, number)?;
-    match pick.index(3) {
-        0 => fields.remove("Action"),
-        1 => fields.insert("Action".to_owned(), json!([])),
-        _ => fields.insert("Action".to_owned(), json!("")),
-    };
-    Some(format!("Statement[{number}].Action"))
-}
-
-fn no_resource(document: &mut Value, number: usize, _: Index) -> Option<String> {
-    let fields = fields(document, number)?;
-    let s3 = as_list(fields.get_mut("Action")?)[0].as_str()?.starts_with("s3:");
-    fields.remove("NotResource");
-    fields.remove("Resource");
-    s3.then(|| format!("Statement[{number}].Resource"))
-}
-
-fn bare_resource(document: &mut Value, number: usize, pick: Index) -> Option<String> {
-    let wrong = [
-        "lake/*",
-        "s3://lake/*",
-        "arn:aws:s3::lake/*",
-        "arn:aws:s3:::",
-        "arn:aws:s3:::/a",
-        "arn:minio:x:::lake",
-        "*lake",
-    ];
-    let fields = fields(document, number)?;
-    fields.remove("NotResource");
-    fields.insert("Resource".to_owned(), json!(wrong[pick.index(wrong.len())]));
-    Some(format!("Statement[{number}].Resource"))
-}
-
-fn empty_condition(document: &mut Value, number: usize, pick: Index) -> Option<String> {
-    let (condition, rest) = match pick.index(3) {
-        0 => (json!({}), ""),
-        1 => (json!({"StringLike": {}}), ".StringLike"),
-        _ => (json!({"StringLike": {"aws:username": []}}), ".StringLike.aws:username"),
-    };
-    fields(document, number)?.insert("Condition".to_owned(), condition);
-    Some(format!("Statement[{number}].Condition{rest}"))
-}
-
-fn repeated_action(document: &mut Value, number: usize, pick: Index) -> Option<String> {
-    let actions = as_list(fields(document, number)?.get_mut("Action")?);
-    let again = actions[pick.index(actions.len())].clone();
-    actions.push(again);
-    Some(format!("Statement[{number}].Action[{}]", actions.len() - 1))
-}
-
-fn number_as_action(document: &mut Value, number: usize, _: Index) -> Option<String> {
-    fields(document, number)?.insert("Action".to_owned(), json!([1]));
-    Some(format!("Statement[{number}].Action[0]"))
-}
-
-fn unsafe_variable(document: &mut Value, number: usize, pick: Index) -> Option<String> {
-    let names = ["jwt:sub", "ldap:username", "aws:groups", "aws:Referer", "aws:Username", "*", "nothing"];
-    let text = format!("a/${{{}}}/*", names[pick.index(names.len())]);
-    let fields = fields(document, number)?;
-    if fields.get("Condition").is_some() || fields["Action"] == "sts:AssumeRoleWithWebIdentity" {
-        return None;
-    }
-    fields.insert("Condition".to_owned(), json!({"StringLike": {"aws:username": ["x", text]}}));
-    Some(format!("Statement[{number}].Condition.StringLike.aws:username[1]"))
-}
-
-fn foreign_key(document: &mut Value, number: usize, pick: Index) -> Option<String> {
-    let keys =
-        ["s3:prefix", "s3:x-amz-storage-class", "svc:DurationSeconds", "sts:DurationSeconds", "s3:ExistingObjectTag/a"];
-    let key = keys[pick.index(keys.len())];
-    let fields = fields(document, number)?;
-    let bare = key.split('/').next()?;
-    if as_list(fields.get_mut("Action")?).iter().all(|action| takes_key(action.as_str().unwrap_or_default(), bare)) {
-        return None;
-    }
-    fields.insert("Condition".to_owned(), json!({"StringEquals": {key: "a"}}));
-    Some(format!("Statement[{number}].Condition.StringEquals.{key}"))
-}
-
-fn qualified_number(document: &mut Value, number: usize, _: Index) -> Option<String> {
-    let condition = json!({"ForAllValues:NumericEquals": {"aws:EpochTime": 1}});
-    fields(document, number)?.insert("Condition".to_owned(), condition);
-    Some(format!("Statement[{number}].Condition.ForAllValues:NumericEquals"))
-}
-
-fn null_condition(document: &mut Value, number: usize, _: Index) -> Option<String> {
-    fields(document, number)?.insert("Condition".to_owned(), Value::Null);
-    Some(format!("Statement[{number}].Condition"))
-}
-
 /// Any JSON, with words of the policy language strewn in.
 pub(crate) fn any_json() -> impl Strategy<Value = Value> {
     let words = select(vec![
@@ -474,6 +229,13 @@ pub(crate) fn any_json() -> impl Strategy<Value = Value> {
                 .prop_map(|fields| Value::Object(fields.into_iter().collect())),
         ]
     })
+}
+
+fn as_list(value: &mut Value) -> &mut Vec<Value> {
+    if !value.is_array() {
+        *value = json!([value.take()]);
+    }
+    value.as_array_mut().expect("just made a list")
 }
 
 /// What the server makes of a document that it stores: scalars become lists, lists change their order, numbers in texts
