@@ -51,10 +51,11 @@ binary:
 	@echo "$(CARGO_TARGET_DIR)/debug/minio-manager"
 
 .PHONY: generate
-generate: needs-cargo ## write the files that follow from the code: crds/ (twice), docs/openapi.json
+generate: needs-cargo ## write the files that follow from the code: crds/ (twice), docs/openapi.json, docs/policy-vocabulary.md
 	@cargo run --locked --quiet -- crds --out crds
 	cargo run --locked --quiet -- crds --out charts/minio-manager/files/crds
 	cargo run --locked --quiet -- openapi --out docs/openapi.json
+	cargo run --locked --quiet -- vocabulary --out docs/policy-vocabulary.md
 
 .PHONY: chart
 chart: needs-cargo ## write the files that follow from the chart, its values and the code
@@ -81,7 +82,7 @@ scripts:
 	  echo "shellcheck is not installed, scripts are not checked (apt-get install shellcheck)"
 	fi
 
-# Among the unit tests are some that compare crds/ and docs/openapi.json with the code.
+# Among the unit tests are some that compare crds/, docs/openapi.json and docs/policy-vocabulary.md with the code.
 .PHONY: unit
 unit: needs-cargo
 	@cargo test --locked --quiet --lib --bins

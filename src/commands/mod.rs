@@ -10,6 +10,7 @@ pub mod output;
 pub mod plan;
 pub mod release;
 pub mod rest;
+pub mod vocabulary;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -56,6 +57,12 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// Print what policy documents may say, as a page of the documentation
+    Vocabulary {
+        /// Write it into this file instead
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
     /// Print the CRDs as YAML
     Crds {
         /// Write one file a CRD into this directory instead
@@ -92,6 +99,7 @@ fn run(command: Command, environment: &Environment) -> Result<ExitCode, Failure>
         Command::All(args) => all::run(*args, environment)?,
         Command::Rest(args) => rest::run(*args, environment)?,
         Command::Openapi { out } => openapi::run(out.as_deref())?,
+        Command::Vocabulary { out } => vocabulary::run(out.as_deref())?,
         Command::Crds { out: Some(directory) } => crds::write(&directory)?,
         Command::Crds { out: None } => output::print(&crds::stream()?)?,
     }

@@ -12,6 +12,12 @@ pub use conditions::{
     ADMIN_KEYS, COMMON_KEYS, KEYS, OPERATORS, Operator, QUALIFIERS, SAFE_VARIABLES, STS_KEYS, TAG_KEYS,
 };
 
+/// Where the names are from.
+pub const SOURCE: &str = "`github.com/minio/pkg/v3` v3.1.3";
+
+/// The first and the last server of that source.
+pub const SERVERS: [&str; 2] = ["RELEASE.2025-10-15T17-29-55Z", "its last commit (2026-02-12)"];
+
 /// What a request of an S3 action is about, which decides what its resource is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
