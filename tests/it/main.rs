@@ -14,6 +14,10 @@ mod import;
 mod jupyterhub;
 mod lease;
 mod minio;
+mod policies;
 mod proxy;
 mod rest;
 mod support;
+
+// What generates documents is used beside the code, too, where this is its path.
+use minio_manager::iam;
