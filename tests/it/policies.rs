@@ -2,10 +2,12 @@
 //! documentation with the requests that they decide about.
 
 mod differential;
+mod examples;
 #[allow(dead_code, reason = "what only the properties beside the code need")]
 #[path = "../../src/iam/check/samples/mod.rs"]
 mod samples;
 mod vocabulary;
+mod web_identity;
 
 use std::{
     collections::BTreeMap,

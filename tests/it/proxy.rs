@@ -7,7 +7,7 @@ mod manifest;
 mod nginx;
 mod places;
 mod tricks;
-mod wire;
+pub mod wire;
 
 use std::collections::BTreeSet;
 

@@ -2,7 +2,7 @@
 
 mod chain;
 mod hub;
-mod issuer;
+pub mod issuer;
 mod jupyterhub;
 mod kbase;
 mod kbase_server;

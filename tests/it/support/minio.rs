@@ -69,12 +69,22 @@ impl Server {
 
     /// A server of one's own, ready and with its IAM loaded.
     pub fn start() -> Self {
-        Self::start_with(Encryption::None)
+        Self::start_with(Encryption::None, &[])
     }
 
     /// As [`Server::start`], with a certificate of its own that no system trusts. Needs `openssl`.
     pub fn start_with_tls() -> Self {
-        Self::start_with(Encryption::OwnCertificate)
+        Self::start_with(Encryption::OwnCertificate, &[])
+    }
+
+    /// As [`Server::start`], with more variables in its environment.
+    pub fn start_with_variables(variables: &[(&str, &str)]) -> Self {
+        Self::start_with(Encryption::None, variables)
+    }
+
+    /// The certificate of a server that has one.
+    pub fn certificate(&self) -> Option<&[u8]> {
+        self.certificate.as_deref()
     }
 
     /// The address, as `MINIO_ENDPOINT` wants it.
@@ -150,11 +160,11 @@ impl Server {
         writeln!(orders, "{order}").expect("the supervisor of MinIO lives");
     }
 
-    fn start_with(encryption: Encryption) -> Self {
+    fn start_with(encryption: Encryption, variables: &[(&str, &str)]) -> Self {
         // Somebody else may take a free port before the server does.
         let mut last = None;
         for _ in 0..ATTEMPTS {
-            match Self::try_start(encryption) {
+            match Self::try_start(encryption, variables) {
                 Ok(server) => return server,
                 Err(log) => last = Some(log),
             }
@@ -162,7 +172,7 @@ impl Server {
         panic!("MinIO did not start: {}", last.unwrap_or_default());
     }
 
-    fn try_start(encryption: Encryption) -> Result<Self, String> {
+    fn try_start(encryption: Encryption, variables: &[(&str, &str)]) -> Result<Self, String> {
         let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port();
         let address = format!("127.0.0.1:{port}");
         let data = env::temp_dir().join(unique("minio-manager-minio"));
@@ -180,6 +190,7 @@ impl Server {
             .env("MINIO_ROOT_PASSWORD", root.secret.expose())
             .env("MINIO_BROWSER", "off")
             .env("MINIO_UPDATE", "off")
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .spawn()
             .unwrap();
