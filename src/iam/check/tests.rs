@@ -121,6 +121,32 @@ fn findings_are_sentences_with_the_right_spelling() {
     }
 }
 
+/// The rows of the table in `docs/policies.md`: a statement with the field, and what is said of it.
+#[test]
+fn the_messages_of_the_documentation_are_those_of_the_check() {
+    let page = include_str!("../../../docs/policies.md");
+    let rows = page.lines().filter(|line| line.contains("Statement[0]") && line.starts_with("| `"));
+    let rows: Vec<(&str, &str)> = rows.filter_map(|line| line.strip_prefix("| ")?.split_once(" | ")).collect();
+    assert_eq!(rows.len(), 8);
+    for (written, said) in rows {
+        let said = said.strip_prefix('`').and_then(|said| said.strip_suffix("` |")).unwrap();
+        let (field, _) = written.strip_prefix('`').unwrap().split_once('`').unwrap();
+        let field = field.replace("{...}", r#"{"s3:prefix": "a/*"}"#);
+        let condition = |operators: String| {
+            let fields =
+                format!(r#"{{"Action": "s3:ListBucket", "Resource": "arn:aws:s3:::b", "Condition": {{{operators}}}}}"#);
+            with(serde_json::from_str(&fields).unwrap())
+        };
+        let document = match &*field {
+            variable if variable.starts_with("${") => with(json!({"Resource": format!("arn:aws:s3:::b/{variable}/*")})),
+            key if key.starts_with("\"aws:") => condition(format!(r#""StringEquals": {{{key}}}"#)),
+            operator if operator.starts_with("\"String") => condition(operator.to_owned()),
+            plain => with(serde_json::from_str(&format!("{{{plain}}}")).unwrap()),
+        };
+        assert_eq!(findings(document), [said]);
+    }
+}
+
 #[test]
 fn what_somebody_named_is_shown_without_what_a_terminal_obeys() {
     let name = format!("Numeric\u{1b}[2J{}", "x".repeat(5_000));
