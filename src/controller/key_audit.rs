@@ -41,6 +41,9 @@ const LISTED_AT_ONCE: usize = 400;
 /// How many looks are under way at once, where they take longer than what lies between them.
 const LOOKS_AT_ONCE: usize = 8;
 
+/// So many looks begin together: what wakes the process for one does it for all of them.
+const LOOKS_TOGETHER: u32 = 4;
+
 /// How much of an interval lies between two looks at a user; the rest is for what comes late: a step, and its spreading.
 const BETWEEN_LOOKS: f64 = 0.9;
 
@@ -210,7 +213,7 @@ async fn look(engine: &Engine, some: Vec<Subject>, holders: &Holders, time: Dura
     let turns = stream::iter((0..).zip(some));
     turns
         .for_each_concurrent(LOOKS_AT_ONCE, |(place, holder)| async move {
-            sleep_until(started + share * place).await;
+            sleep_until(started + share * (place - place % LOOKS_TOGETHER)).await;
             if !is_in_order(engine, &holder).await {
                 have_proven(engine, holder, holders);
             }
