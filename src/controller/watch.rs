@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::api::meta::{label, reason};
 use crate::iam::subject::{Kind, ObjectKey, Subject};
+use crate::kubernetes::namespace::is_going;
 use crate::kubernetes::watch::{FirstLists, Sink, log_failure, watch_kinds};
 use crate::kubernetes::{Seen, decode_dynamic};
 
@@ -34,7 +35,7 @@ pub fn expect_lists(lists: &FirstLists, namespace: &str) {
 pub async fn watch_secrets(engine: Arc<Engine>, client: Client, namespace: String, lists: FirstLists) {
     let config = watcher::Config::default().labels(label::USERNAME_SLUG);
     let scope = Scope::Namespace(namespace.clone());
-    let mut events = watcher(Api::<Secret>::namespaced(client, &namespace), config).default_backoff().boxed();
+    let mut events = watcher(Api::<Secret>::namespaced(client.clone(), &namespace), config).default_backoff().boxed();
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => {
@@ -49,8 +50,23 @@ pub async fn watch_secrets(engine: Arc<Engine>, client: Client, namespace: Strin
                     lists.arrived(SECRET, &namespace);
                 }
             }
+            // The Role goes with the namespace, and so do the Secrets.
+            Err(error) if is_refused(&error) && is_going(client.clone(), &namespace).await => {
+                engine.secrets.handle(&scope, watcher::Event::Init);
+                engine.secrets.handle(&scope, watcher::Event::InitDone);
+                lists.arrived(SECRET, &namespace);
+            }
             Err(error) => log_failure(SECRET, &namespace, &error),
         }
+    }
+}
+
+fn is_refused(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 403,
+        watcher::Error::WatchError(status) => status.code == 403,
+        _ => false,
     }
 }
 

@@ -5,6 +5,7 @@ pub mod decode;
 pub mod finalizer;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+pub mod namespace;
 pub mod object;
 pub mod seen;
 pub mod status;

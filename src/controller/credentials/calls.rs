@@ -14,6 +14,7 @@ use super::steps::Seen;
 use super::{KeyOwner, mark};
 use crate::api::meta::field_manager;
 use crate::iam::subject::Subject;
+use crate::kubernetes::namespace::is_going;
 use crate::minio::{self, AccessKey, Class, Credentials, KeyState, NewAccessKey, Permit, Urgency};
 use crate::telemetry::{AuditLine, audit};
 
@@ -48,9 +49,17 @@ impl Calls<'_> {
         Api::namespaced(self.issuer.kube.clone(), &self.owner.namespace)
     }
 
-    /// Reads a Secret without taking note of it.
+    /// Reads a Secret without taking note of it. In a namespace that is deleted there is none any more, whatever is still there:
+    /// the right to read it may be gone already.
     pub(super) async fn look_at(&self, name: &str) -> Result<Option<Secret>, Error> {
-        within_deadline(self.secrets().get_opt(name)).await.map_err(|error| self.kubernetes("read", name, error))
+        match within_deadline(self.secrets().get_opt(name)).await {
+            Err(failure) if failure.is(403) && self.is_leaving().await => Ok(None),
+            answer => answer.map_err(|error| self.kubernetes("read", name, error)),
+        }
+    }
+
+    async fn is_leaving(&self) -> bool {
+        is_going(self.issuer.kube.clone(), &self.owner.namespace).await
     }
 
     pub(super) async fn read(&self, name: &str) -> Result<Option<Secret>, Error> {
@@ -130,7 +139,7 @@ impl Calls<'_> {
         let preconditions = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
         let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
         match within_deadline(self.secrets().delete(name, &params)).await {
-            Err(failure) if !failure.is(404) => {
+            Err(failure) if !failure.is(404) && !(failure.is(403) && self.is_leaving().await) => {
                 cache.doubt(namespace, name);
                 Err(self.kubernetes("delete", name, failure))
             }

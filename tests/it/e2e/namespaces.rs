@@ -11,7 +11,6 @@ use kube::{Api, api::DeleteParams};
 use minio_manager::minio::{Credentials, KeyState};
 
 use crate::support::{
-    identity::controller_everywhere_kubeconfig,
     kube::{Cluster, kubectl},
     minio::unique,
     product::Setup,
@@ -81,10 +80,7 @@ async fn a_namespace_that_is_deleted_takes_its_users_and_keys_along() {
     };
     fs::write(&config, format!("namespaces:\n{}", watched.each_ref().map(permit).concat())).unwrap();
     let beside = watched.iter().map(|elsewhere| elsewhere.namespace.clone()).collect();
-    // Rights in these namespaces would go with them, perhaps before what the controller needs them for.
-    let home = cluster.namespace("e2e").await;
-    let kubeconfig = Some(controller_everywhere_kubeconfig(cluster, &home).await);
-    let setup = Setup { beside, kubeconfig, namespace: Some(home), ..Setup::default() };
+    let setup = Setup { beside, ..Setup::default() };
     let world = World::own(setup.with(&["--config", config.to_str().unwrap(), "--large-change-limit", "0"])).await;
     world.apply(&user("home", "")).await;
     let home = world.person("home").await;
@@ -121,5 +117,11 @@ async fn a_namespace_that_is_deleted_takes_its_users_and_keys_along() {
     world.apply(&user("another", "")).await;
     let another = world.person("another").await;
     assert_eq!(world.minio().probe(another.credentials()).await.unwrap(), KeyState::Works);
+
+    // The configuration may go on naming them.
+    assert!(world.product().terminate().success());
+    world.product().launch();
+    world.eventually("it is ready again", async || world.product().get("/ready").0 == 200).await;
+    world.delete_and_wait("MinioUser", "another").await;
     fs::remove_file(config).unwrap();
 }

@@ -29,16 +29,14 @@ use super::{kube::Cluster, world::resource};
 pub const CONTROLLER: &str = include_str!("../../../deploy/kubernetes/rbac.yaml");
 /// What it may do in one more namespace.
 pub const CONTROLLER_ELSEWHERE: &str = include_str!("../../../deploy/kubernetes/watched-namespace.yaml");
-/// The same in all namespaces.
-const CONTROLLER_EVERYWHERE: &str = include_str!("../../../deploy/kubernetes/whole-cluster.yaml");
 /// What is always applied for the REST service.
 const RBAC: &str = include_str!("../../../deploy/kubernetes/rest/rbac.yaml");
 /// What it may write.
 pub const ADMISSION: &str = include_str!("../../../deploy/kubernetes/rest/admission.yaml");
 /// For `--auth kubernetes`.
 const TOKEN_REVIEWS: &str = include_str!("../../../deploy/kubernetes/rest/tokenreviews.yaml");
-/// For one more namespace.
-const WATCHED_NAMESPACE: &str = include_str!("../../../deploy/kubernetes/rest/watched-namespace.yaml");
+/// For more namespaces.
+const WATCHED_NAMESPACES: &str = include_str!("../../../deploy/kubernetes/rest/watched-namespaces.yaml");
 
 /// The name of everything in the files of the controller.
 pub const CONTROLLER_NAME: &str = "minio-manager";
@@ -60,25 +58,13 @@ pub async fn rest_kubeconfig(cluster: &Cluster, namespace: &str) -> PathBuf {
 /// A kubeconfig file with which a program may do what the controller may, at home and in the namespaces beside it, and nothing
 /// else. For a further replica, or a further start, it is the identity that is there.
 pub async fn controller_kubeconfig(cluster: &Cluster, home: &str, beside: &[String]) -> PathBuf {
-    let copies = controller_at_home(cluster, home).await;
+    // Its ServiceAccount is at home, as it is where the chart is told of no other namespace.
+    let copies = Copies { cluster, home: home.to_owned(), pods: home.to_owned() };
+    copies.apply(CONTROLLER, WATCHED).await;
     for namespace in beside {
         copies.apply(CONTROLLER_ELSEWHERE, namespace).await;
     }
     copies.controllers_token(beside).await
-}
-
-/// As [`controller_kubeconfig`], of a controller whose rights do not go with a namespace.
-pub async fn controller_everywhere_kubeconfig(cluster: &Cluster, home: &str) -> PathBuf {
-    let copies = controller_at_home(cluster, home).await;
-    copies.apply(CONTROLLER_EVERYWHERE, WATCHED).await;
-    copies.controllers_token(&["default".to_owned()]).await
-}
-
-async fn controller_at_home<'a>(cluster: &'a Cluster, home: &str) -> Copies<'a> {
-    // Its ServiceAccount is at home, as it is where the chart is told of no other namespace.
-    let copies = Copies { cluster, home: home.to_owned(), pods: home.to_owned() };
-    copies.apply(CONTROLLER, WATCHED).await;
-    copies
 }
 
 /// Waits until somebody has these rights: the API server hears of each Role and binding a moment later.
@@ -124,9 +110,11 @@ impl Copies<'_> {
     /// A kubeconfig file of the controller, once its rights are in force at home and in these namespaces.
     async fn controllers_token(&self, beside: &[String]) -> PathBuf {
         let home = &self.home;
-        let users =
-            |place| json!({"group": "minio-manager.io", "resource": "miniousers", "verb": "watch", "namespace": place});
-        let mut rights: Vec<Value> = [home].into_iter().chain(beside).map(users).collect();
+        let right = |place, group, resource| json!({"group": group, "resource": resource, "verb": "watch", "namespace": place});
+        let places = [home].into_iter().chain(beside);
+        let mut rights: Vec<Value> = places
+            .flat_map(|place| [right(place, "minio-manager.io", "miniousers"), right(place, "", "secrets")])
+            .collect();
         rights.push(json!({
             "group": "apiextensions.k8s.io", "resource": "customresourcedefinitions", "verb": "get",
             "name": "miniousers.minio-manager.io",
@@ -147,7 +135,7 @@ impl Copies<'_> {
             }
         }
         for rule in document["rules"].as_array_mut().into_iter().flatten() {
-            if rule["resources"] == json!(["namespaces"]) {
+            if rule["resourceNames"] == json!([HOME]) {
                 rule["resourceNames"] = json!([self.home]);
             }
         }
@@ -242,7 +230,7 @@ impl<'a> RestIdentity<'a> {
 
     /// Lets it read in one more namespace, and waits until it may.
     pub async fn watch(&self, namespace: &str) {
-        self.copies.apply(WATCHED_NAMESPACE, namespace).await;
+        self.copies.apply(WATCHED_NAMESPACES, namespace).await;
         let right =
             json!({"group": "minio-manager.io", "resource": "pathshares", "verb": "watch", "namespace": namespace});
         wait_until_allowed(&self.admin().await, &self.username(), &[right]).await;
