@@ -139,7 +139,7 @@ impl Calls<'_> {
         let preconditions = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
         let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
         match within_deadline(self.secrets().delete(name, &params)).await {
-            Err(failure) if !failure.is(404) && !(failure.is(403) && self.is_leaving().await) => {
+            Err(failure) if !(failure.is(404) || failure.is(403) && self.is_leaving().await) => {
                 cache.doubt(namespace, name);
                 Err(self.kubernetes("delete", name, failure))
             }

@@ -110,7 +110,8 @@ impl Copies<'_> {
     /// A kubeconfig file of the controller, once its rights are in force at home and in these namespaces.
     async fn controllers_token(&self, beside: &[String]) -> PathBuf {
         let home = &self.home;
-        let right = |place, group, resource| json!({"group": group, "resource": resource, "verb": "watch", "namespace": place});
+        let right =
+            |place, group, resource| json!({"group": group, "resource": resource, "verb": "watch", "namespace": place});
         let places = [home].into_iter().chain(beside);
         let mut rights: Vec<Value> = places
             .flat_map(|place| [right(place, "minio-manager.io", "miniousers"), right(place, "", "secrets")])
