@@ -166,8 +166,8 @@ impl Issuer {
     }
 
     /// Deletes those of these keys that were issued for the owner, that no Secret names, and that are older than the key in the
-    /// Secret: they had ended, and are back with an older state of the server. One that
-    /// is younger stays until the next renewal: there it is the Secret that is older, and people may have the key.
+    /// Secret: they had ended, and are back with an older state of the server. One that is younger stays until the next
+    /// renewal: there it is the Secret that is older, and people may have the key.
     ///
     /// `keys` must have been listed before the call. A run of the same owner may be under way: a pair that is being issued is
     /// in one of the Secrets before it is on the server.
