@@ -19,6 +19,10 @@ use crate::support::{
 
 /// How often each of the three tests kills, where nothing is said.
 const KILLS: usize = 16;
+/// So many have to leave a pair that waited; until then it goes on, ...
+const HALFWAY: usize = 2;
+/// ... but not beyond so many times as often.
+const MOST: usize = 6;
 /// The variable that says how often.
 const HOW_OFTEN: &str = "MINIO_MANAGER_KILLS";
 /// The longest time to the kill from readiness, or from so many looks at subjects, in milliseconds.
@@ -344,7 +348,8 @@ fn is_acknowledged(view: &View) -> bool {
 async fn kill_again_and_again(purpose: &str) {
     let mut scene = Scene::set(purpose).await;
     let kills = env::var(HOW_OFTEN).map_or(KILLS, |text| text.parse().expect("a number of kills"));
-    for _ in 0..kills {
+    // How many hit the moments that matter is a matter of luck.
+    while scene.kills < kills || (scene.halfway < HALFWAY && scene.kills < MOST * kills) {
         scene.live_and_die().await;
     }
     scene.world.product().launch();
@@ -352,7 +357,7 @@ async fn kill_again_and_again(purpose: &str) {
     let Scene { kills, unfinished, halfway, .. } = scene;
     println!("{purpose}: of {kills} kills {unfinished} left something to be done, {halfway} a pair that waited");
     assert!(unfinished * 4 > kills, "{unfinished} of {kills} kills left something to be done");
-    assert!(halfway * 10 > kills, "{halfway} of {kills} kills left a pair that waited");
+    assert!(halfway >= HALFWAY, "{halfway} of {kills} kills left a pair that waited");
 }
 
 #[tokio::test]
