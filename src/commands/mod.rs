@@ -1,5 +1,6 @@
 //! Subcommands, one file each.
 
+pub mod access;
 pub mod all;
 pub mod check;
 pub mod controller;
@@ -47,6 +48,8 @@ enum Command {
     Rest(Box<RestArgs>),
     /// Say what the objects would change: exit code 0 nothing, 2 something
     Plan(Box<plan::PlanArgs>),
+    /// Say who can reach a path, and what a user can reach, with the object that gives it
+    Access(Box<access::AccessArgs>),
     /// Take our finalizers off before an uninstall, so that MinIO stays as it is
     Release(Box<release::ReleaseArgs>),
     /// Write manifests for what a live MinIO holds, so that it can be taken over from the legacy service
@@ -93,6 +96,7 @@ fn run(command: Command, environment: &Environment) -> Result<ExitCode, Failure>
     match command {
         Command::Check(args) => return check::run(args, environment),
         Command::Plan(args) => return plan::run(*args, environment),
+        Command::Access(args) => return access::run(*args, environment),
         Command::Release(args) => return release::run(*args, environment),
         Command::Import(args) => return import::run(*args, environment),
         Command::Controller(args) => controller::run(*args, environment, crate::controller::run)?,

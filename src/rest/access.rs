@@ -88,7 +88,8 @@ fn missing_path() -> ApiError {
     }])
 }
 
-fn who_row(row: Reach) -> WhoRow {
+/// Who can reach something, as an answer shows it.
+pub fn who_row(row: Reach) -> WhoRow {
     WhoRow {
         kind: row.who.kind().to_owned(),
         name: row.who.name().to_owned(),

@@ -1,6 +1,7 @@
 //! The whole product from outside: objects go into a real API server, and what counts is what people can then do with their
 //! keys on a real MinIO, and what that MinIO holds.
 
+mod access;
 mod adopted_secret;
 mod adoption;
 mod alerts;

@@ -196,6 +196,18 @@ impl Product {
         finished(output)
     }
 
+    /// What an administrator is told who asks about this installation: exit code, standard output and standard error.
+    pub fn ask(&self, question: &[&str]) -> (i32, String, String) {
+        let output = Command::new(env!("CARGO_BIN_EXE_minio-manager"))
+            .args(question)
+            .args(["--home-namespace", &self.namespace, "--instance-id", &self.namespace])
+            .env_clear()
+            .env("KUBECONFIG", &self.administrator)
+            .output()
+            .expect("the program runs");
+        finished(output)
+    }
+
     /// What the product itself would change, after a full comparison: exit code, standard output and standard error.
     pub fn plan(&self) -> (i32, String, String) {
         let root = self.minio.root();
