@@ -1,6 +1,8 @@
 //! How commands print: tables for people, JSON and YAML for programs, progress on a terminal only.
 
+use std::fs;
 use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -12,6 +14,14 @@ pub enum OutputError {
     /// Standard output is gone.
     #[error("cannot write to standard output")]
     Write(#[from] io::Error),
+    /// The file that was asked for cannot be written.
+    #[error("cannot write {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// The result has no JSON form.
     #[error("cannot write the result as JSON")]
     Json(#[from] serde_json::Error),
@@ -30,6 +40,15 @@ pub fn print(text: &str) -> Result<(), OutputError> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),
     }
+}
+
+/// Writes text into a file, or to standard output where none is named.
+///
+/// # Errors
+/// The file or standard output cannot be written.
+pub fn deliver(text: &str, file: Option<&Path>) -> Result<(), OutputError> {
+    let Some(path) = file else { return print(text) };
+    fs::write(path, text).map_err(|source| OutputError::File { path: path.to_owned(), source })
 }
 
 /// A result in the form that was asked for; `table` makes the one for people.

@@ -1,8 +1,7 @@
 //! `minio-manager vocabulary`: what policy documents may say, as a page of the documentation.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::path::Path;
 
 use super::Failure;
 use super::output;
@@ -12,25 +11,12 @@ use crate::iam::vocabulary::{
     S3_ACTIONS, SAFE_VARIABLES, SERVERS, SOURCE, STS_ACTIONS, STS_KEYS, TAG_KEYS, Values,
 };
 
-/// The page cannot be written.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot write {}", path.display())]
-pub struct Error {
-    path: PathBuf,
-    source: io::Error,
-}
-
 /// Prints the page, or writes it into a file.
 ///
 /// # Errors
 /// When the file or the standard output cannot be written.
 pub fn run(file: Option<&Path>) -> Result<(), Failure> {
-    let text = text();
-    match file {
-        Some(file) => fs::write(file, text).map_err(|source| Error { path: file.to_owned(), source })?,
-        None => output::print(&text)?,
-    }
-    Ok(())
+    Ok(output::deliver(&text(), file)?)
 }
 
 /// The page.
