@@ -183,7 +183,8 @@ fn beside(unmanaged: Option<UnmanagedCounts>) -> String {
     match parts.is_empty() {
         true => String::new(),
         false => format!(
-            "\nOn the server, and described by no object: {}; minio-manager plan lists them.\n",
+            "\nOn the server, and described by no object: {}; minio-manager plan lists them, and the condition \
+             ForeignKeys of a MinioUser its keys.\n",
             parts.join(", ")
         ),
     }
