@@ -94,7 +94,7 @@ test: test-servers test-demo ## everything, on real servers of its own
 test-servers: needs-cargo
 	@$(OWN_SERVERS)
 	$(STACK) tools > /dev/null
-	$(STACK) tools mc helm kubeconform glua flux-health > /dev/null
+	$(STACK) tools mc helm kubeconform glua flux-health promrules > /dev/null
 	eval "$$($(STACK) env | grep '_BIN=')"
 	# More at once than these keep two cores busy for nothing; some need the machine for themselves.
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} cargo test --locked -- --skip alone::

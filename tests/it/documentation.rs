@@ -3,6 +3,7 @@
 
 mod blocks;
 mod coverage;
+mod from_mc;
 mod manifests;
 mod operations;
 mod story;

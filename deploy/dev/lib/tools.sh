@@ -2,7 +2,7 @@
 # Builds the servers and command line tools from source, pinned by the go.mod and
 # go.sum files under tools/, into a cache that all checkouts share.
 
-ALL_TOOLS=(minio etcd kube-apiserver kubectl kube-controller-manager mc helm kubeconform glua flux-health)
+ALL_TOOLS=(minio etcd kube-apiserver kubectl kube-controller-manager mc helm kubeconform glua flux-health promrules)
 
 CACHE=${MINIO_MANAGER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/minio-manager}
 
@@ -20,6 +20,7 @@ describe_tool() {
     kubeconform)             echo "kubeconform github.com/yannh/kubeconform/cmd/kubeconform 10 s" ;;
     glua)                    echo "glua       github.com/yuin/gopher-lua/cmd/glua           10 s" ;;
     flux-health)             echo "flux-health minio-manager/deploy/dev/tools/flux-health      1-2 min" ;;
+    promrules)               echo "promrules  minio-manager/deploy/dev/tools/promrules        1 min" ;;
     *) return 1 ;;
   esac
 }

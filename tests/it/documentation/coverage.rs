@@ -16,6 +16,8 @@ pub const FROM_A_SHELL: &str = "documentation::walks::who_starts_it_from_a_shell
 pub const WITH_KUSTOMIZE: &str = "documentation::walks::kustomize_installs_identities_that_are_in_force";
 /// The servers for development.
 pub const STACK: &str = "documentation::walks::the_development_stack_does_what_its_page_says";
+/// The steps of the guide for mc, and what replaces them.
+pub const FROM_MC: &str = "documentation::from_mc::each_step_by_hand_has_the_same_effect_as_its_manifest";
 const CLIENTS: &str = "files::examples::every_example_works_in_both_pods";
 const MIGRATION: &str = "import::a_legacy_installation_is_taken_over_and_back";
 
@@ -35,6 +37,20 @@ pub const RUN_BY: &[(&str, &str, &str)] = &[
     ("docs/clients.md", "mc", CLIENTS),
     ("docs/deletion.md", "When MinIO is away, or something is in the way", FROM_A_SHELL),
     ("docs/deletion.md", "Uninstall", WITH_KUSTOMIZE),
+    ("docs/from-mc.md", "Start", FROM_MC),
+    ("docs/from-mc.md", "Create a policy", FROM_MC),
+    ("docs/from-mc.md", "Create a user with a policy", FROM_MC),
+    ("docs/from-mc.md", "Create a group with a policy", FROM_MC),
+    ("docs/from-mc.md", "Disable a user", FROM_MC),
+    ("docs/from-mc.md", "Enable a user", FROM_MC),
+    ("docs/from-mc.md", "Disable a group", FROM_MC),
+    ("docs/from-mc.md", "Enable a group", FROM_MC),
+    ("docs/from-mc.md", "Change the policies of a user or a group", FROM_MC),
+    ("docs/from-mc.md", "Change a policy", FROM_MC),
+    ("docs/from-mc.md", "List users and groups", FROM_MC),
+    ("docs/from-mc.md", "Configure mc for a user", FROM_MC),
+    ("docs/from-mc.md", "Remove a user from a group", FROM_MC),
+    ("docs/from-mc.md", "Remove users, groups and policies", FROM_MC),
     ("docs/gitops.md", "Argo CD", FROM_A_SHELL),
     ("docs/gitops.md", "What pruning does", FROM_A_SHELL),
     ("docs/migrate-from-mms.md", "1. Save what is there", MIGRATION),

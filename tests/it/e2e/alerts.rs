@@ -1,19 +1,25 @@
 //! The example alerts: their metrics exist, and move when what they warn of happens.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    io::Write,
+    process::{Command, Stdio},
+};
 
 use serde_json::Value;
 
 use crate::support::{
+    kube::tool,
     minio::unique,
     product::{Metrics, Setup},
     rest::{Service, ServiceSetup},
     world::{World, user},
 };
 
+const ALERTS: &str = include_str!("../../../examples/monitoring/alerts.yaml");
+
 fn rules() -> Vec<Value> {
-    let text = include_str!("../../../examples/monitoring/alerts.yaml");
-    let file: Value = serde_saphyr::from_str(text).unwrap();
+    let file: Value = serde_saphyr::from_str(ALERTS).unwrap();
     let groups = file["groups"].as_array().unwrap().iter();
     groups.flat_map(|group| group["rules"].as_array().unwrap().clone()).collect()
 }
@@ -30,6 +36,24 @@ fn series(expression: &str) -> BTreeSet<(String, String)> {
             (name, pattern.map_or(asked.to_owned(), |(label, _)| format!("{label}=")))
         })
         .collect()
+}
+
+/// What Prometheus' own parser says of rules: how many there are, or what is wrong.
+fn parsed(rules: &str) -> Result<usize, String> {
+    let mut command = Command::new(tool("promrules", "MINIO_MANAGER_PROMRULES_BIN"));
+    let mut parser =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    parser.stdin.take().unwrap().write_all(rules.as_bytes()).unwrap();
+    let output = parser.wait_with_output().unwrap();
+    let [count, wrong] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    if output.status.success() { Ok(count.trim().parse().unwrap()) } else { Err(wrong) }
+}
+
+#[test]
+fn prometheus_takes_every_alert() {
+    assert_eq!(parsed(ALERTS), Ok(rules().len()));
+    let wrong = parsed(&ALERTS.replace("increase(", "incrase(")).unwrap_err();
+    assert!(wrong.contains("unknown function") && wrong.contains("MinioManagerKeysNotIssued"), "{wrong}");
 }
 
 #[tokio::test]
