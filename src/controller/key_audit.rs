@@ -35,14 +35,16 @@ const LOOKS_WITHOUT_STREAM: u32 = 20;
 /// An interval is cut into so many steps.
 const STEPS: u32 = 20;
 
-/// The keys of so many users are asked for at once. A request costs the same for one of them, and the server seals each answer.
+/// The keys of so many users are asked for at once, because to open an answer costs more than what is in it. With names of usual
+/// length they go into one request.
 const LISTED_AT_ONCE: usize = 400;
 
-/// How many looks are under way at once, where they take longer than what lies between them.
-const LOOKS_AT_ONCE: usize = 8;
+/// So many looks are taken in a row: what wakes the process for one does it for all of them. One after the other, because
+/// those who work on the server notice several at once.
+const LOOKS_IN_A_ROW: usize = 10;
 
-/// So many looks begin together: what wakes the process for one does it for all of them.
-const LOOKS_TOGETHER: u32 = 4;
+/// How many rows are under way at once, where they take longer than what lies between them.
+const ROWS_AT_ONCE: usize = 8;
 
 /// How much of an interval lies between two looks at a user; the rest is for what comes late: a step, and its spreading.
 const BETWEEN_LOOKS: f64 = 0.9;
@@ -69,7 +71,7 @@ pub async fn keep(engine: Arc<Engine>) {
         }
         let due = proofs.due(&holders, now, interval, 1);
         proofs.looked_at(&due, now, interval);
-        look(&engine, due, &holders, step).await;
+        look(&engine, &due, &holders, step).await;
         tokio::select! {
             () = sleep_until(now + step) => {}
             () = engine.health.wait_down() => {}
@@ -207,15 +209,17 @@ fn list_one_by_one(engine: &Engine, users: &[&UserName], failure: Failure) {
     }
 }
 
-/// Looks at the keys of these holders, one after the other within `time`.
-async fn look(engine: &Engine, some: Vec<Subject>, holders: &Holders, time: Duration) {
-    let (started, share) = (Instant::now(), time / u32::try_from(some.len().max(1)).unwrap_or(u32::MAX));
-    let turns = stream::iter((0..).zip(some));
-    turns
-        .for_each_concurrent(LOOKS_AT_ONCE, |(place, holder)| async move {
-            sleep_until(started + share * (place - place % LOOKS_TOGETHER)).await;
-            if !is_in_order(engine, &holder).await {
-                have_proven(engine, holder, holders);
+/// Looks at the keys of these holders, in rows that are spread over `time`.
+async fn look(engine: &Engine, some: &[Subject], holders: &Holders, time: Duration) {
+    let rows = some.chunks(LOOKS_IN_A_ROW);
+    let (started, share) = (Instant::now(), time / u32::try_from(rows.len().max(1)).unwrap_or(u32::MAX));
+    stream::iter((0..).zip(rows))
+        .for_each_concurrent(ROWS_AT_ONCE, |(place, row)| async move {
+            sleep_until(started + share * place).await;
+            for holder in row {
+                if !is_in_order(engine, holder).await {
+                    have_proven(engine, holder.clone(), holders);
+                }
             }
         })
         .await;
