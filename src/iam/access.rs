@@ -6,11 +6,10 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::declared::{Body, Target, Terms};
-use super::desired::{Desired, DesiredSide};
 use super::index::Index;
-use super::names::{GroupName, ServerGroup, UserName};
+use super::names::{DocumentName, GroupName, ServerGroup, UserName};
 use super::path::{Access, Rights, S3Path, Scope};
-use super::subject::{Kind, ObjectKey, Subject};
+use super::subject::{Kind, ObjectKey};
 
 /// Somebody who can reach a path.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,6 +91,8 @@ pub enum Source {
     Object(ObjectKey),
     /// The workspace layout, which gives it to all users.
     Layout,
+    /// A policy that no object declares, such as a built-in one.
+    Policy(DocumentName),
 }
 
 impl Via {
@@ -118,6 +119,7 @@ impl fmt::Display for Via {
         match &self.source {
             Source::Object(key) => write!(f, "{key}"),
             Source::Layout => f.write_str("layout"),
+            Source::Policy(name) => write!(f, "policy {name}"),
         }
     }
 }
@@ -157,7 +159,7 @@ pub fn of(index: &Index, user: &UserName, now: Timestamp) -> Vec<Reachable> {
 /// What a user reaches through a group or twin.
 fn rows_of_member(index: &Index, user: &UserName, name: &ServerGroup, now: Timestamp) -> Vec<Reachable> {
     let Some(side) = side_of(index, name, now) else { return Vec::new() };
-    let mut rows = workspace_rows(&side.desired.family.workspace, &Via::object(&side.object), None);
+    let mut rows = workspace_rows(&side.workspace, &Via::object(&side.object), None);
     rows.extend(share_rows(index, &Target::Group(name.clone()), now));
     let until = member_until(index, user, &side, now);
     for row in &mut rows {
@@ -223,7 +225,7 @@ impl Found<'_> {
         for group in layout.groups_around(path) {
             for name in [ServerGroup::from(&group), layout.twin(&group)] {
                 if let Some(side) = side_of(index, &name, self.now)
-                    && let Some(access) = level(&side.desired.family.workspace, &scope)
+                    && let Some(access) = level(&side.workspace, &scope)
                 {
                     let via = Via::object(&side.object);
                     self.add_group(&side, access, &via, None);
@@ -264,10 +266,10 @@ impl Found<'_> {
     }
 
     fn add_group(&mut self, side: &Side, access: Access, via: &Via, until: Option<Timestamp>) {
-        let who = Who::Group(side.desired.group.clone());
-        for member in &side.desired.members {
-            let until = earlier(until, member_until(self.index, member, side, self.now));
-            self.add_user(member.clone(), access, via.clone().through(who.clone()), until);
+        let who = Who::Group(side.name.clone());
+        for member in self.index.members(&side.name, self.now).into_iter().flatten() {
+            let until = earlier(until, member_until(self.index, &member, side, self.now));
+            self.add_user(member, access, via.clone().through(who.clone()), until);
         }
         self.rows.push(Reach { who, access, via: via.clone(), until });
     }
@@ -275,18 +277,28 @@ impl Found<'_> {
 
 /// A group or twin that gives something.
 struct Side {
+    name: ServerGroup,
     group: GroupName,
     twin: bool,
     object: ObjectKey,
-    desired: DesiredSide,
+    workspace: Rights,
 }
 
 fn side_of(index: &Index, name: &ServerGroup, now: Timestamp) -> Option<Side> {
     let (group, twin) = index.server_group(name).map(|(group, twin)| (group.clone(), twin))?;
     let object = index.group(&group).filter(|_| index.group_is_on(&group))?.key().clone();
-    let Desired::Group(desired) = index.desired(&Subject::Group(group.clone()), now) else { return None };
-    let desired = if twin { desired.twin } else { desired.main };
-    desired.present.then_some(Side { group, twin, object, desired })
+    let workspace = index.side_family(name, now)?.workspace;
+    Some(Side { name: name.clone(), group, twin, object, workspace })
+}
+
+/// When a user ceases to be in a group or a twin, as [`Reach::until`] has it.
+pub(super) fn membership_until(
+    index: &Index,
+    user: &UserName,
+    name: &ServerGroup,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    side_of(index, name, now).and_then(|side| member_until(index, user, &side, now))
 }
 
 /// When a member ceases to be one; `None` where it does not, or where the object of the group names it.

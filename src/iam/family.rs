@@ -139,7 +139,8 @@ pub fn has_guard(document: &Document) -> bool {
     })
 }
 
-fn level_of(actions: &BTreeSet<String>) -> Option<Access> {
+/// How far actions go together; none where they do not read.
+pub(super) fn level_of(actions: &BTreeSet<String>) -> Option<Access> {
     let allows = |wanted: &str| {
         actions.iter().any(|action| match action.strip_suffix('*') {
             Some(start) => wanted.starts_with(start),
@@ -154,7 +155,7 @@ fn level_of(actions: &BTreeSet<String>) -> Option<Access> {
 }
 
 /// The scope whose `/*` resource this is.
-fn scope_of(resource: &str) -> Option<Scope> {
+pub(super) fn scope_of(resource: &str) -> Option<Scope> {
     let (bucket, pattern) = resource.strip_prefix(ARN)?.split_once('/')?;
     let key = pattern.strip_suffix("/*")?;
     let bucket = Bucket::parse(bucket).ok()?;

@@ -10,12 +10,14 @@ pub mod describe;
 pub mod desired;
 pub mod document;
 pub mod evaluate;
+pub mod explain;
 pub mod family;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 pub mod index;
 pub mod layout;
 pub mod legacy;
+pub mod live;
 #[cfg(test)]
 pub(crate) mod model;
 pub mod names;

@@ -294,6 +294,15 @@ impl Rights {
     }
 }
 
+impl IntoIterator for Rights {
+    type Item = (Scope, Access);
+    type IntoIter = std::collections::btree_map::IntoIter<Scope, Access>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
 impl FromIterator<(Scope, Access)> for Rights {
     fn from_iter<T: IntoIterator<Item = (Scope, Access)>>(rights: T) -> Self {
         let mut all = Self::default();

@@ -94,6 +94,10 @@ calls! {
     Trace = "trace", Stream;
     /// Asks whether a bucket exists.
     HeadBucket = "head-bucket", Read;
+    /// Names all buckets.
+    ListBuckets = "list-buckets", Read;
+    /// Reads what anybody may do in a bucket without a key.
+    BucketPolicy = "get-bucket-policy", Read;
     /// Creates a bucket.
     CreateBucket = "create-bucket", Mutation;
     /// Asks whether an object exists.

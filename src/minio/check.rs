@@ -225,6 +225,8 @@ mod tests {
             Call::HeadObject | Call::GetObject => &["s3:GetObject"],
             Call::PutObject => &["s3:PutObject"],
             Call::DeleteObject | Call::DeleteObjects => &["s3:DeleteObject"],
+            // Asked by people only, who see in the answer what their identity may not read.
+            Call::ListBuckets | Call::BucketPolicy => &[],
             // Signed with the keys of others, or made to be refused.
             Call::Probe | Call::AbilityProbe | Call::RawObject => &[],
         }

@@ -190,6 +190,7 @@ fn classify(call: Call, status: StatusCode, code: &str, message: &str) -> Class 
         | "NoSuchResource"
         | "NoSuchKey"
         | "NoSuchBucket"
+        | "NoSuchBucketPolicy"
         | "NoSuchVersion" => return Class::Absent,
         "XMinioInvalidIAMCredentials" if status == StatusCode::NOT_FOUND => return Class::Absent,
         "XMinioAdminPolicyChangeAlreadyApplied" | "BucketAlreadyOwnedByYou" => return Class::AlreadyApplied,

@@ -67,6 +67,24 @@ impl Client {
             Err(error) => Err(error),
         }
     }
+
+    /// The names of all buckets. Needs `s3:ListAllMyBuckets`; without it only those come that may be listed.
+    pub async fn list_buckets(&self) -> Result<Vec<String>, Error> {
+        let answer = self.send(Request::new(Call::ListBuckets, Method::GET, "/".to_owned())).await?;
+        let raw: RawBuckets = xml(Call::ListBuckets, &answer.body)?;
+        Ok(raw.buckets.bucket.into_iter().map(|bucket| bucket.name).collect())
+    }
+
+    /// The policy of `bucket`, which says what anybody may do there without a key; none where it has no policy, or where there is
+    /// no such bucket. Needs `s3:GetBucketPolicy`.
+    pub async fn bucket_policy(&self, bucket: &str) -> Result<Option<serde_json::Value>, Error> {
+        let request = Request::new(Call::BucketPolicy, Method::GET, encode::object_path(bucket, None));
+        match self.send(request.query("policy", "")).await {
+            Ok(answer) => answer.json(Call::BucketPolicy).map(Some),
+            Err(error) if error.is_absent() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// Objects.
@@ -229,6 +247,24 @@ fn escape(key: &str) -> String {
         .replace('\r', "&#13;")
         .replace('\n', "&#10;")
         .replace('\t', "&#9;")
+}
+
+#[derive(Deserialize)]
+struct RawBuckets {
+    #[serde(default, rename = "Buckets")]
+    buckets: RawBucketList,
+}
+
+#[derive(Default, Deserialize)]
+struct RawBucketList {
+    #[serde(default, rename = "Bucket")]
+    bucket: Vec<RawBucket>,
+}
+
+#[derive(Deserialize)]
+struct RawBucket {
+    #[serde(rename = "Name")]
+    name: String,
 }
 
 #[derive(Deserialize)]

@@ -14,6 +14,7 @@ mod support;
 #[path = "../it/files/mod.rs"]
 mod files;
 
+mod access;
 mod audit;
 mod burst;
 mod figures;
@@ -69,6 +70,9 @@ fn main() -> ExitCode {
         }
         if wanted("login") {
             login::measure(&mut report).await;
+        }
+        if wanted("access") {
+            access::measure(&mut report);
         }
         if wanted("relist") {
             relist::measure(&mut report).await;

@@ -100,7 +100,8 @@ fn user(number: usize) -> String {
     format!("user{number:05}")
 }
 
-fn object(kind: Kind, name: &str, spec: &Value, status: &Value, age: usize) -> Decoded {
+/// An object as a watch shows it; the older, the greater `age`.
+pub fn object(kind: Kind, name: &str, spec: &Value, status: &Value, age: usize) -> Decoded {
     let created = jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(1_000_000 - age as i64);
     let object = json!({
         "apiVersion": "minio-manager.io/v1alpha1",

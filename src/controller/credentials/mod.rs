@@ -30,7 +30,7 @@ pub use self::{
     mark::{SortedKeys, sort},
     secret::{
         IssuedKey, KeyFacts, PENDING_SUFFIX, SecretFacts, SecretFile, Template, UnknownSecretFile, default_secret_name,
-        pending_name,
+        keys_named_in, pending_name,
     },
     steps::{Check, IssueReason, KeyOnServer, Step, Verdict, judge, next_rotation},
 };

@@ -408,6 +408,14 @@ impl KeyFacts {
     }
 }
 
+/// The ids of the keys that a Secret of ours names: the one in it, and the one before.
+pub fn keys_named_in(secret: &Secret) -> BTreeSet<String> {
+    let published = secret.data.as_ref().and_then(|data| data.get(ACCESS_KEY_ID));
+    let published = published.and_then(|value| String::from_utf8(value.0.clone()).ok());
+    let before = annotation(secret, PREVIOUS_ACCESS_KEY).map(str::to_owned);
+    published.into_iter().chain(before).collect()
+}
+
 impl SecretFacts {
     /// What `secret`, as the API server has it, tells.
     pub fn of(secret: &Secret, template: &Template) -> Self {

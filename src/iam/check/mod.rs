@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use super::document::{Document, Effect, MAX_BYTES, VERSION, below};
 use super::vocabulary::pattern::{self, Variable};
 use super::vocabulary::{
-    ADMIN_ACTIONS, COMMON_KEYS, KMS_ACTIONS, OPERATIONS, S3_ACTIONS, SAFE_VARIABLES, STS_ACTIONS, Service,
+    ADMIN_ACTIONS, COMMON_KEYS, KEYS, KMS_ACTIONS, OPERATIONS, S3_ACTIONS, SAFE_VARIABLES, STS_ACTIONS, Service,
     known_action, reaches_admin, s3_actions,
 };
 use spelling::{nearest, quoted};
@@ -475,7 +475,7 @@ fn kind(value: &Value) -> &'static str {
 }
 
 /// The action that was probably meant; names of S3 operations lead to the action that allows them.
-fn nearest_action(action: &str) -> Option<String> {
+pub(in crate::iam) fn nearest_action(action: &str) -> Option<String> {
     let bare = action.strip_prefix("s3:").unwrap_or(action);
     let operation = OPERATIONS.iter().find(|(name, _)| name.strip_prefix("s3:").is_some_and(|name| name == bare));
     match operation {
@@ -485,6 +485,11 @@ fn nearest_action(action: &str) -> Option<String> {
             nearest(action, names.chain(ADMIN_ACTIONS).chain(KMS_ACTIONS).chain(STS_ACTIONS)).map(str::to_owned)
         }
     }
+}
+
+/// The condition key that was probably meant.
+pub(in crate::iam) fn nearest_key(key: &str) -> Option<&'static str> {
+    nearest(key, KEYS)
 }
 
 #[cfg(test)]

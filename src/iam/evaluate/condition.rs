@@ -122,6 +122,14 @@ fn given_values<'a>(key: &str, request: &Request<'a>) -> Vec<&'a str> {
     }
 }
 
+/// Whether a request says anything about a key.
+pub(super) fn is_given(key: &str, request: &Request<'_>) -> bool {
+    let name = bare_name(key);
+    matches!(name, "username" | "userid")
+        || request.conditions.contains_key(name)
+        || request.conditions.contains_key(header_form(name).as_ref())
+}
+
 fn server_values<'a>(name: &str, request: &Request<'a>) -> Vec<&'a str> {
     let own = matches!(name, "username" | "userid").then_some(request.username);
     own.into_iter().chain(request.conditions.get(name).into_iter().flatten().map(String::as_str)).collect()
@@ -152,7 +160,8 @@ pub(super) fn substitute<'a>(text: &'a str, request: &Request<'_>) -> Result<Cow
     Ok(Cow::Owned(replaced))
 }
 
-fn bare_name(key: &str) -> &str {
+/// A condition key as requests name it: without `aws:`, `s3:` and the like.
+pub(crate) fn bare_name(key: &str) -> &str {
     match key.split_once(':') {
         Some(("aws" | "jwt" | "ldap" | "sts" | "svc" | "s3", name)) => name,
         _ => key,

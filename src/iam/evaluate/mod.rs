@@ -6,8 +6,10 @@
 mod condition;
 pub(crate) mod instant;
 pub(crate) mod network;
+mod stance;
 
-pub(crate) use condition::truth;
+pub(crate) use condition::{bare_name, truth};
+pub use stance::{Certainty, Stance, certainty, stance};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -127,10 +129,8 @@ fn first_match<'d>(
 ) -> Result<Option<At>, Undecided> {
     let mut undecided = None;
     for (document, content) in documents.enumerate() {
-        for (statement, content) in content.statement.iter().enumerate() {
-            if content.effect != effect {
-                continue;
-            }
+        for (statement, content) in content.statement.iter().enumerate().filter(|(_, content)| content.effect == effect)
+        {
             let at = At { document, statement };
             match applies(content, request, resource) {
                 Ok(true) => return Ok(Some(at)),
@@ -143,6 +143,11 @@ fn first_match<'d>(
 }
 
 fn applies(statement: &Statement, request: &Request<'_>, resource: &Resource) -> Result<bool, String> {
+    Ok(concerns(statement, request, resource)? && condition::hold(&statement.condition, request)?)
+}
+
+/// Whether a statement speaks of the action and the resource of a request.
+fn concerns(statement: &Statement, request: &Request<'_>, resource: &Resource) -> Result<bool, String> {
     let named = statement.action.is_empty() || has_action(statement.action.iter(), request.action);
     if !named || has_action(statement.not_action.iter(), request.action) {
         return Ok(false);
@@ -156,7 +161,7 @@ fn applies(statement: &Statement, request: &Request<'_>, resource: &Resource) ->
             return Ok(false);
         }
     }
-    condition::hold(&statement.condition, request)
+    Ok(true)
 }
 
 fn has_action<'s>(mut patterns: impl Iterator<Item = &'s String>, action: &str) -> bool {

@@ -12,6 +12,7 @@ use crate::iam::declared::{GroupDecl, Target, UserDecl};
 use crate::iam::desired::{
     Desired, DesiredGroup, DesiredKey, DesiredPolicy, DesiredSide, DesiredUser, Extras, Family, Fate,
 };
+use crate::iam::document::Document;
 use crate::iam::layout::Layout;
 use crate::iam::names::{DocumentName, GroupName, PolicyName, ServerGroup, UserName};
 use crate::iam::path::Rights;
@@ -129,6 +130,19 @@ impl Index {
     pub fn side_family(&self, name: &ServerGroup, now: Timestamp) -> Option<Family> {
         let side = self.side(name).filter(|side| side.enabled && !side.entry.is_deleting())?;
         Some(self.side_family_of(side.entry, side.entry.group()?, side.twin, now))
+    }
+
+    /// The policies that a group refers to and may have; none for a twin, and none of a group that gives nothing.
+    pub fn policies_of_group(&self, name: &ServerGroup) -> BTreeSet<DocumentName> {
+        let side = self.side(name).filter(|side| !side.twin && !side.entry.is_deleting());
+        let group = side.and_then(|side| Some((side.entry, side.entry.group()?)));
+        let giving = group.filter(|(entry, group)| entry.group_enabled(group));
+        giving.map(|(entry, group)| self.attached(entry, &group.policies.names).collect()).unwrap_or_default()
+    }
+
+    /// The document that a policy has by its object; none where no object declares the policy, or never a good document.
+    pub fn document_of(&self, name: &PolicyName) -> Option<&Document> {
+        self.holder(&Claim::Policy(name.clone())).filter(|entry| !entry.is_deleting()).and_then(wanted_document)
     }
 
     fn side_family_of(&self, entry: &Entry, group: &GroupDecl, twin: bool, now: Timestamp) -> Family {

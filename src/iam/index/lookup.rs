@@ -9,6 +9,7 @@ use super::effects::group_of;
 use super::entry::Entry;
 use super::grants::GrantState;
 use super::{Index, Standing, could_touch};
+use crate::api::PendingReason;
 use crate::iam::declared::{Body, Declared, GroupDecl, Owner, ShareDecl, Target, Terms, Undecodable, UserDecl};
 use crate::iam::names::{GroupName, PolicyName, ServerGroup, UserName};
 use crate::iam::path::{Access, Rights, S3Path};
@@ -250,6 +251,29 @@ impl Index {
         let at = above.filter(|entry| entry.share().is_some_and(|share| share.path == *path));
         let below = self.refs.below(path).filter_map(|key| self.entry(key));
         at.chain(below).filter_map(|entry| Some((&*entry.declared, entry.share()?)))
+    }
+
+    /// The shares of a path and of the folders around it, also those that are refused or go, with what they can do at present.
+    /// Looks at every share there is.
+    pub fn shares_over<'a>(
+        &'a self,
+        path: &'a S3Path,
+    ) -> impl Iterator<Item = (&'a Declared, &'a ShareDecl, Standing)> {
+        let shares = self.objects_of(Kind::PathShare).filter_map(|declared| match &declared.body {
+            Ok(Body::Share(share)) if share.path.contains(path) => Some((declared, share)),
+            _ => None,
+        });
+        shares.filter_map(|(declared, share)| Some((declared, share, self.standing(self.entry(declared.key())?))))
+    }
+
+    /// What a grant of a share waits for at an instant; none where it is in force or has ended.
+    pub fn pending_grant(&self, share: &ObjectKey, target: &Target, now: Timestamp) -> Option<PendingReason> {
+        let entry = self.entry(share)?;
+        let terms = entry.share()?.grants.get(target)?;
+        match self.grant_state(entry, target, terms, now) {
+            GrantState::Pending(reason) => Some(reason),
+            GrantState::Active(_) | GrantState::Expired => None,
+        }
     }
 
     /// Whether a user is there and not disabled.

@@ -18,6 +18,7 @@ use crate::support::{
 };
 
 const README: &str = "README.md";
+const ACCESS: &str = "docs/access.md";
 /// An end in the documents, which some day is over.
 const END: &str = "2027-01-31T00:00:00Z";
 const LATER: &str = "2099-01-31T00:00:00Z";
@@ -34,6 +35,7 @@ async fn who_starts_it_from_a_shell_gets_all_that_is_promised() {
     let said = story.run(README, "Use it with your MinIO");
     assert!(said.iter().any(|said| said.contains("AWS_SECRET_ACCESS_KEY")), "the Secret is shown: {said:#?}");
     plan_is_as_shown(&story);
+    access_is_as_shown(&mut story);
 
     // REST, from its page and as the README calls it.
     story.run("docs/rest.md", "Start it");
@@ -87,6 +89,22 @@ fn plan_is_as_shown(story: &Story) {
     for line in shown.lines().filter(|line| *line != "...") {
         assert!(lines.any(|said| said == line), "the plan does not say {line:?}:\n{said}");
     }
+}
+
+/// What the page about access shows is what is answered, and the server holds nothing more.
+fn access_is_as_shown(story: &mut Story) {
+    for heading in ["Who can", "Why, and why not"] {
+        let said = story.run(ACCESS, heading).concat();
+        let shown = blocks(ACCESS).into_iter().find(|block| block.heading == heading && block.language == "text");
+        for line in shown.expect("the page shows an answer").text.lines() {
+            assert!(said.lines().any(|said| said == line), "not answered: {line:?}\n{said}");
+        }
+    }
+    let said = story.run(ACCESS, "What is on the server beside");
+    assert!(said[0].contains("by objects") && said[0].contains("This is everything but the root user"), "{}", said[0]);
+    let of_carol: Value = serde_json::from_str(&said[1]).unwrap();
+    assert_eq!((&of_carol["complete"], &of_carol["live"]["unread"]), (&Value::Bool(true), &Value::Array(Vec::new())));
+    assert!(said[2].starts_with("ALLOWED"), "{}", said[2]);
 }
 
 /// The settings of Argo CD, an acknowledgement, and what is let go with all that it has.

@@ -198,14 +198,27 @@ impl Product {
 
     /// What an administrator is told who asks about this installation: exit code, standard output and standard error.
     pub fn ask(&self, question: &[&str]) -> (i32, String, String) {
-        let output = Command::new(env!("CARGO_BIN_EXE_minio-manager"))
+        finished(self.question(question).output().expect("the program runs"))
+    }
+
+    /// As [`Product::ask`], where MinIO is asked too, as this identity.
+    pub fn ask_server(&self, question: &[&str], identity: &Credentials) -> (i32, String, String) {
+        let mut command = self.question(question);
+        command
+            .args(["--live", "--minio-endpoint", &self.minio.endpoint().to_string()])
+            .env("MINIO_ACCESS_KEY", &identity.access_key)
+            .env("MINIO_SECRET_KEY", identity.secret.expose());
+        finished(command.output().expect("the program runs"))
+    }
+
+    fn question(&self, question: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_minio-manager"));
+        command
             .args(question)
             .args(["--home-namespace", &self.namespace, "--instance-id", &self.namespace])
             .env_clear()
-            .env("KUBECONFIG", &self.administrator)
-            .output()
-            .expect("the program runs");
-        finished(output)
+            .env("KUBECONFIG", &self.administrator);
+        command
     }
 
     /// What the product itself would change, after a full comparison: exit code, standard output and standard error.

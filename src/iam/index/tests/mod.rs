@@ -1,8 +1,10 @@
 //! Fixtures, and the tests of single rules by topic.
 
 mod access;
+mod explain;
 mod groups;
 mod keys;
+mod live;
 mod model;
 mod quota;
 mod retained;
@@ -176,7 +178,11 @@ fn policy(object: &str, action: &str) -> Declared {
     if action.starts_with("s3:") {
         statement["Resource"] = resource;
     }
-    let document = json!({"Version": "2012-10-17", "Statement": [statement]});
+    policy_of(object, json!([statement]))
+}
+
+fn policy_of(object: &str, statements: serde_json::Value) -> Declared {
+    let document = json!({"Version": "2012-10-17", "Statement": statements});
     let document = check(&document, &CheckOptions::default()).unwrap();
     let body = PolicyDecl {
         name: policy_name(object),
