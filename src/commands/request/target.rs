@@ -96,11 +96,6 @@ impl Found {
         declared.map_or_else(|| self.object.name_any(), str::to_owned)
     }
 
-    /// How kubectl is told the object.
-    pub fn for_kubectl(&self) -> String {
-        format!("-n {} {}/{}", self.key.namespace, self.key.kind.as_str().to_ascii_lowercase(), self.key.name)
-    }
-
     /// How a command of ours is told it.
     pub fn for_us(&self) -> String {
         let known = NAMES.iter().find(|(kind, _)| *kind == self.key.kind);

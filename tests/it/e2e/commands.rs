@@ -165,7 +165,7 @@ async fn what_is_not_carried_out_is_said_and_stays_asked_for() {
         assert!(error.contains(said) && error.contains("-n names another one"), "{error}");
     }
     let (code, _, errors) = world.product().tell(&["lock", "bucket/exp"]);
-    assert!(code == 1 && errors.contains("there is no kind bucket"), "{code} {errors}");
+    assert!(code == 2 && errors.contains("there is no kind bucket"), "{code} {errors}");
 }
 
 #[tokio::test]
