@@ -221,6 +221,11 @@ fn has_keys(kind: Kind) -> bool {
     matches!(kind, Kind::MinioUser | Kind::MinioAccessKey)
 }
 
+/// Whether the request may end keys or make some: a locked user keeps its key, which does nothing meanwhile.
+fn concerns_keys(kind: Kind, asked: &Asked) -> bool {
+    kind == Kind::MinioAccessKey || matches!(asked, Asked::Rotate(_) | Asked::Revoke(_))
+}
+
 fn not_for(found: &Found, what: &str) -> Failure {
     let instead = match found.key.kind {
         Kind::MinioGroup | Kind::PathShare => "lock it, or change what it says",
@@ -329,7 +334,7 @@ async fn carry_out(
     let (before, after) = (Told::by(&found.object), Told::by(&object));
     (report.carried_out, report.seconds) = (true, Some((took.as_secs_f64() * 10.0).round() / 10.0));
     report.status = in_words(after.ready());
-    if has_keys(found.key.kind) {
+    if concerns_keys(found.key.kind, asked) {
         let id = &before.credentials.access_key;
         report.former_key = id.clone().filter(|_| *id != after.credentials.access_key);
         report.credentials = Some(after.credentials.clone());

@@ -123,7 +123,8 @@ async fn leader(client: &Client, home: &str, lease: &LeaseConfig, instance_id: &
                     Leader::Kubernetes { holder, replicas }
                 }
                 Ok(None) => Leader::Unknown(format!(
-                    "there is no Lease in namespace {home}; where it is in Redis, REDIS_URL says so"
+                    "there is no Lease in namespace {home}; where it is in Redis, set REDIS_URL, and with --lease none only its \
+                     process knows"
                 )),
                 Err(error) => Leader::Unknown(chain(&error)),
             }

@@ -146,7 +146,6 @@ async fn every_command_does_what_its_page_says() {
     assert!(revoked[0].contains("has ended"), "{revoked:#?}");
     let access = story.run(page, "access");
     assert!(access.iter().all(|said| said.contains("PathShare")), "{access:#?}");
-    eprintln!("TEMP {} {} {} {} {}", said[0], locked.join("\n"), rotated[0], revoked[0], story.shell(&format!("minio-manager status -n {namespace} -o json")));
     for heading in ["check", "plan", "import", "completions", "crds", "openapi", "vocabulary"] {
         story.run(page, heading);
     }
