@@ -221,6 +221,8 @@ impl Product {
         command
             .env_clear()
             .env("KUBECONFIG", &self.administrator)
+            // kubectl keeps what it finds out there.
+            .env("HOME", &self.directory)
             .env("HOME_NAMESPACE", &self.namespace)
             .env("INSTANCE_ID", &self.namespace)
             .env("MINIO_ENDPOINT", self.minio.endpoint().to_string())
