@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command, CommandFactory, FromArgMatches};
@@ -65,15 +66,26 @@ pub fn parse<T: CommandFactory + FromArgMatches>(
     arguments: impl IntoIterator<Item = OsString>,
     environment: &Environment,
 ) -> Result<T, ParseError> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
     let mut command = T::command();
+    if let Some(name) = arguments.first().and_then(plugin_of_kubectl) {
+        command = command.bin_name(name);
+    }
     command.build();
-    let merged = Merged::new(&command, arguments.into_iter().collect(), environment);
+    let merged = Merged::new(&command, arguments, environment);
     let matches = command.clone().try_get_matches_from(merged.arguments.clone());
     let parsed = matches.and_then(|mut matches| T::from_arg_matches_mut(&mut matches));
     parsed.map_err(|error| match merged.explain(&error) {
         Some(explained) => ParseError::Value(explained),
         None => ParseError::Usage(error),
     })
+}
+
+/// What people type for a program of this name, where kubectl starts it as its plugin: `kubectl-minio_manager` is
+/// `kubectl minio-manager`.
+pub fn plugin_of_kubectl(program: impl AsRef<OsStr>) -> Option<String> {
+    let name = Path::new(program.as_ref()).file_name()?.to_str()?.strip_prefix("kubectl-")?;
+    Some(format!("kubectl {}", name.replace('_', "-")))
 }
 
 /// A command line with the twins filled in.

@@ -36,7 +36,7 @@ pub use auth::{
     KubernetesConfig, OidcConfig, Roles, StaticToken,
 };
 pub use credentials::CredentialsSource;
-pub use environment::{Environment, ParseError, parse};
+pub use environment::{Environment, ParseError, parse, plugin_of_kubectl};
 use file::ConfigFile;
 pub use rest::{AllArgs, RestArgs, RestConfig, ServiceConfig};
 pub use value::{

@@ -240,7 +240,11 @@ pub fn namespace(text: &str) -> Result<String, String> {
 pub struct Namespaces(pub BTreeSet<String>);
 
 impl Namespaces {
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    /// Parses the list.
+    ///
+    /// # Errors
+    /// Says what was expected.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let names: Result<BTreeSet<_>, _> = text.split(',').map(|name| namespace(name.trim())).collect();
         names.map(Self).map_err(|_| "expected a comma list of namespace names, for example lake,spark".to_owned())
     }

@@ -82,7 +82,7 @@ fn size_of_documents(state: &State) -> u64 {
 
 /// Whether half of the time between the moment at which a key should have been replaced and its end has passed. A key that
 /// is not to be replaced, as its user is disabled or its object ends, may end.
-fn is_expiring(status: &Status, now: Timestamp) -> bool {
+pub fn is_expiring(status: &Status, now: Timestamp) -> bool {
     let is_overdue = status.overdue_at().is_some_and(|at| now >= at);
     is_overdue && ![reason::DISABLED, reason::LOCKED, reason::SUSPENDED].contains(&status.reason().as_str())
 }

@@ -24,6 +24,9 @@ use super::outcome::{Failure, Outcome, Report};
 use crate::kubernetes::Seen;
 use crate::kubernetes::status::condition_of_type;
 
+/// How the message of an object begins of which nothing is written, since the controller only observes.
+pub const OBSERVING: &str = "observe mode: nothing is written";
+
 /// How many pending references a status lists.
 const PENDING_SHOWN: usize = 20;
 
@@ -268,7 +271,7 @@ fn facts(inputs: &Inputs<'_>) -> Facts {
         facts.stalled.clone_from(&inputs.held);
     }
     if inputs.observing && facts.stalled.is_none() {
-        let said = Said::new(reason::PAUSED, "observe mode: nothing is written");
+        let said = Said::new(reason::PAUSED, OBSERVING);
         facts.held_back = Some(with_plan(said, inputs));
     }
     if let Some(message) = &inputs.foreign_claim {

@@ -8,6 +8,7 @@ use hyper_util::client::legacy::{self, Builder};
 use hyper_util::rt::TokioExecutor;
 use kube::client::retry::RetryPolicy;
 use kube::client::{Body, ClientBuilder, ConfigExt};
+use kube::config::{KubeConfigOptions, KubeconfigError};
 use kube::{Client, Config};
 use tower::retry::RetryLayer;
 use tower::{BoxError, ServiceBuilder};
@@ -29,6 +30,14 @@ pub enum ConnectError {
     /// Neither a kubeconfig nor a service account says where the API server is.
     #[error(transparent)]
     Config(#[from] kube::config::InferConfigError),
+    /// The kubeconfig has no such context, or it cannot be used.
+    #[error("the kubeconfig cannot be used with context {context}")]
+    Context {
+        /// The context that was asked for.
+        context: String,
+        /// Why not.
+        source: KubeconfigError,
+    },
     /// What says so cannot be used.
     #[error(transparent)]
     Client(#[from] kube::Error),
@@ -39,7 +48,21 @@ pub enum ConnectError {
 /// # Errors
 /// Neither is there, or it cannot be used.
 pub async fn connect() -> Result<Client, ConnectError> {
-    let mut config = Config::infer().await?;
+    connected(Config::infer().await?)
+}
+
+/// A client for the cluster of a context of the kubeconfig; without a name as [`connect`].
+///
+/// # Errors
+/// There is no such context, or it cannot be used.
+pub async fn connect_in(context: Option<&str>) -> Result<Client, ConnectError> {
+    let Some(context) = context else { return connect().await };
+    let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
+    let config = Config::from_kubeconfig(&options).await;
+    connected(config.map_err(|source| ConnectError::Context { context: context.to_owned(), source })?)
+}
+
+fn connected(mut config: Config) -> Result<Client, ConnectError> {
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     Ok(client(config)?)
 }

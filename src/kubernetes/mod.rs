@@ -11,7 +11,7 @@ pub mod seen;
 pub mod status;
 pub mod watch;
 
-pub use client::{ConnectError, client, connect};
+pub use client::{ConnectError, client, connect, connect_in};
 pub use decode::{Decoded, Watched, decode, decode_dynamic};
 pub use object::{CALL_DEADLINE, Error, call, call_until, key_of, resource};
 pub use seen::Seen;

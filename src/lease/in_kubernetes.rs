@@ -26,6 +26,17 @@ const NAME: &str = "minio-manager";
 /// How long a call may take.
 const TIMEOUT: Duration = Duration::from_millis(1500);
 
+/// Who has the lease, as its record tells people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The pod and a number; empty where the last one has given it up.
+    pub identity: String,
+    /// When it was renewed last, by the clock of the holder.
+    pub renewed: Option<Timestamp>,
+    /// How long it lasts without being renewed.
+    pub life: Duration,
+}
+
 /// A record of somebody else, and since when it has not changed.
 struct Rival {
     version: Option<String>,
@@ -56,6 +67,21 @@ impl InKubernetes {
             ours: None,
             rival: None,
         }
+    }
+
+    /// Who has the lease; `None` where nobody ever had it.
+    ///
+    /// # Errors
+    /// The answer of the API server.
+    pub async fn holder(&self) -> Result<Option<Holder>, kubernetes::Error> {
+        Ok(self.read().await?.map(|record| {
+            let spec = record.spec.as_ref();
+            Holder {
+                identity: spec.and_then(|spec| spec.holder_identity.clone()).unwrap_or_default(),
+                renewed: spec.and_then(|spec| Some(spec.renew_time.as_ref()?.0)),
+                life: life(&record),
+            }
+        }))
     }
 
     async fn read(&self) -> Result<Option<Record>, kubernetes::Error> {

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 pub use clock::{Clock, since_boot};
 pub use handle::{Lease, Standing, Term};
-pub use in_kubernetes::InKubernetes;
+pub use in_kubernetes::{Holder, InKubernetes};
 pub use in_process::InProcess;
 pub use in_redis::InRedis;
 pub use keeper::keep;

@@ -6,6 +6,7 @@ mod adopted_secret;
 mod adoption;
 mod alerts;
 mod breaker;
+mod commands;
 mod controller_identity;
 mod crash;
 mod crds;

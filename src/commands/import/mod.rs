@@ -155,6 +155,24 @@ fn import(found: &Found, instance: &InstanceConfig, identity: String) -> (Import
     (imported, findings)
 }
 
+/// Manifests for the users, groups and policies that the server holds and no object declares, and what cannot be declared.
+///
+/// # Errors
+/// An object has no YAML form.
+pub(super) fn adopting(
+    server: Server,
+    objects: Objects,
+    instance: &InstanceConfig,
+    identity: String,
+) -> Result<(String, Vec<Finding>), Failure> {
+    let found = Found { reading: reading(server), declared: declared(objects), kubernetes: None };
+    let (mut imported, findings) = import(&found, instance, identity);
+    imported.keep_accounts();
+    let manifests = Manifests::of(&imported, &findings)?.stream();
+    let impossible = findings.into_iter().filter(|finding| finding.weight == Weight::Inexpressible);
+    Ok((manifests, impossible.collect()))
+}
+
 fn tell(findings: &[Finding], imported: &Imported) {
     for finding in findings {
         eprintln!("{finding}");

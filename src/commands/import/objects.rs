@@ -55,6 +55,13 @@ impl Imported {
         imported
     }
 
+    /// Leaves only what is declared by name: users, groups and policies.
+    pub fn keep_accounts(&mut self) {
+        self.ownerless.clear();
+        self.shares.clear();
+        self.memberships.clear();
+    }
+
     fn metadata(&mut self, mut edit: impl FnMut(&mut ObjectMeta)) {
         self.users.iter_mut().for_each(|object| edit(object.meta_mut()));
         self.groups.iter_mut().for_each(|object| edit(object.meta_mut()));

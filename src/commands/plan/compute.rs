@@ -71,7 +71,7 @@ impl Server {
 }
 
 /// The report, and what people should know beside it.
-pub(super) fn compute(
+pub(in crate::commands) fn compute(
     config: IndexConfig,
     objects: Objects,
     server: &Server,

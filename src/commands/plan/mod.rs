@@ -112,7 +112,7 @@ pub(super) fn no_cluster(error: impl std::error::Error) -> Failure {
 }
 
 /// The uid of the home namespace identifies the installation. A namespace that does not exist yet has none.
-async fn namespace_uid(kubernetes: &kube::Client, name: &str) -> Result<Option<String>, Failure> {
+pub(super) async fn namespace_uid(kubernetes: &kube::Client, name: &str) -> Result<Option<String>, Failure> {
     let api = Api::<Namespace>::all(kubernetes.clone());
     let answer = tokio::time::timeout(KUBERNETES_DEADLINE, api.get_opt(name)).await;
     let namespace = answer.map_err(no_cluster)?.map_err(no_cluster)?;

@@ -55,7 +55,7 @@ pub enum ObjectsError {
         kind: Kind,
     },
     /// The cluster does not answer, or not to us.
-    #[error("cannot list {kind} in namespace {namespace}; check the kubeconfig and its rights, or use --offline")]
+    #[error("cannot list {kind} in namespace {namespace}; check the kubeconfig and its rights")]
     List {
         /// The kind.
         kind: Kind,
@@ -86,6 +86,17 @@ pub(in crate::commands) async fn of_cluster<'a>(
             list(&api, kind, namespace, &mut objects).await?;
         }
     }
+    Ok(objects)
+}
+
+/// All objects of one kind in one namespace.
+pub(in crate::commands) async fn of_kind(
+    api: &Api<DynamicObject>,
+    kind: Kind,
+    namespace: &str,
+) -> Result<Objects, ObjectsError> {
+    let mut objects = Objects::new();
+    list(api, kind, namespace, &mut objects).await?;
     Ok(objects)
 }
 

@@ -18,6 +18,8 @@ pub const WITH_KUSTOMIZE: &str = "documentation::walks::kustomize_installs_ident
 pub const STACK: &str = "documentation::walks::the_development_stack_does_what_its_page_says";
 /// The steps of the guide for mc, and what replaces them.
 pub const FROM_MC: &str = "documentation::from_mc::each_step_by_hand_has_the_same_effect_as_its_manifest";
+/// What each command is for.
+pub const COMMANDS: &str = "documentation::walks::every_command_does_what_its_page_says";
 const CLIENTS: &str = "files::examples::every_example_works_in_both_pods";
 const MIGRATION: &str = "import::a_legacy_installation_is_taken_over_and_back";
 
@@ -38,6 +40,24 @@ pub const RUN_BY: &[(&str, &str, &str)] = &[
     ("docs/access.md", "What is on the server beside", FROM_A_SHELL),
     ("docs/clients.md", "aws-cli", CLIENTS),
     ("docs/clients.md", "mc", CLIENTS),
+    ("docs/commands.md", "Commands", COMMANDS),
+    ("docs/commands.md", "controller", COMMANDS),
+    ("docs/commands.md", "rest", COMMANDS),
+    ("docs/commands.md", "all", COMMANDS),
+    ("docs/commands.md", "check", COMMANDS),
+    ("docs/commands.md", "status", COMMANDS),
+    ("docs/commands.md", "lock", COMMANDS),
+    ("docs/commands.md", "unlock", COMMANDS),
+    ("docs/commands.md", "rotate", COMMANDS),
+    ("docs/commands.md", "revoke", COMMANDS),
+    ("docs/commands.md", "plan", COMMANDS),
+    ("docs/commands.md", "access", COMMANDS),
+    ("docs/commands.md", "import", COMMANDS),
+    ("docs/commands.md", "release", COMMANDS),
+    ("docs/commands.md", "completions", COMMANDS),
+    ("docs/commands.md", "crds", COMMANDS),
+    ("docs/commands.md", "openapi", COMMANDS),
+    ("docs/commands.md", "vocabulary", COMMANDS),
     ("docs/deletion.md", "When MinIO is away, or something is in the way", FROM_A_SHELL),
     ("docs/deletion.md", "Uninstall", WITH_KUSTOMIZE),
     ("docs/from-mc.md", "Start", FROM_MC),

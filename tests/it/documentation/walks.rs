@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     blocks::blocks,
-    coverage::{FROM_A_SHELL, STACK, WITH_KUSTOMIZE},
+    coverage::{COMMANDS, FROM_A_SHELL, STACK, WITH_KUSTOMIZE},
     repository,
     story::Story,
 };
@@ -121,6 +121,60 @@ fn git_takes_over(story: &mut Story) {
     assert_eq!(story.shell(&of("bob")), "", "who does not wait is left as it was");
     story.shell(r#"kubectl -n lake patch miniouser waiting --type=json -p '[{"op": "remove", "path": "/metadata/finalizers"}]'"#);
     story.shell("kubectl -n lake wait miniouser/waiting --for=delete --timeout=60s");
+}
+
+/// Who is locked, and whose key is replaced, on the page of the commands.
+const PEOPLE: &str = r#"
+{apiVersion: minio-manager.io/v1alpha1, kind: MinioUser, metadata: {name: alice}, spec: {}}
+---
+{apiVersion: minio-manager.io/v1alpha1, kind: MinioUser, metadata: {name: bob}, spec: {}}
+---
+apiVersion: minio-manager.io/v1alpha1
+kind: PathShare
+metadata: {name: results}
+spec: {path: s3a://lake/homes/alice/results/, grants: [{kind: User, name: bob, access: Read}]}
+"#;
+
+#[tokio::test]
+async fn every_command_does_what_its_page_says() {
+    let page = "docs/commands.md";
+    let (cluster, minio) = (Cluster::shared(), Server::start());
+    let namespace = cluster.namespace("commands").await;
+    let mut story = Story::begin(COMMANDS, Some(cluster.kubeconfig()));
+    let root = minio.root();
+    story.set("MINIO_ENDPOINT", &minio.endpoint().to_string());
+    story.set("MINIO_ACCESS_KEY", &root.access_key);
+    story.set("MINIO_SECRET_KEY", root.secret.expose());
+    story.means("-n lake", &format!("-n {namespace}"));
+    story.means("--home-namespace lake", &format!("--home-namespace {namespace}"));
+    story.run(page, "controller");
+    story.shell(&format!("kubectl -n {namespace} apply -f - <<'END'{PEOPLE}END"));
+    story.shell(&format!("kubectl -n {namespace} wait miniouser,pathshare --all --for=condition=Ready --timeout=60s"));
+
+    let version = story.run(page, "Commands").pop().unwrap();
+    assert!(version.starts_with("minio-manager "), "{version}");
+    let said = story.run(page, "status");
+    assert!(said[0].contains("all is well") && said[1] == "[]\n", "{said:#?}");
+    let locked = story.run(page, "lock");
+    assert!(locked[0].contains("user alice is disabled") && locked[1].contains("personal data"), "{locked:#?}");
+    story.run(page, "unlock");
+    let rotated = story.run(page, "rotate");
+    assert!(rotated[0].contains("works until"), "{rotated:#?}");
+    let revoked = story.run(page, "revoke");
+    assert!(revoked[0].contains("has ended"), "{revoked:#?}");
+    let access = story.run(page, "access");
+    assert!(access.iter().all(|said| said.contains("PathShare")), "{access:#?}");
+    for heading in ["check", "plan", "import", "completions", "crds", "openapi", "vocabulary"] {
+        story.run(page, heading);
+    }
+    story.run(page, "rest");
+    story.end("rest");
+    story.end("controller");
+    let released = story.run(page, "release");
+    assert!(released[0].contains("3 released"), "{released:#?}");
+    story.run(page, "all");
+    story.end("all");
+    story.finish();
 }
 
 #[tokio::test]

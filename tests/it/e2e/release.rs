@@ -53,6 +53,12 @@ impl Scene {
         (code, serde_json::from_str(&stdout).unwrap_or_default(), stderr)
     }
 
+    /// How the installation is.
+    fn status(&self) -> Value {
+        let (_, stdout, stderr) = self.world.product().run("status", &["-o", "json"]);
+        serde_json::from_str(&stdout).unwrap_or_else(|_| panic!("{stderr}"))
+    }
+
     /// How many objects carry our finalizer.
     async fn held(&self) -> usize {
         let mut held = 0;
@@ -80,12 +86,20 @@ impl Scene {
 async fn after_a_release_an_uninstall_leaves_minio_as_it_is() {
     let scene = Scene::set(Setup { lease: Some("kubernetes".to_owned()), ..Setup::default() }).await;
     let before = scene.server().await;
+    scene.world.ready("MinioInstance", "default").await;
+    let leader = scene.status();
+    assert!(leader["leader"]["holder"].is_string() && leader["attention"] == json!([]), "{leader:#}");
     let (code, _, stderr) = scene.release("kubernetes", &[]);
     assert_eq!(code, 1);
     assert!(stderr.contains("a controller leads") && stderr.contains("--force"), "{stderr}");
     assert_eq!(scene.held().await, 5, "nothing was done");
 
     assert!(scene.world.product().terminate().success());
+    let nobody = scene.status();
+    assert!(
+        nobody["attention"][0]["what"].as_str().is_some_and(|what| what.contains("no controller leads")),
+        "{nobody:#}"
+    );
     scene.world.product().minio().stop();
     // One is under deletion already: it goes at once.
     scene.world.delete("PathShare", "exp").await;

@@ -6,7 +6,7 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
-    process::{Command, ExitStatus, Output},
+    process::{Command, ExitStatus, Output, Stdio},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
@@ -219,6 +219,29 @@ impl Product {
             .env_clear()
             .env("KUBECONFIG", &self.administrator);
         command
+    }
+
+    /// What a command says to an administrator who has MinIO's credentials too: exit code, standard output and standard error.
+    pub fn tell(&self, arguments: &[&str]) -> (i32, String, String) {
+        finished(
+            self.as_administrator(Command::new(env!("CARGO_BIN_EXE_minio-manager")).args(arguments)).output().unwrap(),
+        )
+    }
+
+    /// The same environment for any program.
+    pub fn as_administrator<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        let root = self.minio.root();
+        command
+            .env_clear()
+            .env("KUBECONFIG", &self.administrator)
+            // kubectl keeps what it finds out there.
+            .env("HOME", &self.directory)
+            .env("HOME_NAMESPACE", &self.namespace)
+            .env("INSTANCE_ID", &self.namespace)
+            .env("MINIO_ENDPOINT", self.minio.endpoint().to_string())
+            .env("MINIO_ACCESS_KEY", &root.access_key)
+            .env("MINIO_SECRET_KEY", root.secret.expose())
+            .stdin(Stdio::null())
     }
 
     /// What the product itself would change, after a full comparison: exit code, standard output and standard error.
