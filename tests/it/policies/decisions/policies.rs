@@ -211,7 +211,8 @@ fn key_for<'a>(random: &mut Random, operator: &Operator, keys: &[&'a str]) -> &'
         ],
     };
     let taken: Vec<&str> = keys.iter().copied().filter(|key| favourites.contains(key)).collect();
-    if !taken.is_empty() && random.percent(75) { *random.pick(&taken) } else { *random.pick(keys) }
+    let from = if !taken.is_empty() && random.percent(75) { &taken } else { keys };
+    from[random.below(from.len())]
 }
 
 fn values(random: &mut Random, operator: &Operator, key: &str) -> Value {
