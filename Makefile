@@ -77,7 +77,7 @@ lint: needs-cargo
 .PHONY: scripts
 scripts:
 	@if command -v shellcheck > /dev/null; then
-	  shellcheck --external-sources $(STACK) $(DEMO) deploy/image/build deploy/image/try .ci/run
+	  shellcheck --external-sources $(STACK) $(DEMO) deploy/image/build deploy/image/try examples/ci/plan .ci/run
 	else
 	  echo "shellcheck is not installed, scripts are not checked (apt-get install shellcheck)"
 	fi
@@ -107,6 +107,14 @@ chaos: needs-cargo ## kill, stop, slow and empty everything, again and again (MI
 	eval "$$($(STACK) env | grep '_BIN=')"
 	export MINIO_MANAGER_CHAOS_ROUNDS=$${MINIO_MANAGER_CHAOS_ROUNDS:-20} MINIO_MANAGER_KILLS=$${MINIO_MANAGER_KILLS:-70}
 	cargo test --locked --test it -- --test-threads 1 --nocapture alone::chaos e2e::kills
+
+.PHONY: decisions
+decisions: needs-cargo ## compare what we decide with what MinIO does: COUNT requests (20000; MINIO_MANAGER_SEED repeats a run)
+	@$(OWN_SERVERS)
+	$(STACK) tools > /dev/null
+	eval "$$($(STACK) env | grep '_BIN=')"
+	export MINIO_MANAGER_DECISIONS=$(or $(COUNT),20000)
+	cargo test --locked --test it -- --nocapture policies::decisions
 
 # The inputs that it makes are kept beside the builds, and are where the next run goes on; the first one starts from those of
 # long runs before.

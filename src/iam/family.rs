@@ -37,6 +37,10 @@ pub const WRITE_ACTIONS: [&str; 6] = [
 /// What the guard denies: a key that ends soon could otherwise mint one that never does.
 pub const GUARDED_ACTIONS: [&str; 2] = ["admin:CreateServiceAccount", "admin:CreateUser"];
 
+/// What else the guard denies, to whatever action: keys that lead out of a folder. In the list of a multi-delete the server takes
+/// such keys, looks at rights by their text, and then deletes what they lead to.
+pub const GUARDED_RESOURCES: [&str; 2] = ["arn:aws:s3:::*/..", "arn:aws:s3:::*/../*"];
+
 const ARN: &str = "arn:aws:s3:::";
 
 /// The Sid of every document that this installation wrote.
@@ -48,12 +52,17 @@ pub fn label(instance: &str) -> String {
 pub fn render(rights: &Rights, guard: bool, instance: &str) -> Document {
     let mut statements = statements(rights);
     if guard {
-        statements.push(Statement::new(Effect::Deny, GUARDED_ACTIONS, [""; 0]));
+        statements.extend(self::guard());
     }
     if let Some(first) = statements.first_mut() {
         first.sid = Some(label(instance));
     }
     Document::new(statements)
+}
+
+/// The statements of the guard; the server takes no actions on data in a statement on administration.
+fn guard() -> [Statement; 2] {
+    [Statement::new(Effect::Deny, GUARDED_ACTIONS, [""; 0]), Statement::new(Effect::Deny, ["s3:*"], GUARDED_RESOURCES)]
 }
 
 /// What confines a key to these rights. It has no label: nobody sees it but the server, and every byte counts.
@@ -132,11 +141,21 @@ pub fn rights_in(document: &Document) -> Rights {
 
 /// Whether a document holds the guard.
 pub fn has_guard(document: &Document) -> bool {
-    document.statement.iter().any(|statement| {
-        statement.effect == Effect::Deny
-            && statement.condition.is_empty()
-            && GUARDED_ACTIONS.iter().all(|action| statement.action.contains(*action))
-    })
+    let holds = |part: &Statement| {
+        document.statement.iter().any(|statement| {
+            statement.effect == Effect::Deny
+                && statement.condition.is_empty()
+                && statement.action.is_superset(&part.action)
+                && statement.resource.is_superset(&part.resource)
+        })
+    };
+    guard().iter().all(holds)
+}
+
+/// Whether a statement is one of the guard's.
+pub fn is_of_guard(statement: &Statement) -> bool {
+    let plain = Statement { sid: None, ..statement.clone() };
+    guard().contains(&plain)
 }
 
 /// How far actions go together; none where they do not read.
@@ -323,7 +342,8 @@ struct Tally {
 impl Tally {
     fn size(&self) -> usize {
         let objects = usize::from(self.read.count > 0) + usize::from(self.write.count > 0);
-        let statements = usize::from(self.buckets > 0) + self.buckets + objects + usize::from(self.guard);
+        let guard = if self.guard { SHELLS.guard_statements } else { 0 };
+        let statements = usize::from(self.buckets > 0) + self.buckets + objects + guard;
         if statements == 0 {
             return SHELLS.document;
         }
@@ -350,23 +370,25 @@ struct Shells {
     read: usize,
     write: usize,
     guard: usize,
+    guard_statements: usize,
 }
 
 static SHELLS: LazyLock<Shells> = LazyLock::new(|| {
     let size = |statement: &Statement| serde_json::to_string(statement).expect("statements serialize").len();
     let allow = |actions: &[&str]| Statement::new(Effect::Allow, actions.iter().copied(), [""]);
-    let guard = Statement::new(Effect::Deny, GUARDED_ACTIONS, [""; 0]);
-    let labelled = Statement { sid: Some(String::new()), ..guard.clone() };
+    let guard = guard();
+    let labelled = Statement { sid: Some(String::new()), ..guard[0].clone() };
     let read: Vec<_> = object_actions(Access::Read).collect();
     let write: Vec<_> = object_actions(Access::ReadWrite).collect();
     Shells {
         document: Document::new(Vec::new()).size(),
-        sid: size(&labelled) - size(&guard),
+        sid: size(&labelled) - size(&guard[0]),
         bucket: size(&allow(&BUCKET_ACTIONS)) - quoted(""),
         list: size(&allow(&LIST_ACTIONS).when("StringLike", "s3:prefix", [""])) - 2 * quoted(""),
         read: size(&allow(&read)) - quoted(""),
         write: size(&allow(&write)) - quoted(""),
-        guard: size(&guard),
+        guard: guard.iter().map(size).sum(),
+        guard_statements: guard.len(),
     }
 });
 
@@ -423,11 +445,44 @@ mod tests {
                  "Resource": ["arn:aws:s3:::lake/homes/bob", "arn:aws:s3:::lake/homes/bob/*",
                               "arn:aws:s3:::pond/u/u_bob__*", "arn:aws:s3:::pond/u/u_bob__*/*"]},
                 {"Effect": "Deny", "Action": ["admin:CreateServiceAccount", "admin:CreateUser"]},
+                {"Effect": "Deny", "Action": ["s3:*"], "Resource": ["arn:aws:s3:::*/..", "arn:aws:s3:::*/../*"]},
             ]
         });
         assert_eq!(serde_json::to_value(&document).unwrap(), expected);
         assert_eq!(rights_in(&document), rights);
         assert!(has_guard(&document));
+        for part in 0..2 {
+            let mut half = render(&Rights::default(), true, "id");
+            assert!(is_of_guard(&half.statement.remove(part)) && !has_guard(&half));
+        }
+    }
+
+    /// What a key says is not always where it leads; the guard's patterns stand for every way out.
+    #[test]
+    fn the_guard_is_about_keys_that_lead_out_of_a_folder_and_no_others() {
+        use crate::iam::evaluate::{Request, decide};
+        let rights: Rights = [(scope("s3a://lake/homes/bob/"), Access::ReadWrite)].into_iter().collect();
+        let document = render(&rights, true, "id");
+        let deletes = |key: &str| {
+            let request = Request {
+                action: "s3:DeleteObject",
+                bucket: "lake",
+                key,
+                conditions: &BTreeMap::new(),
+                username: "bob",
+            };
+            decide(std::iter::once(&document), &request).unwrap().allowed
+        };
+        for key in
+            ["homes/bob/../al/x", "homes/bob/x/../../al/x", "homes/bob/..", "homes/bob//..//al", "homes/bob/a/.."]
+        {
+            assert!(!deletes(key), "{key}");
+        }
+        for key in
+            ["homes/bob/x", "homes/bob/..x", "homes/bob/x..", "homes/bob/a../b", "homes/bob/...", "homes/bob/.../x"]
+        {
+            assert!(deletes(key), "{key}");
+        }
     }
 
     #[test]

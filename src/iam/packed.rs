@@ -39,7 +39,7 @@ pub const DOCUMENTS: Dictionary = Dictionary(&[
     r#""Action":["s3:AbortMultipartUpload","s3:DeleteObject","s3:DeleteObjectTagging","s3:GetObject","s3:GetObjectAttributes","s3:GetObjectTagging","s3:GetObjectVersion","s3:GetObjectVersionAttributes","s3:GetObjectVersionTagging","s3:ListMultipartUploadParts","s3:PutObject","s3:PutObjectTagging"],"Resource":["arn:aws:s3:::"#,
     r#""Action":["s3:GetObject","s3:GetObjectAttributes","s3:GetObjectTagging","s3:GetObjectVersion","s3:GetObjectVersionAttributes","s3:GetObjectVersionTagging"],"Resource":["arn:aws:s3:::"#,
     r#""Effect":"Allow","Action":["s3:GetBucketLocation","s3:HeadBucket"],"Resource":["arn:aws:s3:::"#,
-    r#"{"Effect":"Deny","Action":["admin:CreateServiceAccount","admin:CreateUser"]}]}"#,
+    r#"{"Effect":"Deny","Action":["admin:CreateServiceAccount","admin:CreateUser"]},{"Effect":"Deny","Action":["s3:*"],"Resource":["arn:aws:s3:::*/..","arn:aws:s3:::*/../*"]}]}"#,
     r#"{"Version":"2012-10-17","Statement":[{"Sid":"minio-manager:"#,
     r#""Action":["s3:ListBucket"],"Resource":["arn:aws:s3:::"#,
     r#""Condition":{"StringLike":{"s3:prefix":[""#,

@@ -88,6 +88,8 @@ calls! {
     Probe = "probe", Read;
     /// A request that tells whether an action is allowed and changes nothing.
     AbilityProbe = "ability-probe", Read;
+    /// Reads what our own policies say.
+    AccountInfo = "accountinfo", BulkRead;
     /// Reads version and kind of the server.
     ServerInfo = "info", Read;
     /// Follows what others change.

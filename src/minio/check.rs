@@ -2,7 +2,7 @@
 
 use http::Method;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     call::Call,
@@ -98,11 +98,20 @@ impl Client {
         Ok(raw.into())
     }
 
+    /// What the policies of our identity say together, as a document; that of a key below a user is the user's, and the root user
+    /// gets one that allows everything. Needs no right.
+    pub async fn own_policy(&self) -> Result<Value, Error> {
+        let request = Request::admin(Call::AccountInfo, Method::GET, "accountinfo");
+        let account: RawAccount = self.send(request).await?.json(Call::AccountInfo)?;
+        Ok(account.policy)
+    }
+
     /// Whether our identity may use `ability`, found out without changing anything: reads are made as they are, changes are asked
     /// for on a name that nobody has, or with a body that cannot be meant, so that an allowed one fails behind the permission check.
     ///
     /// `ListGroups` and `ListUserPolicies` are not called themselves, since they stop all other requests; they are told apart from
-    /// `ListUsers` only by identities without the latter, and otherwise read as allowed where any of the three is.
+    /// `ListUsers` only by identities without the latter, and otherwise read as allowed where any of the three is. What
+    /// [`Client::own_policy`] says tells them apart.
     ///
     /// # Errors
     /// Where the answer proves nothing: the server is away, or refuses our credentials altogether.
@@ -167,6 +176,12 @@ fn verdict(answer: Result<(), Error>) -> Result<Verdict, Error> {
 }
 
 #[derive(Deserialize)]
+struct RawAccount {
+    #[serde(rename = "Policy")]
+    policy: Value,
+}
+
+#[derive(Deserialize)]
 pub(super) struct RawInfo {
     #[serde(default)]
     mode: Option<String>,
@@ -192,8 +207,6 @@ impl From<RawInfo> for ServerInfo {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-
-    use serde_json::Value;
 
     use super::*;
 
@@ -229,6 +242,8 @@ mod tests {
             Call::ListBuckets | Call::BucketPolicy => &[],
             // Signed with the keys of others, or made to be refused.
             Call::Probe | Call::AbilityProbe | Call::RawObject => &[],
+            // What somebody asks about itself.
+            Call::AccountInfo => &[],
         }
     }
 

@@ -23,6 +23,7 @@ mod invalid;
 mod key_audit;
 pub mod keys;
 mod kills;
+mod kubectl;
 mod matrix;
 mod modes;
 mod namespaces;

@@ -1,6 +1,7 @@
 //! What Argo CD and Flux see: the sample repository, the health of objects, and that nothing of them differs from git.
 
 mod health;
+mod merge_request;
 mod recovery;
 mod repository;
 

@@ -3,10 +3,13 @@
 
 use std::{collections::BTreeSet, env, fs, path::PathBuf, process::Command, sync::Arc};
 
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use minio_manager::minio::{Credentials, Holder};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use crate::e2e::keys::{access_key, holder};
+use crate::proxy::wire::{Answer, Ask, Line};
 use crate::support::{
     kube::tool,
     minio::{Server, unique},
@@ -237,4 +240,41 @@ async fn a_key_that_a_thief_deletes_comes_back() {
     let (field, value) = handled("Revoke", "1");
     world.observed("MinioUser", &alice.name, "it is revoked", |view| view.status(&field) == &value).await;
     assert_eq!(stolen.status(Try::Get, &file).await, 403);
+}
+
+/// Deletes by a list of one key, which the server does not look at as it looks at keys in a path.
+fn delete_by_list(line: &Line, who: &Credentials, key: &str) -> Answer {
+    let body = format!("<Delete><Object><Key>{key}</Key></Object></Delete>");
+    let checksum = BASE64.encode(Sha256::digest(&body));
+    let headers = vec![("x-amz-checksum-sha256", checksum.as_str())];
+    let ask =
+        Ask { method: "POST", target: "/lake?delete=".to_owned(), headers, body: body.as_bytes(), ..Ask::default() };
+    line.send(who, &ask)
+}
+
+#[tokio::test]
+async fn no_key_leads_out_of_a_folder() {
+    let world = World::shared().await;
+    let [alice, bob] = world.users(["alice", "bob"]).await;
+    let scope = format!("scope: [{{path: 's3a://lake/homes/{}/', access: ReadWrite}}]", alice.name);
+    let etl = unique("etl");
+    world.apply(&access_key(&etl, &alice.name, &scope)).await;
+    let workload = holder(&world, &etl).await;
+    let (file, own) = (bob.home("file"), alice.home("file"));
+    world.seed(&[&file, &own]).await;
+    let line = Line::plain(world.product().minio().endpoint().authority());
+    let (home, others) = (format!("homes/{}", alice.name), format!("{}/file", bob.name));
+    for way in ["..", "x/../..", "/..", "../", "x/y/../..//.."] {
+        for who in [alice.credentials(), workload.credentials()] {
+            let answer = delete_by_list(&line, who, &format!("{home}/{way}/{others}"));
+            assert_eq!((answer.status, answer.code()), (200, "AccessDenied"), "{way}: {answer:?}");
+            assert!(bob.may(Try::Get, &file).await, "{way}");
+        }
+    }
+    // Her own files go by a list as ever; and those who may delete everything find that the ways lead there.
+    assert_eq!(delete_by_list(&line, alice.credentials(), &format!("{home}/file")).code(), "");
+    assert_eq!(alice.status(Try::Get, &own).await, 404);
+    let root = world.product().minio().root();
+    assert_eq!(delete_by_list(&line, &root, &format!("{home}/../{others}")).code(), "");
+    assert_eq!(bob.status(Try::Get, &file).await, 404);
 }

@@ -1,6 +1,7 @@
 //! Policies that people write: the check against a real server, document by document, and the variables and keys of the
 //! documentation with the requests that they decide about.
 
+mod decisions;
 mod differential;
 mod examples;
 #[allow(dead_code, reason = "what only the properties beside the code need")]

@@ -6,6 +6,8 @@ use jiff::SignedDuration;
 use serde::Serialize;
 
 use super::weaknesses;
+use crate::iam::document::Document;
+use crate::iam::evaluate::leaves_room;
 use crate::minio::{Ability, Endpoint, KeyState, ServerInfo, Verdict};
 
 /// A server's clock may differ by this much before it is worth a word.
@@ -74,6 +76,8 @@ pub(super) struct Observations {
     pub skew: Option<SignedDuration>,
     /// Empty where the key does not work.
     pub abilities: Vec<(Ability, Result<Verdict, String>)>,
+    /// What the policies of the identity say together. `None` where the key does not work.
+    pub policy: Option<Result<Document, String>>,
     /// `None` where the key does not work.
     pub info: Option<Result<ServerInfo, String>>,
 }
@@ -87,7 +91,9 @@ pub(super) fn judge(seen: &Observations) -> Vec<Finding> {
     if let Ok(state) = &seen.key {
         findings.push(credentials(seen, *state));
     }
-    findings.extend(seen.abilities.iter().map(|(ability, verdict)| permission(*ability, verdict)));
+    let policy = seen.policy.as_ref();
+    findings.extend(seen.abilities.iter().map(|(ability, verdict)| administration(*ability, verdict, policy)));
+    findings.extend(policy.into_iter().flat_map(data));
     if let Some(info) = &seen.info {
         findings.push(version(info));
         let version = info.as_ref().ok().and_then(|info| info.version.as_deref());
@@ -165,39 +171,96 @@ fn credentials(seen: &Observations, state: KeyState) -> Finding {
     }
 }
 
-/// What is lost without an ability, for those without which the controller still works.
-fn cost(ability: Ability) -> Option<&'static str> {
+/// Something that the identity has to be allowed to do.
+struct Right {
+    action: &'static str,
+    /// What does not work without it.
+    loss: &'static str,
+    /// Whether the controller is of no use without it.
+    needed: bool,
+}
+
+const fn needed(action: &'static str, loss: &'static str) -> Right {
+    Right { action, loss, needed: true }
+}
+
+const fn useful(action: &'static str, loss: &'static str) -> Right {
+    Right { action, loss, needed: false }
+}
+
+/// What the controller does with buckets and objects.
+const DATA: [Right; 5] = [
+    needed("s3:ListBucket", "nobody can tell whether the buckets of the layout are there, so that nothing is begun"),
+    needed("s3:PutObject", "no folders are made, so that users and groups with a workspace do not become Ready"),
+    useful("s3:GetObject", "shared folders that are empty are not marked, so that some clients do not find them"),
+    useful("s3:CreateBucket", "you make the buckets of the layout yourself"),
+    useful("s3:DeleteObject", "dataDeletionPolicy: Delete does not end"),
+];
+
+fn right_of(ability: Ability) -> Right {
+    let action = ability.action();
     match ability {
-        Ability::ListGroups | Ability::ListUserPolicies => Some("plan and status cannot list what nobody manages"),
-        Ability::EnableGroup => Some("a group that somebody disables on the server stays disabled"),
-        Ability::ServerTrace => Some("foreign changes are noticed at the next audit instead of at once"),
-        Ability::ServerInfo => Some("the server's version stays unknown"),
-        Ability::ListUsers
-        | Ability::GetUser
-        | Ability::CreateUser
-        | Ability::EnableUser
-        | Ability::DeleteUser
-        | Ability::GetGroup
-        | Ability::AddUserToGroup
-        | Ability::GetPolicy
-        | Ability::CreatePolicy
-        | Ability::DeletePolicy
-        | Ability::AttachPolicy
-        | Ability::CreateServiceAccount
-        | Ability::ListServiceAccounts
-        | Ability::RemoveServiceAccount => None,
+        Ability::ListUsers => needed(action, "nothing can be compared with the server, and a new one is not taken on"),
+        Ability::GetUser => needed(action, "no account can be read, so that no user becomes Ready"),
+        Ability::CreateUser => needed(action, "no user is created"),
+        Ability::EnableUser => needed(action, "users are neither disabled nor enabled again"),
+        Ability::DeleteUser => needed(action, "deleted users keep their accounts"),
+        Ability::GetGroup => needed(action, "no group can be read, so that none becomes Ready"),
+        Ability::AddUserToGroup => needed(action, "no group is created or deleted, and nobody joins or leaves one"),
+        Ability::EnableGroup => useful(action, "a group that somebody disables on the server stays disabled"),
+        Ability::ListGroups | Ability::ListUserPolicies => useful(action, "minio-manager plan fails"),
+        Ability::GetPolicy => needed(action, "nobody can tell whose this server is, so that nothing is written"),
+        Ability::CreatePolicy => needed(action, "no right is given or changed"),
+        Ability::DeletePolicy => needed(action, "documents that nobody needs any more stay on the server"),
+        Ability::AttachPolicy => needed(action, "nobody is given what is written for them"),
+        Ability::CreateServiceAccount => needed(action, "nobody gets an access key"),
+        Ability::ListServiceAccounts => {
+            needed(action, "no key is rotated or revoked, and keys of strangers are not found")
+        }
+        Ability::RemoveServiceAccount => needed(action, "no key ends, whether it is rotated, revoked or locked"),
+        Ability::ServerTrace => useful(action, "foreign changes are noticed at the next audit instead of at once"),
+        Ability::ServerInfo => {
+            useful(action, "the server's version stays unknown, and with it which weaknesses it has")
+        }
     }
 }
 
-fn permission(ability: Ability, verdict: &Result<Verdict, String>) -> Finding {
-    let action = ability.action();
+/// What came of a probe; of what probes cannot tell apart, the policy says more.
+fn administration(
+    ability: Ability,
+    verdict: &Result<Verdict, String>,
+    policy: Option<&Result<Document, String>>,
+) -> Finding {
+    let right = right_of(ability);
+    let is_shared = matches!(ability, Ability::ListGroups | Ability::ListUserPolicies);
+    match (verdict, policy) {
+        (Ok(Verdict::Allowed), Some(Ok(policy))) if is_shared => permission(&right, &Ok(by_policy(policy, &right))),
+        _ => permission(&right, verdict),
+    }
+}
+
+/// Rights on data are not probed, since nobody knows here which buckets the identity is for: that the policy leaves room for them
+/// has to do.
+fn data(policy: &Result<Document, String>) -> impl Iterator<Item = Finding> {
+    DATA.iter().map(|right| match policy {
+        Ok(policy) => permission(right, &Ok(by_policy(policy, right))),
+        Err(error) => permission(right, &Err(error.clone())),
+    })
+}
+
+fn by_policy(policy: &Document, right: &Right) -> Verdict {
+    if leaves_room(policy, right.action) { Verdict::Allowed } else { Verdict::Denied }
+}
+
+fn permission(right: &Right, verdict: &Result<Verdict, String>) -> Finding {
+    let Right { action, loss, needed } = right;
     let check = format!("permission {action}");
     let remedy = format!("allow {action} in the policy of the controller's identity");
-    match (verdict, cost(ability)) {
-        (Ok(Verdict::Allowed), _) => Finding::ok(check, "allowed"),
-        (Ok(Verdict::Denied), None) => Finding::fail(check, "denied, and the controller needs it", remedy),
-        (Ok(Verdict::Denied), Some(cost)) => Finding::warn(check, format!("denied: {cost}"), remedy),
-        (Err(error), _) => {
+    match verdict {
+        Ok(Verdict::Allowed) => Finding::ok(check, "allowed"),
+        Ok(Verdict::Denied) if *needed => Finding::fail(check, format!("denied: {loss}"), remedy),
+        Ok(Verdict::Denied) => Finding::warn(check, format!("denied: {loss}"), remedy),
+        Err(error) => {
             Finding::warn(check, format!("cannot be told: {error}"), "run check again when the server answers")
         }
     }

@@ -11,6 +11,7 @@ use self::judge::{Observations, judge};
 use super::Failure;
 use super::output::{Progress, Table, print, render};
 use crate::config::{Environment, LogArgs, LogConfig, MinioArgs, MinioConfig, OutputFormat};
+use crate::iam::document::Document;
 use crate::minio::{Ability, Client, Credentials, KeyState};
 use crate::telemetry::{chain, logs};
 
@@ -57,6 +58,7 @@ async fn observe(client: &Client, credentials: &Credentials, root_variables: boo
         key: client.probe(credentials).await.map_err(|error| chain(&error)),
         skew: None,
         abilities: Vec::new(),
+        policy: None,
         info: None,
     };
     observations.skew = client.clock_skew();
@@ -68,9 +70,16 @@ async fn observe(client: &Client, credentials: &Credentials, root_variables: boo
         let verdict = client.ability(ability).await.map_err(|error| chain(&error));
         observations.abilities.push((ability, verdict));
     }
+    progress.say("reading our own policy");
+    observations.policy = Some(own_policy(client).await);
     progress.say("reading the server's version");
     observations.info = Some(client.server_info().await.map_err(|error| chain(&error)));
     observations
+}
+
+async fn own_policy(client: &Client) -> Result<Document, String> {
+    let policy = client.own_policy().await.map_err(|error| chain(&error))?;
+    Document::from_value(&policy).map_err(|error| chain(&error))
 }
 
 fn table(findings: &[Finding]) -> String {

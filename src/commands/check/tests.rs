@@ -4,6 +4,12 @@ use super::judge::Observations;
 use super::*;
 use crate::minio::{ServerInfo, Verdict};
 
+/// The policy that we give people for the identity.
+fn documented() -> Document {
+    let text = include_str!("../../../deploy/minio/controller-policy.json");
+    Document::from_value(&serde_json::from_str(text).unwrap()).unwrap()
+}
+
 /// A server with nothing to remark except what every version has.
 fn fine() -> Observations {
     Observations {
@@ -13,6 +19,7 @@ fn fine() -> Observations {
         key: Ok(KeyState::Works),
         skew: Some(SignedDuration::from_secs(1)),
         abilities: Ability::ALL.iter().map(|&ability| (ability, Ok(Verdict::Allowed))).collect(),
+        policy: Some(Ok(documented())),
         info: Some(Ok(ServerInfo { version: Some("2026-09-16T00:00:00Z".to_owned()), ..ServerInfo::default() })),
     }
 }
@@ -43,7 +50,8 @@ fn a_fine_server_has_no_failure_and_one_warning() {
     let remarks: Vec<_> = findings.iter().filter(|finding| finding.level != Level::Ok).collect();
     assert_eq!(remarks.len(), 1, "{remarks:?}");
     assert_eq!(remarks[0].check, "weakness conditions");
-    assert_eq!(findings.len(), 5 + Ability::ALL.len());
+    let actions: usize = documented().statement.iter().map(|statement| statement.action.len()).sum();
+    assert_eq!(findings.len(), 5 + actions);
 }
 
 #[test]
@@ -52,9 +60,32 @@ fn a_missing_permission_fails_only_where_the_controller_needs_it() {
     assert_eq!(levels(&with(deny(Ability::ServerTrace)), "permission admin:ServerTrace"), [Level::Warn]);
 }
 
+/// Without an action that no probe can tell, the policy tells.
+#[test]
+fn what_the_policy_does_not_say_is_missed() {
+    for (action, level) in [
+        ("admin:ListGroups", Level::Warn),
+        ("admin:ListUserPolicies", Level::Warn),
+        ("s3:CreateBucket", Level::Warn),
+        ("s3:DeleteObject", Level::Warn),
+        ("s3:GetObject", Level::Warn),
+        ("s3:ListBucket", Level::Fail),
+        ("s3:PutObject", Level::Fail),
+    ] {
+        let mut policy = documented();
+        policy.statement.iter_mut().for_each(|statement| statement.action.retain(|held| held != action));
+        let findings = with(|seen| seen.policy = Some(Ok(policy)));
+        assert_eq!(levels(&findings, &format!("permission {action}")), [level], "{action}");
+    }
+    let findings = with(|seen| seen.policy = Some(Err("503 SlowDown".to_owned())));
+    assert_eq!(levels(&findings, "permission admin:ListGroups"), [Level::Ok], "the probe says so");
+    assert_eq!(levels(&findings, "permission s3:GetObject"), [Level::Warn]);
+}
+
 #[test]
 fn every_remark_has_a_remedy() {
     let findings = with(|seen| {
+        seen.policy = Some(Ok(Document::new(Vec::new())));
         for (_, verdict) in &mut seen.abilities {
             *verdict = Ok(Verdict::Denied);
         }
@@ -81,6 +112,7 @@ fn a_server_that_is_away_is_one_finding() {
         seen.key = Err("probe: no connection to the server".to_owned());
         seen.skew = None;
         seen.abilities.clear();
+        seen.policy = None;
         seen.info = None;
     });
     assert_eq!(findings.len(), 1);

@@ -19,6 +19,8 @@ use super::vocabulary::{ADMIN_ACTIONS, KMS_ACTIONS, STS_ACTIONS};
 
 const S3_ARN: &str = "arn:aws:s3:::";
 const KMS_ARN: &str = "arn:minio:kms:::";
+/// A bucket, a key and a user that no document names.
+const UNNAMED: &str = "minio-manager--nobody";
 
 /// What a server is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -106,6 +108,18 @@ pub fn denial<'d>(
 ) -> Result<Option<At>, Undecided> {
     let resource = Resource::of(request);
     first_match(documents, Effect::Deny, request, &resource)
+}
+
+/// Whether a document leaves room for an action: some statement allows it, for whatever resources and under whatever conditions,
+/// and none denies it on a resource that nobody has named, which is to say on all of them.
+pub fn leaves_room(document: &Document, action: &str) -> bool {
+    let allows = |statement: &Statement| {
+        let named = statement.action.is_empty() || has_action(statement.action.iter(), action);
+        statement.effect == Effect::Allow && named && !has_action(statement.not_action.iter(), action)
+    };
+    let unnamed = Request { action, bucket: UNNAMED, key: UNNAMED, conditions: &BTreeMap::new(), username: UNNAMED };
+    let is_denied = matches!(denial(std::iter::once(document), &unnamed), Ok(Some(_)));
+    document.statement.iter().any(allows) && !is_denied
 }
 
 fn decide_action<'d>(

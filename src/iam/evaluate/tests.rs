@@ -135,6 +135,24 @@ fn the_guard_denies_minting_keys() {
 }
 
 #[test]
+fn room_is_left_by_what_allows_and_taken_by_what_denies_everywhere() {
+    let allow = |action: &str| json!({"Effect": "Allow", "Action": action, "Resource": "arn:aws:s3:::b/*"});
+    let deny = |resource: &str| json!({"Effect": "Deny", "Action": "s3:Put*", "Resource": resource});
+    let room = |statements: Value, action: &str| leaves_room(&document(statements), action);
+    assert!(room(json!([allow("s3:*")]), "s3:PutObject") && !room(json!([allow("s3:Get*")]), "s3:PutObject"));
+    assert!(!room(json!([]), "s3:PutObject"));
+    assert!(room(json!([allow("s3:*"), deny("arn:aws:s3:::b/secret/*")]), "s3:PutObject"));
+    assert!(!room(json!([allow("s3:*"), deny("arn:aws:s3:::*")]), "s3:PutObject"));
+    assert!(room(json!([allow("s3:*"), deny("arn:aws:s3:::*")]), "s3:GetObject"));
+    let conditional = json!([{
+        "Effect": "Allow", "Action": "admin:ListGroups", "Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}},
+    }]);
+    assert!(room(conditional, "admin:ListGroups"));
+    assert!(room(json!([{"Effect": "Allow", "NotAction": "s3:GetObject", "Resource": "*"}]), "s3:PutObject"));
+    assert!(!room(json!([{"Effect": "Allow", "NotAction": "s3:Put*", "Resource": "*"}]), "s3:PutObject"));
+}
+
+#[test]
 fn what_cannot_be_evaluated_is_said_where_it_matters() {
     let odd = |effect: &str| {
         document(json!([{

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::iam::document::{Document, Effect, Statement};
-use crate::iam::family::{BUCKET_ACTIONS, GUARDED_ACTIONS, LIST_ACTIONS, READ_ACTIONS, WRITE_ACTIONS};
+use crate::iam::family::{BUCKET_ACTIONS, LIST_ACTIONS, READ_ACTIONS, WRITE_ACTIONS, is_of_guard};
 use crate::iam::path::{Access, Bucket, Rights, S3Path, Scope};
 
 const ARN: &str = "arn:aws:s3:::";
@@ -31,7 +31,7 @@ impl Parts {
     /// Takes documents apart. The guard of ours is left out: it comes with every managed user.
     pub fn of<'a>(documents: impl IntoIterator<Item = &'a Document>) -> Self {
         let statements = documents.into_iter().flat_map(|document| &document.statement);
-        Self(statements.filter(|statement| !is_guard(statement)).flat_map(split).collect())
+        Self(statements.filter(|statement| !is_of_guard(statement)).flat_map(split).collect())
     }
 
     /// Whether they read what a right is about.
@@ -118,12 +118,6 @@ impl Part {
             }
         }
     }
-}
-
-fn is_guard(statement: &Statement) -> bool {
-    statement.effect == Effect::Deny
-        && statement.condition.is_empty()
-        && statement.action.iter().map(String::as_str).eq(GUARDED_ACTIONS)
 }
 
 fn is_plain_list(statement: &Statement) -> bool {

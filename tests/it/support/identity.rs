@@ -68,7 +68,7 @@ pub async fn controller_kubeconfig(cluster: &Cluster, home: &str, beside: &[Stri
 }
 
 /// Waits until somebody has these rights: the API server hears of each Role and binding a moment later.
-async fn wait_until_allowed(client: &Client, user: &str, rights: &[Value]) {
+pub async fn wait_until_allowed(client: &Client, user: &str, rights: &[Value]) {
     let reviews: Api<SubjectAccessReview> = Api::all(client.clone());
     for right in rights {
         let review = json!({"metadata": {}, "spec": {"user": user, "resourceAttributes": right}});
