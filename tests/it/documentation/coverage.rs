@@ -71,6 +71,7 @@ pub const RUN_BY: &[(&str, &str, &str)] = &[
     ("docs/from-mc.md", "Change the policies of a user or a group", FROM_MC),
     ("docs/from-mc.md", "Change a policy", FROM_MC),
     ("docs/from-mc.md", "List users and groups", FROM_MC),
+    ("docs/from-mc.md", "Find what nobody has declared", FROM_MC),
     ("docs/from-mc.md", "Configure mc for a user", FROM_MC),
     ("docs/from-mc.md", "Remove a user from a group", FROM_MC),
     ("docs/from-mc.md", "Remove users, groups and policies", FROM_MC),

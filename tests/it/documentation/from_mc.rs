@@ -77,6 +77,10 @@ impl Scene {
         let root = minio.root();
         let host = format!("http://{}:{}@{}", root.access_key, root.secret.expose(), minio.endpoint().authority());
         story.set(&format!("MC_HOST_{MANAGED}"), &host);
+        story.set("MINIO_ENDPOINT", &minio.endpoint().to_string());
+        story.set("MINIO_ACCESS_KEY", &root.access_key);
+        story.set("MINIO_SECRET_KEY", root.secret.expose());
+        story.set("INSTANCE_ID", world.namespace());
         Self { story, by_hand, world, key: None }
     }
 
@@ -202,4 +206,27 @@ async fn nothing_changes_by_looking(scene: &mut Scene) {
     let said = scene.story.run(PAGE, "Configure mc for a user");
     let read: Vec<&String> = said.iter().filter(|said| said.trim() == "hello").collect();
     assert_eq!(read.len(), 2, "both keys read the object: {said:#?}");
+    what_nobody_declared_is_named_and_adopted(scene).await;
+}
+
+/// Somebody has made a user, a group and a policy by hand on both servers.
+async fn what_nobody_declared_is_named_and_adopted(scene: &mut Scene) {
+    for alias in [BY_HAND, MANAGED] {
+        scene.story.shell(&format!(
+            "mc admin policy create {alias} oldpolicy getonly.json
+            mc admin user add {alias} olduser olduser123
+            mc admin group add {alias} oldgroup olduser
+            mc admin policy attach {alias} oldpolicy --user olduser"
+        ));
+    }
+    let said = scene.story.run(PAGE, "Find what nobody has declared");
+    for name in ["olduser", "oldgroup", "oldpolicy"] {
+        let naming = said.iter().filter(|said| said.contains(name)).count();
+        assert!(naming >= 4, "{name} is named by mc, status, plan, and kubectl: {said:#?}");
+    }
+    for (kind, name) in [("MinioUser", "olduser"), ("MinioGroup", "oldgroup"), ("MinioPolicy", "oldpolicy")] {
+        scene.world.ready(kind, name).await;
+    }
+    let old = Caller::new(scene.world.minio().clone(), Credentials::new("olduser", "olduser123"));
+    assert_eq!(may(&old).await, "G", "what is adopted keeps what it has");
 }
