@@ -157,6 +157,7 @@ pub async fn sweep(engine: Arc<Engine>) {
         engine.duty.reaches(Phase::Converging).await;
         engine.health.wait_up().await;
         let is_hurried = engine.lookout.sweeps.answer();
+        engine.lookout.compared.answer();
         stream.mark_unchanged();
         let names: Vec<Need> = engine.state().mirror.existing().into_iter().collect();
         let time = round_time(&engine, names.len(), is_hurried);
@@ -169,6 +170,8 @@ pub async fn sweep(engine: Arc<Engine>) {
             },
             // A round in a hurry is brought to its end, whoever asks for another one.
             () = engine.lookout.sweeps.heard(), if !is_hurried => {}
+            // A round that began before then leaves out what was not known yet.
+            () = engine.lookout.compared.heard(), if !is_hurried => {}
             // The sender lives as long as the engine.
             _ = stream.changed(), if !is_hurried => {}
         }

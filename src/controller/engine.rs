@@ -438,6 +438,7 @@ impl Engine {
             return BTreeSet::new();
         }
         state.uncompared = None;
+        self.lookout.compared.ring();
         tracing::info!("everything has been compared with the server");
         let mut waited = state.index.compared();
         waited.extend(state.index.undecodable().keys().cloned());

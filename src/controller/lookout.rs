@@ -73,6 +73,8 @@ pub struct Lookout {
     pub audits: Bell,
     /// Asks for a reading of all documents and groups.
     pub sweeps: Bell,
+    /// Rung when everything has been compared with the server since the start: much more is known to exist than before.
+    pub compared: Bell,
     /// The trace.
     pub stream: watch::Sender<Stream>,
     /// When the last list of all users was asked for that was answered and believed.
