@@ -118,6 +118,7 @@ fn statement(cited: &Cited, question: &Question) -> String {
     };
     match left_out {
         0 => json,
+        1 => format!("{json} and 1 resource more"),
         more => format!("{json} and {more} resources more"),
     }
 }

@@ -24,6 +24,10 @@ use crate::lease::Holder;
 /// believed only after so many times its length.
 const LIVES: u32 = 3;
 
+/// The server is compared once a minute by default: whoever compared it so long ago may well be at work. In Redis another
+/// place looks like one that nobody keeps.
+const JUST_NOW: Duration = Duration::from_secs(120);
+
 /// How an object is. In this order they are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -103,7 +107,7 @@ pub fn attention(
         no_instance(gathered, report),
         not_looked_after(status),
         held(report),
-        nobody_leads(&gathered.leader, gathered.now),
+        nobody_leads(&gathered.leader, status, gathered.now),
         stale(status, gathered, stale_after),
         not_in_force(report),
         keys_near_their_end(gathered),
@@ -150,7 +154,14 @@ fn held(report: &Report) -> Option<Attention> {
     ))
 }
 
-fn nobody_leads(leader: &Leader, now: Timestamp) -> Option<Attention> {
+fn nobody_leads(leader: &Leader, status: &MinioInstanceStatus, now: Timestamp) -> Option<Attention> {
+    if let (Leader::Redis { kept: false }, Some(last)) = (leader, just_compared(status, now)) {
+        return Some(needs(
+            format!("nobody keeps the lease in Redis, and yet MinIO was compared with the objects {}", ago(last, now)),
+            "say with --lease where the controller keeps it; where the controller has just ended, start it",
+            None,
+        ));
+    }
     let is_led = match leader {
         Leader::Unknown(_) => true,
         Leader::Redis { kept } => *kept,
@@ -166,6 +177,12 @@ fn nobody_leads(leader: &Leader, now: Timestamp) -> Option<Attention> {
             Some("MinioManagerAway"),
         )
     })
+}
+
+/// When the server was compared, if some controller was at work just now.
+fn just_compared(status: &MinioInstanceStatus, now: Timestamp) -> Option<Timestamp> {
+    let last = status.last_audit.as_ref()?.0;
+    (Duration::try_from(now.duration_since(last)).unwrap_or_default() < JUST_NOW).then_some(last)
 }
 
 fn stale(status: &MinioInstanceStatus, gathered: &Gathered, stale_after: Duration) -> Option<Attention> {

@@ -113,6 +113,8 @@ fn whoever_leads_renews_the_lease() {
     holder.renewed = Some(at("2026-01-01T23:59:00Z"));
     needs_one(&gathered, "no controller leads", Some("MinioManagerAway"));
     gathered.leader = Leader::Redis { kept: false };
+    needs_one(&gathered, "and yet MinIO was compared with the objects 30 s ago", None);
+    status(&mut gathered).last_audit = Some(Time(at("2026-01-01T23:56:00Z")));
     needs_one(&gathered, "no controller leads", Some("MinioManagerAway"));
     for fine in [Leader::Redis { kept: true }, Leader::Unknown("it is in Redis".to_owned())] {
         gathered.leader = fine;
