@@ -246,18 +246,7 @@ impl Product {
 
     /// What the product itself would change, after a full comparison: exit code, standard output and standard error.
     pub fn plan(&self) -> (i32, String, String) {
-        let root = self.minio.root();
-        let output = Command::new(env!("CARGO_BIN_EXE_minio-manager"))
-            .args(["plan", "--home-namespace", &self.namespace])
-            .args(["--watch-namespaces", &self.namespace, "--instance-id", &self.namespace])
-            .args(["--minio-endpoint", &self.minio.endpoint().to_string()])
-            .env_clear()
-            .env("KUBECONFIG", &self.administrator)
-            .env("MINIO_ACCESS_KEY", &root.access_key)
-            .env("MINIO_SECRET_KEY", root.secret.expose())
-            .output()
-            .expect("the program runs");
-        finished(output)
+        self.tell(&["plan", "--watch-namespaces", &self.namespace])
     }
 
     /// Asks the program to end and waits until it has.
