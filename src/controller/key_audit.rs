@@ -2,7 +2,8 @@
 //!
 //! A look costs one Kubernetes and one MinIO read for each key, and one MinIO read for some hundred users together. So looks
 //! are spread over the interval, and many users are looked at in a rolling way: foreign changes of keys are told of by the
-//! stream, and looked for only as fast as needs be.
+//! stream, and looked for only as fast as needs be. To list the keys of one user, the server goes through those of all: with
+//! ten times the users it costs a hundred times as much, so lists are taken as often as leaves the server its time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -39,6 +40,9 @@ const STEPS: u32 = 20;
 /// length they go into one request.
 const LISTED_AT_ONCE: usize = 400;
 
+/// The share of all time that lists may take while the stream tells of new keys.
+const LISTING: f64 = 0.01;
+
 /// So many looks are taken in a row: what wakes the process for one does it for all of them. One after the other, because
 /// those who work on the server notice several at once.
 const LOOKS_IN_A_ROW: usize = 10;
@@ -55,19 +59,24 @@ pub async fn keep(engine: Arc<Engine>) {
         return std::future::pending().await;
     }
     let (mut lists, mut proofs) = (Schedule::default(), Schedule::default());
+    let mut list_takes = Duration::ZERO;
     loop {
         engine.duty.reaches(Phase::Converging).await;
         engine.health.wait_up().await;
         let holders = take_stock(&mut engine.state());
         let (audit, full_audit) = (engine.settings.recheck, engine.settings.full_audit_interval);
-        let interval = interval(audit, full_audit, &engine.lookout.stream(), holders.len());
+        let stream = engine.lookout.stream();
+        let interval = interval(audit, full_audit, &stream, holders.len());
         let (step, now) = (interval / STEPS, Instant::now());
         if engine.state().foreign_keys.take_outdated() {
             lists.hurry(now);
         }
-        for some in lists.due(&holders, now, interval, LISTED_AT_ONCE).chunks(LISTED_AT_ONCE) {
+        let until_listed = listing_interval(interval, &stream, holders.len(), list_takes);
+        for some in lists.due(&holders, now, until_listed, LISTED_AT_ONCE).chunks(LISTED_AT_ONCE) {
+            let began = Instant::now();
             compare_ids(&engine, some).await;
-            lists.looked_at(some, now, interval);
+            list_takes = began.elapsed() / some.len() as u32;
+            lists.looked_at(some, now, until_listed);
         }
         let due = proofs.due(&holders, now, interval, 1);
         proofs.looked_at(&due, now, interval);
@@ -136,6 +145,14 @@ fn interval(audit: Duration, full_audit: Duration, stream: &Stream, holders: usi
     }
 }
 
+/// Within which time the keys of everybody are listed, where to list those of one user takes so long.
+fn listing_interval(interval: Duration, stream: &Stream, holders: usize, takes: Duration) -> Duration {
+    match stream {
+        Stream::Open => interval.max(takes.mul_f64(holders as f64 / LISTING)),
+        Stream::Away | Stream::Refused(_) => interval,
+    }
+}
+
 /// Who is to be looked at when.
 #[derive(Debug, Default)]
 struct Schedule {
@@ -178,7 +195,7 @@ async fn compare_ids(engine: &Engine, holders: &[Subject]) {
         Ok(listed) => listed,
         Err(error) => return list_one_by_one(engine, &users, Failure::from(error)),
     };
-    let mut recorded = engine.secrets.keys_by_user();
+    let mut recorded = engine.secrets.keys_of_users(&names);
     let now = Timestamp::now();
     let mut state = engine.state();
     for user in users {
@@ -269,6 +286,15 @@ mod tests {
         let without = [MINUTE, MINUTE, FULL / 2, FULL, FULL];
         assert_eq!(at(Stream::Away, [0, 1_000, 6_000, 12_000, 100_000]), without, "nothing else tells");
         assert_eq!(interval(MINUTE, MINUTE / 2, &Stream::Open, 2_000), MINUTE, "the full one is never shorter");
+    }
+
+    #[test]
+    fn lists_leave_the_server_its_time_while_the_stream_tells() {
+        let takes = Duration::from_millis(1);
+        let at = |stream, count| listing_interval(FULL, &stream, count, takes);
+        assert_eq!([at(Stream::Open, 6_000), at(Stream::Open, 12_000)], [FULL, FULL * 2]);
+        assert_eq!([at(Stream::Away, 12_000), at(Stream::Refused(String::new()), 12_000)], [FULL, FULL]);
+        assert_eq!(listing_interval(FULL, &Stream::Open, 100_000, Duration::ZERO), FULL, "before the first one");
     }
 
     /// Runs a schedule for some intervals, step by step, and says when each user was looked at.

@@ -160,11 +160,11 @@ impl SecretCache {
             .collect()
     }
 
-    /// The ids of the keys that Secrets of ours name, by the user that they act as: those that people have, those that wait
-    /// to be published, and those that live on for the overlap.
-    pub fn keys_by_user(&self) -> HashMap<String, BTreeSet<String>> {
+    /// The ids of the keys that Secrets of ours name, by the user that they act as, of these users: those that people have,
+    /// those that wait to be published, and those that live on for the overlap.
+    pub fn keys_of_users(&self, users: &BTreeSet<String>) -> HashMap<String, BTreeSet<String>> {
         let mut keys: HashMap<String, BTreeSet<String>> = HashMap::new();
-        for key in self.lock().entries.values().filter_map(Entry::key) {
+        for key in self.lock().entries.values().filter_map(Entry::key).filter(|key| users.contains(&key.user)) {
             keys.entry(key.user.clone()).or_default().extend(key.ids().cloned());
         }
         keys
@@ -177,7 +177,7 @@ impl SecretCache {
         keys.find(|key| key.ids().any(|id| id == access_key)).map(|key| key.user.clone())
     }
 
-    /// As [`Self::keys_by_user`], of one user.
+    /// As [`Self::keys_of_users`], of one user.
     pub fn keys_of(&self, user: &UserName) -> BTreeSet<String> {
         let state = self.lock();
         let keys = state.entries.values().filter_map(Entry::key).filter(|key| key.user == user.as_str());
