@@ -36,6 +36,8 @@ pub struct Ledger {
     unfamiliar: HashSet<UserName>,
     /// Whether the server may be another one, or have an older state, since all keys were looked at.
     outdated: bool,
+    /// Whether somebody else made a key, and nobody has been told yet.
+    expected: bool,
     /// Whether the keys of all managed users have been looked at.
     complete: bool,
 }
@@ -83,6 +85,16 @@ impl Ledger {
     /// Whether the keys of everybody are to be compared now. Said once.
     pub fn take_outdated(&mut self) -> bool {
         std::mem::take(&mut self.outdated)
+    }
+
+    /// Somebody else made a key, for whomever.
+    pub fn expect(&mut self) {
+        self.expected = true;
+    }
+
+    /// Whether somebody else made a key. Said once.
+    pub fn take_expected(&mut self) -> bool {
+        std::mem::take(&mut self.expected)
     }
 
     /// These are the managed users now: the others are forgotten.

@@ -40,7 +40,7 @@ const STEPS: u32 = 20;
 /// length they go into one request.
 const LISTED_AT_ONCE: usize = 400;
 
-/// The share of all time that lists may take while the stream tells of new keys.
+/// The share of all time that lists may take while the stream tells when somebody makes a key.
 const LISTING: f64 = 0.01;
 
 /// So many looks are taken in a row: what wakes the process for one does it for all of them. One after the other, because
@@ -68,8 +68,11 @@ pub async fn keep(engine: Arc<Engine>) {
         let stream = engine.lookout.stream();
         let interval = interval(audit, full_audit, &stream, holders.len());
         let (step, now) = (interval / STEPS, Instant::now());
+        if engine.state().foreign_keys.take_expected() {
+            lists.hasten(now, interval);
+        }
         if engine.state().foreign_keys.take_outdated() {
-            lists.hurry(now);
+            lists.hasten(now, Duration::ZERO);
         }
         let until_listed = listing_interval(interval, &stream, holders.len(), list_takes);
         for some in lists.due(&holders, now, until_listed, LISTED_AT_ONCE).chunks(LISTED_AT_ONCE) {
@@ -166,18 +169,22 @@ impl Schedule {
         self.due.retain(|holder, _| holders.contains_key(holder));
         for holder in holders.keys() {
             let first = || now + interval.mul_f64(BETWEEN_LOOKS * rand::random_range(0.0..1.0));
-            let due = self.due.entry(holder.clone()).or_insert_with(first);
-            *due = (*due).min(now + interval);
+            self.due.entry(holder.clone()).or_insert_with(first);
         }
+        self.hasten(now, interval);
         let mut turns: Vec<(&Instant, &Subject)> = self.due.iter().map(|(holder, due)| (due, holder)).collect();
         turns.sort_unstable();
         let due = turns.iter().take_while(|(due, _)| **due <= now).count();
         turns.into_iter().take(due.next_multiple_of(batch)).map(|(_, holder)| holder.clone()).collect()
     }
 
-    /// Everybody is due now.
-    fn hurry(&mut self, now: Instant) {
-        self.due.values_mut().for_each(|due| *due = now);
+    /// Everybody's turn comes within `interval`, in the same order.
+    fn hasten(&mut self, now: Instant, interval: Duration) {
+        let longest = self.due.values().max().map_or(Duration::ZERO, |last| last.duration_since(now));
+        if longest > interval {
+            let faster = interval.as_secs_f64() / longest.as_secs_f64();
+            self.due.values_mut().for_each(|due| *due = now + due.duration_since(now).mul_f64(faster));
+        }
     }
 
     fn looked_at(&mut self, holders: &[Subject], now: Instant, interval: Duration) {
@@ -350,5 +357,24 @@ mod tests {
         let _ = schedule.due(&holders(1), now, MINUTE, 1);
         assert_eq!(schedule.due.len(), 1);
         assert!(schedule.due.values().all(|due| *due <= now + MINUTE));
+        schedule.hasten(now, Duration::ZERO);
+        assert!(schedule.due.values().all(|due| *due == now));
+    }
+
+    #[test]
+    fn who_is_looked_at_sooner_keeps_the_order_and_the_distances() {
+        let (mut schedule, now) = (Schedule::default(), Instant::now());
+        let _ = schedule.due(&holders(300), now, FULL, 1);
+        let before = schedule.due.clone();
+        schedule.hasten(now, MINUTE);
+        let longest = before.values().max().unwrap().duration_since(now).as_secs_f64();
+        for (holder, due) in &schedule.due {
+            let share = before[holder].duration_since(now).as_secs_f64() / longest;
+            let off = due.duration_since(now).as_secs_f64() - share * MINUTE.as_secs_f64();
+            assert!(off.abs() < 0.001, "{holder} by {off} s");
+        }
+        let hastened = schedule.due.clone();
+        schedule.hasten(now, FULL);
+        assert_eq!(schedule.due, hastened, "nobody is put off");
     }
 }

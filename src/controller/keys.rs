@@ -173,10 +173,9 @@ fn key_owner(engine: &Engine, owner: &Declared) -> Result<Option<KeyOwner>, Fail
 
 /// What the status says of the key, and what it calls done.
 fn recorded(engine: &Engine, owner: &Declared) -> (Option<Recorded>, KeyRequests) {
-    let status = engine.state().seen.get(&owner.meta.key).map(|seen| seen.status.fields()).unwrap_or_default();
-    let text = |name: &str| status.get("credentials")?.get(name)?.as_str().map(str::to_owned);
-    let handled = KeyRequests { rotate: text("lastHandledRotate"), revoke: text("lastHandledRevoke") };
-    let last = text("secretName").zip(text("accessKey"));
+    let key = engine.state().seen.get(&owner.meta.key).map(|seen| seen.status.key()).unwrap_or_default();
+    let handled = KeyRequests { rotate: key.last_handled_rotate, revoke: key.last_handled_revoke };
+    let last = key.secret_name.zip(key.access_key);
     (last.map(|(secret_name, access_key)| Recorded { secret_name, access_key }), handled)
 }
 

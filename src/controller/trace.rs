@@ -109,8 +109,8 @@ fn take_in(engine: &Engine, touched: Touched) {
                 drift::notice_key(engine, &user);
             }
         }
-        // Whose key it is, the audit of keys finds out.
-        Touched::SomeKey => {}
+        // Whose key it is, the lists of keys tell.
+        Touched::SomeKey => engine.state().foreign_keys.expect(),
         Touched::Something => engine.lookout.audits.ring(),
         Touched::Anything => look_at_everything(engine),
     }

@@ -4,6 +4,7 @@
 //! take ten times the memory.
 
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::api::meta::condition;
@@ -92,6 +93,33 @@ impl Status {
     pub fn of_key(&self, field: &str) -> Option<String> {
         self.fields().get("credentials")?.get(field)?.as_str().map(str::to_owned)
     }
+
+    /// What it says of the key as a whole. Nothing where there is none, or none that can be read.
+    pub fn key(&self) -> KeyStatus {
+        let status: WithKey = serde_json::from_str(&STATUSES.unpack(&self.text)).unwrap_or_default();
+        status.credentials.unwrap_or_default()
+    }
+}
+
+/// What a status says of a key, as far as it is acted upon.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct KeyStatus {
+    /// The Secret that holds it.
+    pub secret_name: Option<String>,
+    /// Its id.
+    pub access_key: Option<String>,
+    /// The value of the last request to replace it that was done.
+    pub last_handled_rotate: Option<String>,
+    /// The value of the last request to end all others that was done.
+    pub last_handled_revoke: Option<String>,
+}
+
+/// The part of a status that is read for every look at a key.
+#[derive(Default, Deserialize)]
+struct WithKey {
+    #[serde(default)]
+    credentials: Option<KeyStatus>,
 }
 
 /// A condition, as far as people ask for it.
@@ -165,6 +193,7 @@ mod tests {
         assert_eq!((kept.generation(), kept.reason().as_str()), (Some(3), "Converged"));
         assert_eq!(kept.of_key("accessKey").as_deref(), Some("AK"));
         assert_eq!(kept.of_key("secretName"), None);
+        assert_eq!(kept.key(), KeyStatus { access_key: Some("AK".to_owned()), ..KeyStatus::default() });
         let said = kept.condition("Ready").unwrap();
         assert_eq!((said.is_true, said.reason.as_str(), said.message.as_str()), (true, "Converged", "in \"force\"\n"));
         assert_eq!(kept.condition("Other"), None);
