@@ -1,6 +1,7 @@
 //! Governs who may touch what in MinIO: Kubernetes objects in, IAM state and per-user credentials out.
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod api;
 pub mod commands;
 pub mod config;
@@ -13,4 +14,5 @@ pub mod lease;
 pub mod minio;
 pub mod rate;
 pub mod rest;
+pub mod stamp;
 pub mod telemetry;

@@ -33,6 +33,15 @@ impl PlaceArgs {
         Ok(InstanceConfig::resolve(args, environment)?)
     }
 
+    /// The installation, whose own namespace is the one to look in.
+    ///
+    /// # Errors
+    /// As [`PlaceArgs::instance`].
+    pub fn installation(&self, args: InstanceArgs, environment: &Environment) -> Result<InstanceConfig, Failure> {
+        let home_namespace = self.namespace.clone().or(args.home_namespace);
+        self.instance(InstanceArgs { home_namespace, ..args }, environment)
+    }
+
     /// A client for the cluster.
     ///
     /// # Errors

@@ -1,13 +1,14 @@
 //! Who can reach a path, and what a user can reach, each with the object that gives it. As far as objects say: what else is
 //! on the server, and what policies of others allow, is not seen here.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::Timestamp;
 
-use super::declared::{Body, Target, Terms};
+use super::declared::{Body, MembershipDecl, Target, Terms};
 use super::index::Index;
-use super::names::{DocumentName, GroupName, ServerGroup, UserName};
+use super::names::{DocumentName, ServerGroup, UserName};
 use super::path::{Access, Rights, S3Path, Scope};
 use super::subject::{Kind, ObjectKey};
 
@@ -161,7 +162,7 @@ fn rows_of_member(index: &Index, user: &UserName, name: &ServerGroup, now: Times
     let Some(side) = side_of(index, name, now) else { return Vec::new() };
     let mut rows = workspace_rows(&side.workspace, &Via::object(&side.object), None);
     rows.extend(share_rows(index, &Target::Group(name.clone()), now));
-    let until = member_until(index, user, &side, now);
+    let until = member_until(user, &side, now);
     for row in &mut rows {
         row.until = earlier(row.until, until);
         row.via.member_of = Some(Who::Group(name.clone()));
@@ -265,10 +266,10 @@ impl Found<'_> {
         }
     }
 
-    fn add_group(&mut self, side: &Side, access: Access, via: &Via, until: Option<Timestamp>) {
+    fn add_group(&mut self, side: &Side<'_>, access: Access, via: &Via, until: Option<Timestamp>) {
         let who = Who::Group(side.name.clone());
         for member in self.index.members(&side.name, self.now).into_iter().flatten() {
-            let until = earlier(until, member_until(self.index, &member, side, self.now));
+            let until = earlier(until, member_until(&member, side, self.now));
             self.add_user(member, access, via.clone().through(who.clone()), until);
         }
         self.rows.push(Reach { who, access, via: via.clone(), until });
@@ -276,19 +277,35 @@ impl Found<'_> {
 }
 
 /// A group or twin that gives something.
-struct Side {
+struct Side<'a> {
     name: ServerGroup,
-    group: GroupName,
-    twin: bool,
     object: ObjectKey,
     workspace: Rights,
+    /// The members that the object of the group names.
+    named: &'a BTreeSet<UserName>,
+    /// What memberships have to give to count on this side, and those of the group.
+    level: Access,
+    memberships: Vec<&'a MembershipDecl>,
 }
 
-fn side_of(index: &Index, name: &ServerGroup, now: Timestamp) -> Option<Side> {
-    let (group, twin) = index.server_group(name).map(|(group, twin)| (group.clone(), twin))?;
-    let object = index.group(&group).filter(|_| index.group_is_on(&group))?.key().clone();
-    let workspace = index.side_family(name, now)?.workspace;
-    Some(Side { name: name.clone(), group, twin, object, workspace })
+fn side_of<'a>(index: &'a Index, name: &ServerGroup, now: Timestamp) -> Option<Side<'a>> {
+    let (group, twin) = index.server_group(name)?;
+    let declared = index.group(group).filter(|_| index.group_is_on(group))?;
+    let Ok(Body::Group(body)) = &declared.body else { return None };
+    let (named, level) =
+        if twin { (&body.read_only_members, Access::Read) } else { (&body.members, Access::ReadWrite) };
+    let memberships = index.memberships_of(group).filter_map(|declared| match &declared.body {
+        Ok(Body::Membership(membership)) => Some(membership),
+        _ => None,
+    });
+    Some(Side {
+        name: name.clone(),
+        object: declared.key().clone(),
+        workspace: index.side_family(name, now)?.workspace,
+        named,
+        level,
+        memberships: memberships.collect(),
+    })
 }
 
 /// When a user ceases to be in a group or a twin, as [`Reach::until`] has it.
@@ -298,23 +315,16 @@ pub(super) fn membership_until(
     name: &ServerGroup,
     now: Timestamp,
 ) -> Option<Timestamp> {
-    side_of(index, name, now).and_then(|side| member_until(index, user, &side, now))
+    side_of(index, name, now).and_then(|side| member_until(user, &side, now))
 }
 
 /// When a member ceases to be one; `None` where it does not, or where the object of the group names it.
-fn member_until(index: &Index, user: &UserName, side: &Side, now: Timestamp) -> Option<Timestamp> {
-    let object = index.group(&side.group)?;
-    if let Ok(Body::Group(group)) = &object.body
-        && (if side.twin { &group.read_only_members } else { &group.members }).contains(user)
-    {
+fn member_until(user: &UserName, side: &Side<'_>, now: Timestamp) -> Option<Timestamp> {
+    if side.named.contains(user) {
         return None;
     }
-    let wanted = if side.twin { Access::Read } else { Access::ReadWrite };
-    let ends = index.memberships_of(&side.group).filter_map(|declared| match &declared.body {
-        Ok(Body::Membership(membership)) => membership.members.get(user),
-        _ => None,
-    });
-    let ends = ends.filter(|terms| terms.access == wanted && !terms.is_expired(now)).map(|terms| terms.expires_at);
+    let terms = side.memberships.iter().filter_map(|membership| membership.members.get(user));
+    let ends = terms.filter(|terms| terms.access == side.level && !terms.is_expired(now)).map(|terms| terms.expires_at);
     // Of several, the one that lasts longest counts; one without an end is the longest.
     ends.map(|end| end.unwrap_or(Timestamp::MAX)).max().filter(|end| *end != Timestamp::MAX)
 }

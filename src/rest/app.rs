@@ -62,6 +62,8 @@ pub struct App {
 pub struct Settings {
     /// Where objects of this service live.
     pub home_namespace: String,
+    /// The id of the installation, if it was told one.
+    pub instance_id: Option<String>,
     /// Whether the first login makes a user.
     pub auto_create: bool,
     /// Whether deleting a user or group deletes its data.

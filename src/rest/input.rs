@@ -155,11 +155,30 @@ impl<'a> Fields<'a> {
 
 /// The value of a query parameter, decoded; the last one wins.
 pub fn query(uri: &axum::http::Uri, name: &str) -> Option<String> {
-    let mut pairs = uri.query()?.split('&').filter_map(|pair| {
+    queries(uri, name).next_back()
+}
+
+/// All values of a query parameter that may be there several times, decoded.
+pub fn queries<'a>(uri: &'a axum::http::Uri, name: &'a str) -> impl DoubleEndedIterator<Item = String> + 'a {
+    uri.query().unwrap_or_default().split('&').filter_map(move |pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         (decode(key) == name).then(|| decode(value))
+    })
+}
+
+/// The values of query parameters that must be there, decoded.
+///
+/// # Errors
+/// 422 with each that is missing or blank.
+pub fn required<const N: usize>(uri: &axum::http::Uri, names: [&'static str; N]) -> Result<[String; N], ApiError> {
+    let given = names.map(|name| query(uri, name).filter(|text| !text.trim().is_empty()));
+    let missing = names.iter().zip(&given).filter(|(_, given)| given.is_none()).map(|(name, _)| Violation {
+        kind: "missing",
+        loc: vec![json!("query"), json!(name)],
+        msg: "Field required".to_owned(),
     });
-    pairs.next_back()
+    let missing: Vec<Violation> = missing.collect();
+    if missing.is_empty() { Ok(given.map(Option::unwrap_or_default)) } else { Err(ApiError::invalid(missing)) }
 }
 
 fn decode(text: &str) -> String {

@@ -2,9 +2,10 @@
 
 use super::auth::NameRule;
 use super::error::{ApiError, Code};
+use crate::iam::explain::Place;
 use crate::iam::layout::Layout;
 use crate::iam::names::{GroupName, NameError, UserName};
-use crate::iam::path::S3Path;
+use crate::iam::path::{Bucket, S3Path};
 
 /// The name of the layout that the legacy service had.
 const LEGACY_LAYOUT: &str = "berdl";
@@ -64,19 +65,35 @@ impl Alphabet {
     /// # Errors
     /// 400/30020 for the bucket, 400/20015 for all else, with the rule.
     pub fn path(self, text: &str) -> Result<S3Path, ApiError> {
-        let text = text.trim();
-        if ["s3://", "s3a://"].iter().any(|scheme| text.strip_prefix(scheme).is_some_and(starts_without_bucket)) {
-            return Err(ApiError::new(Code::Path, "an S3 path must name a bucket: s3a://bucket/folder/"));
-        }
-        let path = S3Path::parse(text)?;
-        if path.bucket().as_str().contains('.') {
-            return Err(ApiError::new(
-                Code::Bucket,
-                format!("bucket {:?} must not contain a dot", path.bucket().as_str()),
-            ));
-        }
+        let path = S3Path::parse(with_bucket(text.trim())?)?;
+        check_bucket(path.bucket())?;
         Ok(path)
     }
+
+    /// A path, or a bucket alone; blanks around it are taken off, a slash at its end is not.
+    ///
+    /// # Errors
+    /// As [`Alphabet::path`].
+    pub fn place(self, text: &str) -> Result<Place, ApiError> {
+        let place = Place::parse(with_bucket(text.trim())?)?;
+        check_bucket(place.bucket())?;
+        Ok(place)
+    }
+}
+
+fn with_bucket(text: &str) -> Result<&str, ApiError> {
+    let is_bare = |scheme: &&str| text.strip_prefix(*scheme).is_some_and(starts_without_bucket);
+    if ["s3://", "s3a://"].iter().any(is_bare) {
+        return Err(ApiError::new(Code::Path, "an S3 path must name a bucket: s3a://bucket/folder/"));
+    }
+    Ok(text)
+}
+
+fn check_bucket(bucket: &Bucket) -> Result<(), ApiError> {
+    if bucket.as_str().contains('.') {
+        return Err(ApiError::new(Code::Bucket, format!("bucket {:?} must not contain a dot", bucket.as_str())));
+    }
+    Ok(())
 }
 
 fn legacy_user(text: &str) -> Result<UserName, NameError> {

@@ -115,6 +115,7 @@ fn build(
         layout,
         settings: Settings {
             home_namespace,
+            instance_id: config.instance.instance_id,
             auto_create: config.auto_create,
             delete_data: config.delete_data,
             writes_per_second: config.writes_per_second,
@@ -144,13 +145,14 @@ async fn keep_ready(client: Client, home: String, view: Arc<View>, lists: FirstL
         match event {
             Ok(watcher::Event::Init) => waiting = None,
             Ok(watcher::Event::InitApply(instance)) => {
-                view.see_instance(&instance);
                 waiting = other_layout(&instance, &layout);
+                view.see_instance(instance);
             }
             Ok(watcher::Event::InitDone) => tell(&readiness, waiting.take()),
             Ok(watcher::Event::Apply(instance)) => {
-                view.see_instance(&instance);
-                tell(&readiness, other_layout(&instance, &layout));
+                let waiting = other_layout(&instance, &layout);
+                view.see_instance(instance);
+                tell(&readiness, waiting);
             }
             Ok(watcher::Event::Delete(_)) => tell(&readiness, None),
             Err(error) => log_failure("MinioInstance", &home, &error),

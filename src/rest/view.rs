@@ -9,8 +9,9 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::access::Reported;
+use crate::api::MinioInstance;
 use crate::api::meta::{condition, reason};
-use crate::api::{MinioInstance, UnmanagedCounts};
 use crate::iam::declared::Declared;
 use crate::iam::index::{Dirty, Event, Index};
 use crate::iam::subject::{Cause, Kind, ObjectKey};
@@ -28,8 +29,8 @@ pub struct Known {
     pub index: Index,
     /// Metadata and status of each.
     pub seen: HashMap<ObjectKey, Box<Seen>>,
-    /// What is on the server beside them, where the controller says so.
-    pub unmanaged: Option<UnmanagedCounts>,
+    /// What the controller says of the server.
+    pub reported: Reported,
 }
 
 /// What a status says of the generation that a call wrote.
@@ -87,7 +88,7 @@ impl View {
     /// A view that has seen nothing yet.
     pub fn new(index: Index) -> Self {
         Self {
-            known: RwLock::new(Known { index, seen: HashMap::new(), unmanaged: None }),
+            known: RwLock::new(Known { index, seen: HashMap::new(), reported: Reported::default() }),
             changes: watch::Sender::new(()),
         }
     }
@@ -134,9 +135,9 @@ impl View {
     }
 
     /// Takes in what the controller says of the server.
-    pub fn see_instance(&self, instance: &MinioInstance) {
-        let unmanaged = instance.status.as_ref().and_then(|status| status.unmanaged);
-        self.change(|known| known.unmanaged = unmanaged);
+    pub fn see_instance(&self, instance: MinioInstance) {
+        let reported = Reported::of(instance);
+        self.change(|known| known.reported = reported);
     }
 
     fn change(&self, change: impl FnOnce(&mut Known)) {

@@ -1,5 +1,6 @@
 //! The REST service: the real program beside the controller, MinIO and the Kubernetes API.
 
+mod access;
 pub mod auth;
 mod clients;
 mod foreign;

@@ -1,19 +1,21 @@
-//! The answers as programs get them.
+//! The answers of the objects, and beside them what the server says.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 
 use super::{Failure, Known};
-use crate::api::{Access, UnmanagedCounts};
+use crate::access::{
+    AccessExplainResponse, AccessOfResponse, AccessRow, AccessWhoResponse, CitedStatement, ReasonRow, WhoRow,
+};
+use crate::api::UnmanagedCounts;
 use crate::iam::access::{Reach, Reachable};
-use crate::iam::document::{Document, Statement};
-use crate::iam::explain::{self, Cited, Explanation, Ground, Held, Question, Reason, judge};
+use crate::iam::document::Document;
+use crate::iam::explain::{Explanation, Held, Question, judge};
 use crate::iam::live::{self, Difference, Found, FoundPath, Snapshot};
 use crate::iam::names::DocumentName;
 use crate::iam::path::S3Path;
-use crate::rest::access::{row_of, who_row};
-use crate::rest::models::{AccessRow, Stamp, WhoRow};
+use crate::stamp::Stamp;
 
 /// Who can reach a path.
 pub(super) type WhoAnswer = Answer<WhoRow>;
@@ -111,19 +113,38 @@ impl Live {
 }
 
 impl<R> Answer<R> {
-    fn assemble(known: &Known, said: Vec<R>, found: Option<(Vec<Row<R>>, Live)>) -> Self {
-        let is_live = found.is_some();
-        let of_objects = |row| Row { row, origin: is_live.then(Origin::objects) };
-        let mut rows: Vec<Row<R>> = said.into_iter().map(of_objects).collect();
-        let (more, live) = found.unzip();
-        rows.extend(more.into_iter().flatten());
-        Self { complete: is_complete(known, live.as_ref()), unmanaged: known.unmanaged, rows, live }
+    /// The rows of an answer of objects, and beside them what was found on the server, if that was asked.
+    fn beside(self, known: &Known, found: Option<(Vec<Row<R>>, Live)>) -> Self {
+        let Some((more, live)) = found else { return self };
+        let of_objects = self.rows.into_iter().map(|row| Row { origin: Some(Origin::objects()), ..row });
+        let rows = of_objects.chain(more).collect();
+        Self { complete: is_complete(known, &live), rows, live: Some(live), ..self }
+    }
+}
+
+impl From<AccessWhoResponse> for WhoAnswer {
+    fn from(said: AccessWhoResponse) -> Self {
+        let AccessWhoResponse { complete, unmanaged, rows } = said;
+        Self { complete, unmanaged, rows: rows.into_iter().map(Row::from).collect(), live: None }
+    }
+}
+
+impl From<AccessOfResponse> for OfAnswer {
+    fn from(said: AccessOfResponse) -> Self {
+        let AccessOfResponse { complete, unmanaged, rows } = said;
+        Self { complete, unmanaged, rows: rows.into_iter().map(Row::from).collect(), live: None }
+    }
+}
+
+impl<R> From<R> for Row<R> {
+    fn from(row: R) -> Self {
+        Self { row, origin: None }
     }
 }
 
 /// Whether nothing that the question is about is hidden.
-fn is_complete(known: &Known, live: Option<&Live>) -> bool {
-    live.is_some_and(|live| live.unread.is_empty()) && known.index.undecodable().is_empty()
+fn is_complete(known: &Known, live: &Live) -> bool {
+    live.unread.is_empty() && known.index.undecodable().is_empty()
 }
 
 impl WhoAnswer {
@@ -132,7 +153,7 @@ impl WhoAnswer {
             let findings = live::who(&known.index, snapshot, path, &said, known.now);
             (findings.rows.into_iter().map(found_row).collect(), Live::new(snapshot, findings.differences))
         });
-        Self::assemble(known, said.into_iter().map(who_row).collect(), found)
+        Self::from(AccessWhoResponse::new(said, known.reported.unmanaged)).beside(known, found)
     }
 }
 
@@ -142,7 +163,7 @@ impl OfAnswer {
             let findings = live::of(&known.index, snapshot, user, known.now);
             (findings.rows.into_iter().map(found_path).collect(), Live::new(snapshot, findings.differences))
         });
-        Self::assemble(known, said.into_iter().map(row_of).collect(), found)
+        Self::from(AccessOfResponse::new(said, known.reported.unmanaged)).beside(known, found)
     }
 }
 
@@ -158,35 +179,11 @@ fn found_path(found: FoundPath) -> Row<AccessRow> {
     Row { row, origin: Some(Origin::server(managed, actions, conditions)) }
 }
 
-/// Whether a user may do something, and why.
+/// Whether a user may do something, and why. If the server was asked, `allowed` is what it says.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub(super) struct ExplainAnswer {
-    pub user: String,
-    pub action: &'static str,
-    pub path: String,
-    /// What policies are asked for.
-    pub resource: String,
-    /// What the request was taken to say of itself.
-    pub conditions: BTreeMap<String, Vec<String>>,
-    /// Whether it is allowed: on the server if that was asked, else by the objects.
-    pub allowed: bool,
-    /// Until when, if it ends.
-    pub until: Option<Stamp>,
-    /// Whether nothing is left open that could make it another answer.
-    pub complete: bool,
-    /// The statement that allows or denies it.
-    pub statement: Option<CitedStatement>,
-    /// What allows it by the objects, each by itself.
-    pub through: Vec<Through>,
-    /// Why it is not allowed.
-    pub reasons: Vec<ReasonRow>,
-    /// Condition keys on which the answer hangs and of which the request says nothing.
-    pub depends_on: BTreeSet<String>,
-    /// Policies of the user of which no object says what they allow; the server does.
-    pub unknown_policies: Vec<UnknownPolicy>,
-    /// Objects that the answer rests on and that are not Ready.
-    pub not_ready: Vec<String>,
+    #[serde(flatten)]
+    pub said: AccessExplainResponse,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub live: Option<LiveExplanation>,
 }
@@ -203,37 +200,6 @@ pub(super) struct LiveExplanation {
     pub live: Live,
 }
 
-/// A statement that decides, and where it is.
-#[derive(Debug, Serialize)]
-pub(super) struct CitedStatement {
-    pub document: String,
-    pub group: Option<String>,
-    pub object: Option<String>,
-    pub statement: Statement,
-}
-
-/// What allows something.
-#[derive(Debug, Serialize)]
-pub(super) struct Through {
-    pub via: String,
-    pub access: Option<Access>,
-    pub until: Option<Stamp>,
-}
-
-/// A reason.
-#[derive(Debug, Serialize)]
-pub(super) struct ReasonRow {
-    pub code: &'static str,
-    pub message: String,
-}
-
-/// A policy that only the server knows.
-#[derive(Debug, Serialize)]
-pub(super) struct UnknownPolicy {
-    pub name: String,
-    pub group: Option<String>,
-}
-
 impl ExplainAnswer {
     pub(super) fn new(
         known: &Known,
@@ -241,38 +207,11 @@ impl ExplainAnswer {
         declared: Explanation,
         snapshot: Option<&Snapshot>,
     ) -> Result<Self, Failure> {
-        let mut answer = Self::declared(question, declared);
+        let mut answer = Self { said: AccessExplainResponse::new(question, declared), live: None };
         if let Some(snapshot) = snapshot {
             answer.ask_server(known, question, snapshot)?;
         }
         Ok(answer)
-    }
-
-    fn declared(question: &Question, declared: Explanation) -> Self {
-        let ground = |ground: Ground| Through {
-            via: ground.via.to_string(),
-            access: ground.access.map(Into::into),
-            until: ground.until.map(Stamp),
-        };
-        let unknown =
-            |policy: explain::UnknownPolicy| UnknownPolicy { name: policy.name.to_string(), group: policy.group };
-        Self {
-            user: question.user.clone(),
-            action: question.action.name(),
-            path: question.place.to_string(),
-            resource: question.resource(),
-            conditions: question.conditions.clone(),
-            allowed: declared.allowed,
-            until: declared.until.map(Stamp),
-            complete: false,
-            statement: declared.statement.map(cited),
-            through: declared.grounds.into_iter().map(ground).collect(),
-            reasons: declared.reasons.into_iter().map(told).collect(),
-            depends_on: declared.depends_on,
-            unknown_policies: declared.unknown_policies.into_iter().map(unknown).collect(),
-            not_ready: declared.not_ready.iter().map(ToString::to_string).collect(),
-            live: None,
-        }
     }
 
     /// Lets the server decide. What the objects say stays as the explanation.
@@ -283,26 +222,27 @@ impl ExplainAnswer {
         for (key, told) in snapshot.keys.iter().zip(&mut live.keys) {
             told.allowed = Some(on_server.allowed && is_within(key.session_policy.as_ref(), question)?);
         }
-        let declared = self.allowed;
+        let said = &mut self.said;
+        let declared = said.allowed;
         if let Some(reason) = disagreement(declared, &on_server, snapshot, user) {
-            self.reasons.insert(0, reason);
+            said.reasons.insert(0, reason);
         }
-        self.allowed = on_server.allowed;
-        self.until = self.until.take().filter(|_| declared && on_server.allowed);
+        said.allowed = on_server.allowed;
+        said.until = said.until.take().filter(|_| declared && on_server.allowed);
         if on_server.allowed != declared {
-            self.through.clear();
+            said.through.clear();
         }
-        let objects = self.statement.take();
-        self.statement = on_server.statement.map(cited).map(|mut cited| {
+        let objects = said.statement.take();
+        said.statement = on_server.statement.map(CitedStatement::from).map(|mut cited| {
             // The server does not say which object a policy is from.
             cited.object =
                 objects.filter(|objects| objects.document == cited.document).and_then(|objects| objects.object);
             cited
         });
-        self.depends_on = on_server.depends_on;
+        said.depends_on = on_server.depends_on;
         // Their documents were read.
-        self.unknown_policies.clear();
-        self.complete = is_complete(known, Some(&live)) && self.depends_on.is_empty();
+        said.unknown_policies.clear();
+        said.complete = is_complete(known, &live) && said.depends_on.is_empty();
         let bucket = snapshot.public.get(question.place.bucket().as_str());
         let anonymous = bucket.map(|document| judge(&[alone(document.clone())], question)).transpose()?;
         self.live = Some(LiveExplanation { declared, anonymous: anonymous.is_some_and(|answer| answer.allowed), live });
@@ -340,17 +280,4 @@ fn disagreement(declared: bool, on_server: &Explanation, snapshot: &Snapshot, us
         (true, true, _) | (false, false, _) => return None,
     };
     Some(ReasonRow { code: if declared { "NotOnServer" } else { "OnServerOnly" }, message })
-}
-
-fn cited(cited: Cited) -> CitedStatement {
-    CitedStatement {
-        document: cited.document.to_string(),
-        group: cited.group,
-        object: cited.object.map(|object| object.to_string()),
-        statement: cited.statement,
-    }
-}
-
-fn told(reason: Reason) -> ReasonRow {
-    ReasonRow { code: reason.code, message: reason.message }
 }

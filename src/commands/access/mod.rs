@@ -18,19 +18,19 @@ use self::answers::{ExplainAnswer, OfAnswer, WhoAnswer};
 use self::server::Server;
 use super::Failure;
 use super::output::{Progress, print, render};
+use super::place::PlaceArgs;
 use super::plan::objects;
-use crate::api::{ClaimState, MINIO_INSTANCE_NAME, MinioInstance, UnmanagedCounts};
-use crate::config::{
-    Environment, InstanceArgs, InstanceConfig, LogArgs, LogConfig, MinioArgs, MinioConfig, OutputFormat,
-};
+use crate::access::Reported;
+use crate::api::{MINIO_INSTANCE_NAME, MinioInstance};
+use crate::config::{Environment, InstanceArgs, LogArgs, LogConfig, MinioArgs, MinioConfig, OutputFormat};
 use crate::iam::access;
 use crate::iam::explain::{Action, Given, Place, Question as Asked, explain};
 use crate::iam::index::Index;
 use crate::iam::live::Snapshot;
 use crate::iam::names::UserName;
 use crate::iam::path::S3Path;
+use crate::kubernetes::call;
 use crate::kubernetes::decode::decode_dynamic;
-use crate::kubernetes::{self, call};
 use crate::minio;
 use crate::telemetry::logs;
 
@@ -88,6 +88,8 @@ struct Common {
     #[arg(long, short, value_name = "FORMAT", default_value = "table")]
     output: OutputFormat,
     #[command(flatten)]
+    place: PlaceArgs,
+    #[command(flatten)]
     minio: MinioArgs,
     #[command(flatten)]
     instance: InstanceArgs,
@@ -116,7 +118,7 @@ pub fn run(args: AccessArgs, environment: &Environment) -> Result<ExitCode, Fail
             let question = Asked::new(user, action, place, given, Timestamp::now())?;
             let answer = Known::read(&common, environment)?.explain(&question)?;
             show(&answer, &common, |answer| text::explain(answer, &question))?;
-            if !answer.allowed {
+            if !answer.said.allowed {
                 return Ok(ExitCode::from(2));
             }
         }
@@ -131,9 +133,9 @@ fn show<T: Serialize>(answer: &T, common: &Common, text: impl FnOnce(&T) -> Stri
 /// The cluster's objects, what the controller has counted beside them, and the server if it is to be asked.
 struct Known {
     index: Index,
-    unmanaged: Option<UnmanagedCounts>,
-    /// What compiled documents are labelled with.
-    instance: String,
+    reported: Reported,
+    /// The id of the installation, if the command was told one.
+    instance_id: Option<String>,
     now: Timestamp,
     runtime: tokio::runtime::Runtime,
     server: Option<Server>,
@@ -142,7 +144,7 @@ struct Known {
 impl Known {
     fn read(common: &Common, environment: &Environment) -> Result<Self, Failure> {
         logs::start(&LogConfig::resolve(&common.log, environment)?)?;
-        let instance = InstanceConfig::resolve(common.instance.clone(), environment)?;
+        let instance = common.place.installation(common.instance.clone(), environment)?;
         let settings = match common.live {
             true => Some(MinioConfig::resolve(common.minio.clone(), environment)?.client(None)?),
             false => None,
@@ -152,7 +154,7 @@ impl Known {
         let progress = Progress::on_terminal();
         progress.say("reading the cluster's objects");
         let (client, objects, found) = runtime.block_on(async {
-            let client = kubernetes::connect().await?;
+            let client = common.place.connect().await?;
             let objects = objects::of_cluster(&client, &instance.watch_namespaces).await?;
             let api = Api::<MinioInstance>::namespaced(client.clone(), &instance.home_namespace);
             let found = call("read", "the MinioInstance", api.get_opt(MINIO_INSTANCE_NAME)).await?;
@@ -163,17 +165,14 @@ impl Known {
             index.apply(decode_dynamic(key.kind, object).event);
         }
         index.tick(now);
-        let status = found.and_then(|found| found.status);
-        let claim = status.as_ref().and_then(|status| status.claim.as_ref());
-        let claimed = claim.filter(|claim| claim.state == ClaimState::Ours).map(|claim| claim.instance.clone());
         let server = match settings {
             Some(settings) => Some(Server::new(minio::Client::new(settings)?, client, instance.watch_namespaces)),
             None => None,
         };
         Ok(Self {
             index,
-            unmanaged: status.and_then(|status| status.unmanaged),
-            instance: instance.instance_id.or(claimed).unwrap_or_default(),
+            reported: found.map(Reported::of).unwrap_or_default(),
+            instance_id: instance.instance_id,
             now,
             runtime,
             server,
@@ -212,7 +211,7 @@ impl Known {
     }
 
     fn explain(&self, question: &Asked) -> Result<ExplainAnswer, Failure> {
-        let declared = explain(&self.index, question, &self.instance, self.now)?;
+        let declared = explain(&self.index, question, self.reported.label(self.instance_id.as_deref()), self.now)?;
         let bucket = question.place.bucket().as_str();
         let live = self.live(|server, index| server.for_user(index, &question.user, Some(bucket)))?;
         ExplainAnswer::new(self, question, declared, live.as_ref())

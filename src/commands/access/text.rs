@@ -3,10 +3,10 @@
 use super::super::output::Table;
 use super::answers::{Answer, ExplainAnswer, Live, OfAnswer, Origin, Row, WhoAnswer};
 use crate::api::UnmanagedCounts;
-use crate::iam::explain::{Cited, Question};
+use crate::iam::explain::{Cited, OTHERS_MAY, Question};
 use crate::iam::names::DocumentName;
 use crate::iam::path::S3Path;
-use crate::rest::models::Stamp;
+use crate::stamp::Stamp;
 
 /// How many characters of a statement are shown.
 const STATEMENT: usize = 1_200;
@@ -51,25 +51,26 @@ pub(super) fn of(answer: &OfAnswer, user: &str) -> String {
 }
 
 pub(super) fn explain(answer: &ExplainAnswer, question: &Question) -> String {
-    let verdict = if answer.allowed { "ALLOWED" } else { "NOT ALLOWED" };
+    let ExplainAnswer { said, live } = answer;
+    let verdict = if said.allowed { "ALLOWED" } else { "NOT ALLOWED" };
     let mut table = Table::new([verdict, ""]);
     let mut line = |label: &str, text: String| table.row([label.to_owned(), text]);
-    line("request", format!("{} asks for {} on {}", answer.user, answer.action, answer.resource));
+    line("request", format!("{} asks for {} on {}", said.user, said.action, said.resource));
     if let Some(prefix) = question.prefix() {
         line("prefix", prefix.to_owned());
     }
-    for reason in &answer.reasons {
-        line(if reason.code == "OthersMay" { "beside" } else { "because" }, reason.message.clone());
+    for reason in &said.reasons {
+        line(if reason.code == OTHERS_MAY { "beside" } else { "because" }, reason.message.clone());
     }
-    for through in &answer.through {
+    for through in &said.through {
         let access = through.access.map(|access| format!(" ({access})")).unwrap_or_default();
         let end = through.until.as_ref().map(|end| format!(", until {}", end.0)).unwrap_or_default();
         line("through", format!("{}{access}{end}", through.via));
     }
-    if let Some(end) = &answer.until {
+    if let Some(end) = &said.until {
         line("until", end.0.to_string());
     }
-    if let Some(cited) = &answer.statement {
+    if let Some(cited) = &said.statement {
         let group = cited.group.as_ref().map(|group| format!(", which group {group} has")).unwrap_or_default();
         let object = cited.object.as_ref().map(|object| format!(", of {object}")).unwrap_or_default();
         line("by", format!("policy {}{group}{object}", cited.document));
@@ -81,24 +82,24 @@ pub(super) fn explain(answer: &ExplainAnswer, question: &Question) -> String {
         };
         line("statement", statement(&whole, question));
     }
-    for key in &answer.depends_on {
+    for key in &said.depends_on {
         line("depends on", format!("{key}, of which nothing is known; say --condition {key}=VALUE"));
     }
-    for policy in &answer.unknown_policies {
+    for policy in &said.unknown_policies {
         let group = policy.group.as_ref().map(|group| format!(", through group {group}")).unwrap_or_default();
         line(
             "open",
             format!(
                 "{} has policy {}{group}, and no object says what it allows; ask with --live",
-                answer.user, policy.name
+                said.user, policy.name
             ),
         );
     }
-    for object in &answer.not_ready {
+    for object in &said.not_ready {
         line("not ready", format!("{object}: the server may not know it yet"));
     }
     let mut text = table.to_string();
-    if let Some(found) = &answer.live {
+    if let Some(found) = live {
         if found.anonymous {
             text.push_str("\nAnybody may do this without a key: the policy of the bucket allows it.\n");
         }

@@ -18,6 +18,7 @@ use self::compute::{Server, compute};
 use self::objects::Objects;
 use super::Failure;
 use super::output::{Progress, print, render};
+use super::place::PlaceArgs;
 use crate::config::{
     Environment, InstanceArgs, InstanceConfig, LogArgs, LogConfig, MinioArgs, MinioConfig, OutputFormat,
 };
@@ -47,6 +48,8 @@ pub struct PlanArgs {
     #[arg(long, short, value_name = "FORMAT", default_value = "table")]
     output: OutputFormat,
     #[command(flatten)]
+    place: PlaceArgs,
+    #[command(flatten)]
     minio: MinioArgs,
     #[command(flatten)]
     instance: InstanceArgs,
@@ -61,13 +64,14 @@ pub struct PlanArgs {
 pub fn run(args: PlanArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     logs::start(&LogConfig::resolve(&args.log, environment)?)?;
     let minio = MinioConfig::resolve(args.minio, environment)?;
-    let instance = InstanceConfig::resolve(args.instance, environment)?;
+    let instance = args.place.installation(args.instance, environment)?;
     let settings = minio.client(None)?;
     let identity = settings.credentials.access_key.clone();
     let client = Client::new(settings)?;
     let files = objects::of_files(&args.files, &instance.home_namespace)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (objects, server, id) = runtime.block_on(gather(&client, &instance, files, args.offline))?;
+    let (objects, server, id) =
+        runtime.block_on(gather(&client, &instance, files, (!args.offline).then_some(&args.place)))?;
     let (report, notes) = compute(instance.index(identity, Duration::ZERO), objects, &server, &id, Timestamp::now());
     for note in notes {
         eprintln!("note: {note}");
@@ -81,21 +85,22 @@ async fn gather(
     client: &Client,
     instance: &InstanceConfig,
     files: Objects,
-    offline: bool,
+    cluster: Option<&PlaceArgs>,
 ) -> Result<(Objects, Server, String), Failure> {
     let progress = Progress::on_terminal();
-    let (objects, known_id) = if offline {
-        (files, instance.instance_id.clone())
-    } else {
-        progress.say("reading the cluster's objects");
-        let kubernetes = kubernetes::connect().await.map_err(no_cluster)?;
-        let mut objects = objects::of_cluster(&kubernetes, &instance.watch_namespaces).await?;
-        objects::overlay(&mut objects, files);
-        let id = match &instance.instance_id {
-            Some(id) => Some(id.clone()),
-            None => namespace_uid(&kubernetes, &instance.home_namespace).await?,
-        };
-        (objects, id)
+    let (objects, known_id) = match cluster {
+        None => (files, instance.instance_id.clone()),
+        Some(place) => {
+            progress.say("reading the cluster's objects");
+            let kubernetes = kubernetes::connect_in(place.context.as_deref()).await.map_err(no_cluster)?;
+            let mut objects = objects::of_cluster(&kubernetes, &instance.watch_namespaces).await?;
+            objects::overlay(&mut objects, files);
+            let id = match &instance.instance_id {
+                Some(id) => Some(id.clone()),
+                None => namespace_uid(&kubernetes, &instance.home_namespace).await?,
+            };
+            (objects, id)
+        }
     };
     progress.say(&format!("reading {}", client.endpoint()));
     let server = read_server(client, &progress).await?;

@@ -57,9 +57,7 @@ pub struct StatusArgs {
 /// A wrong configuration, or a cluster that does not answer.
 pub fn run(args: StatusArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     logs::start(&LogConfig::resolve(&args.log, environment)?)?;
-    let mut instance = args.instance.clone();
-    instance.home_namespace = args.place.namespace.clone().or(instance.home_namespace);
-    let instance = args.place.instance(instance, environment)?;
+    let instance = args.place.installation(args.instance.clone(), environment)?;
     let lease = LeaseConfig::resolve(&args.lease)?;
     let server = match args.no_server {
         true => Err("--no-server".to_owned()),

@@ -23,6 +23,7 @@ use super::subject::ObjectKey;
 
 pub use holdings::{Held, Holdings, PolicySource, UnknownPolicy, built_in, holdings};
 pub use question::{Action, Given, Place, Question, QuestionError};
+pub use why_not::{OTHERS_MAY, USER_NOT_FOUND};
 
 /// A statement that decided.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,6 +12,11 @@ use crate::iam::names::{GroupName, NameError, ServerGroup, UserName};
 use crate::iam::path::{Access, S3Path};
 use crate::iam::subject::{Kind, ObjectKey};
 
+/// The code of the reason where nobody declares the user.
+pub const USER_NOT_FOUND: &str = "UserNotFound";
+/// The code of what is no reason but of help: who has what was asked for.
+pub const OTHERS_MAY: &str = "OthersMay";
+
 /// How many of those who may, and of the folders below, are named.
 const NAMED: usize = 5;
 
@@ -38,16 +43,16 @@ pub(super) fn no_account(index: &Index, user: &UserName, now: Timestamp) -> Vec<
 
 /// Why nobody of such a name can be declared.
 pub(super) fn no_name(error: &NameError) -> Reason {
-    Reason::new("UserNotFound", format!("no MinioUser can declare this user: {error}"))
+    Reason::new(USER_NOT_FOUND, format!("no MinioUser can declare this user: {error}"))
 }
 
 /// Nothing holds the name: perhaps something claims it in vain.
 fn not_declared(index: &Index, user: &UserName, now: Timestamp) -> Reason {
     let claims = |declared: &&Declared| matches!(&declared.body, Ok(Body::User(claimed)) if claimed.name == *user);
     match index.objects_of(Kind::MinioUser).find(claims).map(Declared::key) {
-        Some(key) => not_in_force("UserNotFound", &key.to_string(), standing(index, key, now)),
+        Some(key) => not_in_force(USER_NOT_FOUND, &key.to_string(), standing(index, key, now)),
         None => Reason::new(
-            "UserNotFound",
+            USER_NOT_FOUND,
             format!(
                 "no MinioUser declares user {user} in the namespaces that are watched; kubectl get miniousers -A lists them"
             ),
@@ -84,7 +89,8 @@ pub(super) fn reasons(
     if let Some(denial) = decided.filter(|cited| cited.statement.effect == Effect::Deny) {
         return vec![denied(denial)];
     }
-    let seeker = Seeker { index, user, question, now, needed: level_needed(question) };
+    let held = index.groups_of(user, now).into_keys().collect();
+    let seeker = Seeker { index, user, question, now, held, needed: level_needed(question) };
     let mut reasons = Vec::new();
     let rows = access::of(index, user, now);
     if let Some(path) = question.place.path() {
@@ -119,6 +125,8 @@ struct Seeker<'a> {
     user: &'a UserName,
     question: &'a Question,
     now: Timestamp,
+    /// The groups and twins that the user is in.
+    held: Vec<ServerGroup>,
     /// The level of a grant that would do; none where no grant does.
     needed: Option<Access>,
 }
@@ -213,14 +221,8 @@ impl Seeker<'_> {
             let folders = self.index.config().layout.group_workspace(&group);
             let side = ServerGroup::from(&group);
             let object = self.index.group(&group).map(Declared::key);
-            let is_in = self
-                .index
-                .groups_of(self.user, self.now)
-                .keys()
-                .any(|held| self.index.server_group(held).is_some_and(|(of, _)| *of == group));
-            if let Some(object) = object
-                .filter(|_| !(is_in && self.index.group_is_on(&group)) && folders.cover(&path.scope(), Access::Read))
-            {
+            let gives = self.sides_of(&group).next().is_some() && self.index.group_is_on(&group);
+            if let Some(object) = object.filter(|_| !gives && folders.cover(&path.scope(), Access::Read)) {
                 reasons.extend(self.not_a_member(&group, &side, object));
             }
         }
@@ -234,11 +236,9 @@ impl Seeker<'_> {
         {
             return Some(not_in_force("GroupDisabled", &object.to_string(), standing(index, object, self.now)));
         }
-        let held = index.groups_of(user, self.now).into_keys();
-        let mut of_group = held.filter(|held| index.server_group(held).is_some_and(|(of, _)| of == group));
-        if let Some(held) = of_group.next() {
+        if let Some(held) = self.sides_of(group).next() {
             let message = format!("{giver} is for group {side}, and {user} is in group {held} only");
-            return (held != *side).then(|| Reason::new("NoMember", message));
+            return (held != side).then(|| Reason::new("NoMember", message));
         }
         let ended = index.memberships_of(group).filter_map(|declared| match &declared.body {
             Ok(Body::Membership(membership)) => {
@@ -267,8 +267,8 @@ impl Seeker<'_> {
     /// Policies that the user shall have and has not.
     fn by_policies(&self, reasons: &mut Vec<Reason>) {
         let user = self.index.user(self.user).map(Declared::key);
-        let groups = self.index.groups_of(self.user, self.now).into_keys();
-        let groups = groups.filter_map(|side| Some(self.index.group(self.index.server_group(&side)?.0)?.key()));
+        let groups = self.held.iter();
+        let groups = groups.filter_map(|side| Some(self.index.group(self.index.server_group(side)?.0)?.key()));
         for object in user.into_iter().chain(groups) {
             let Some(verdict) = self.index.outcome(object, self.now) else { continue };
             for pending in verdict.pending.iter().filter(|pending| pending.reason == PendingReason::PolicyNotFound) {
@@ -306,7 +306,12 @@ impl Seeker<'_> {
             0 => {}
             more => names.push(format!("{more} more")),
         }
-        reasons.push(Reason::new("OthersMay", format!("who has {needed:?} there: {}", names.join("; "))));
+        reasons.push(Reason::new(OTHERS_MAY, format!("who has {needed:?} there: {}", names.join("; "))));
+    }
+
+    /// The sides of a group that the user is in.
+    fn sides_of(&self, group: &GroupName) -> impl Iterator<Item = &ServerGroup> {
+        self.held.iter().filter(move |held| self.index.server_group(held).is_some_and(|(of, _)| of == group))
     }
 
     /// The groups that list the user, each with both its names on the server.

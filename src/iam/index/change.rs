@@ -187,9 +187,13 @@ impl Index {
     fn store(&mut self, key: &ObjectKey, entry: Option<Entry>, names: Vec<Claim>, component: &Component) {
         let warning = self.config.expiry_warning;
         self.leaving.remove(key);
-        if let Some(former) = self.entries.remove(key).filter(Entry::is_live) {
-            self.refs.remove(&former.declared, warning);
-            self.quotas.leave(&former);
+        match self.entries.remove(key) {
+            Some(former) if former.is_live() => {
+                self.refs.remove(&former.declared, warning);
+                self.quotas.leave(&former);
+            }
+            Some(former) => self.refs.remove_idle(&former.declared),
+            None => {}
         }
         let entry = entry.map(|entry| Entry { retained: self.is_retained(key.kind), ..entry });
         let claim = entry.as_ref().filter(|_| !names.is_empty());
@@ -199,6 +203,8 @@ impl Index {
             if entry.is_live() {
                 self.refs.add(&entry.declared, warning);
                 self.quotas.enter(&entry, self.clock);
+            } else {
+                self.refs.add_idle(&entry.declared);
             }
             if entry.is_deleting() {
                 self.leaving.insert(key.clone());

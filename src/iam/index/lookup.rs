@@ -253,17 +253,12 @@ impl Index {
         at.chain(below).filter_map(|entry| Some((&*entry.declared, entry.share()?)))
     }
 
-    /// The shares of a path and of the folders around it, also those that are refused or go, with what they can do at present.
-    /// Looks at every share there is.
-    pub fn shares_over<'a>(
-        &'a self,
-        path: &'a S3Path,
-    ) -> impl Iterator<Item = (&'a Declared, &'a ShareDecl, Standing)> {
-        let shares = self.objects_of(Kind::PathShare).filter_map(|declared| match &declared.body {
-            Ok(Body::Share(share)) if share.path.contains(path) => Some((declared, share)),
-            _ => None,
-        });
-        shares.filter_map(|(declared, share)| Some((declared, share, self.standing(self.entry(declared.key())?))))
+    /// The shares of a path and of the folders around it, also those that are refused or go, with what they can do at present; in
+    /// the order of objects. The cost follows how many these are, not how many shares there are.
+    pub fn shares_over(&self, path: &S3Path) -> impl Iterator<Item = (&Declared, &ShareDecl, Standing)> {
+        let keys: BTreeSet<&ObjectKey> = self.refs.at_or_above(path).chain(self.refs.idle_at_or_above(path)).collect();
+        let entries = keys.into_iter().filter_map(|key| self.entry(key));
+        entries.filter_map(|entry| Some((&*entry.declared, entry.share()?, self.standing(entry))))
     }
 
     /// What a grant of a share waits for at an instant; none where it is in force or has ended.

@@ -21,7 +21,7 @@ pub(super) enum Timer {
     Expiry,
 }
 
-/// References of the objects that can have an effect: neither refused nor under deletion.
+/// References of the objects that can have an effect: neither refused nor under deletion. Of other shares only where they are.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Refs {
     members: Pairs<UserName>,
@@ -33,6 +33,8 @@ pub(super) struct Refs {
     everyone: BTreeSet<ObjectKey>,
     /// Shares by bucket and key of their path.
     paths: Pairs<(Bucket, Arc<str>)>,
+    /// The same for shares that can have no effect.
+    idle_paths: Pairs<(Bucket, Arc<str>)>,
     timers: BTreeMap<Timestamp, BTreeSet<(Timer, ObjectKey)>>,
 }
 
@@ -79,7 +81,12 @@ impl Refs {
 
     /// Shares of a path and of the folders around it, the nearest first.
     pub(super) fn at_or_above(&self, path: &S3Path) -> impl Iterator<Item = &ObjectKey> {
-        path.key_and_ancestors().flat_map(|key| self.paths.of(&(path.bucket().clone(), key.into())))
+        at_or_above(&self.paths, path)
+    }
+
+    /// As [`Refs::at_or_above`], for shares that can have no effect.
+    pub(super) fn idle_at_or_above(&self, path: &S3Path) -> impl Iterator<Item = &ObjectKey> {
+        at_or_above(&self.idle_paths, path)
     }
 
     /// Shares of what is below a path.
@@ -157,6 +164,20 @@ impl Refs {
         }
     }
 
+    /// Adds what is kept of an object that can have no effect.
+    pub(super) fn add_idle(&mut self, declared: &Declared) {
+        if let Ok(Body::Share(share)) = &declared.body {
+            self.idle_paths.put(&share.path.place(), declared.key());
+        }
+    }
+
+    /// Takes away what was kept of an object that can have no effect.
+    pub(super) fn remove_idle(&mut self, declared: &Declared) {
+        if let Ok(Body::Share(share)) = &declared.body {
+            self.idle_paths.take(&share.path.place(), declared.key());
+        }
+    }
+
     fn add_share(&mut self, share: &ShareDecl, key: &ObjectKey, warning: SignedDuration) {
         for (target, terms) in &share.grants {
             self.grants.put(target, key);
@@ -211,6 +232,10 @@ impl Refs {
             }
         }
     }
+}
+
+fn at_or_above<'a>(paths: &'a Pairs<(Bucket, Arc<str>)>, path: &S3Path) -> impl Iterator<Item = &'a ObjectKey> {
+    path.key_and_ancestors().flat_map(move |key| paths.of(&(path.bucket().clone(), key.into())))
 }
 
 fn expiry(terms: &Terms, key: &ObjectKey) -> impl Iterator<Item = (Timestamp, Timer, ObjectKey)> + use<> {

@@ -1,10 +1,11 @@
-//! What is shared, and who can reach what.
+//! What is shared.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Stamp;
-use crate::api::{Access, SubjectKind, UnmanagedCounts};
+use super::{AccessRow, Stamp};
+use crate::api::{Access, SubjectKind};
+
 /// What became of sharing a folder.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ShareResponse {
@@ -93,56 +94,6 @@ pub struct SharedWithMeResponse {
     pub shares: Vec<AccessRow>,
     /// How many.
     pub total_count: usize,
-}
-
-/// What a user can reach, as far as objects say.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct AccessOfResponse {
-    /// Whether nothing else can give access.
-    pub complete: bool,
-    /// What else there is on the server, where that is known.
-    pub unmanaged: Option<UnmanagedCounts>,
-    /// Sorted by path.
-    pub rows: Vec<AccessRow>,
-}
-
-/// A folder that a user can reach, and why.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct AccessRow {
-    /// The folder.
-    pub path: String,
-    /// How far.
-    pub access: Access,
-    /// Through which object, and as a member of which group.
-    pub via: String,
-    /// Until when, if it ends.
-    pub until: Option<Stamp>,
-}
-
-/// Who can reach a folder, as far as objects say.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct AccessWhoResponse {
-    /// Whether nothing else can give access.
-    pub complete: bool,
-    /// What else there is on the server, where that is known.
-    pub unmanaged: Option<UnmanagedCounts>,
-    /// Sorted: everyone, groups, users.
-    pub rows: Vec<WhoRow>,
-}
-
-/// Somebody who can reach a folder, and why.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct WhoRow {
-    /// Everyone, Group or User.
-    pub kind: String,
-    /// The name; `everyone` for everyone.
-    pub name: String,
-    /// How far.
-    pub access: Access,
-    /// Through which object, and as a member of which group.
-    pub via: String,
-    /// Until when, if it ends.
-    pub until: Option<Stamp>,
 }
 
 /// Whether everyone may read a folder.

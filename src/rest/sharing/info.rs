@@ -13,7 +13,6 @@ use crate::iam::index::Given;
 use crate::iam::names::{EVERYONE_GROUP, UserName};
 use crate::iam::path::{Access, S3Path};
 use crate::iam::subject::Kind;
-use crate::rest::access::row_of;
 use crate::rest::app::Call;
 use crate::rest::error::ApiError;
 use crate::rest::input::Body;
@@ -181,7 +180,7 @@ pub async fn with_me(call: Call) -> Result<Json<SharedWithMeResponse>, ApiError>
         let homes = known.index.config().layout.user_homes(caller);
         let rows = access::of(&known.index, caller, Timestamp::now()).into_iter();
         let others = rows.filter(|row| row.is_shared() && !homes.iter().any(|home| home.scope().contains(&row.scope)));
-        others.map(row_of).collect()
+        others.map(Into::into).collect()
     });
     Ok(Json(SharedWithMeResponse { total_count: shares.len(), shares }))
 }

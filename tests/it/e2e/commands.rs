@@ -240,8 +240,14 @@ async fn kubectl_runs_it_as_its_plugin() {
     let undo: Vec<&str> = undo.split_whitespace().skip(2).collect();
     let (code, said, _) = plugin.kubectl(&world, &undo);
     assert!(code == 0 && said.contains("is no longer locked"), "{said}");
-    let (code, _, errors) = plugin.kubectl(&world, &["minio-manager", "unlock", &target, "--context", "nowhere"]);
-    assert!(code == 1 && errors.contains("nowhere"), "{errors}");
+    let of_alice = ["minio-manager", "access", "of", &alice.name];
+    let (code, said, errors) = plugin.kubectl(&world, &[&of_alice[..], &place].concat());
+    assert_eq!((code, errors.as_str()), (0, ""));
+    assert_eq!(said, world.product().ask(&of_alice[1..]).1);
+    for command in [&["minio-manager", "unlock", &target][..], &["minio-manager", "plan"], &of_alice] {
+        let (code, _, errors) = plugin.kubectl(&world, &[command, &["--context", "nowhere"]].concat());
+        assert!(code == 1 && errors.contains("nowhere"), "{command:?}: {errors}");
+    }
 }
 
 #[tokio::test]

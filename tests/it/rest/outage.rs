@@ -14,6 +14,9 @@ use crate::support::world::World;
 
 const HOME: &str = "s3a://cdm-lake/users-general-warehouse/alice";
 
+/// A time of which requests speak, so that the same is asked twice.
+const AT_NOON: &str = "condition=aws:CurrentTime=2026-11-01T12:00:00Z&condition=aws:EpochTime=1793534400";
+
 /// A world, and a proxy between its service, which is not started yet, and the cluster.
 async fn apart(people: &[&str]) -> (World, Proxy, ServiceSetup) {
     let world = World::own(Setup::default().with(&["--layout", "berdl"])).await;
@@ -40,6 +43,7 @@ async fn all_reads(service: &Arc<Service>) -> Vec<(String, Value)> {
         "/sharing/with-me",
         "/access/of/alice",
         &format!("/access/who?path={HOME}/data/"),
+        &format!("/access/explain?user=alice&action=read&path={HOME}/data/&{AT_NOON}"),
     ];
     let of_boss = ["/management/users", "/management/users/names", "/management/groups", "/management/policies"];
     let mut answers = Vec::new();

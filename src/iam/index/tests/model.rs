@@ -453,6 +453,17 @@ fn check_quotas(world: &World) {
     }
 }
 
+/// Whether the shares over a path are those that all shares are asked for one by one.
+fn check_shares_over(world: &World) {
+    let all: Vec<_> = world.index.shares().collect();
+    for path in all.iter().map(|(_, share, _)| &share.path) {
+        let around = all.iter().filter(|(_, share, _)| share.path.contains(path));
+        let expected: Vec<_> = around.map(|(declared, _, standing)| (declared.key(), standing.clone())).collect();
+        let found = world.index.shares_over(path).map(|(declared, _, standing)| (declared.key(), standing));
+        assert_eq!(found.collect::<Vec<_>>(), expected, "{path}");
+    }
+}
+
 proptest! {
 
     #[test]
@@ -484,6 +495,7 @@ proptest! {
             world.queue.extend(dirty.subjects.into_keys());
             check_settled_shares(&world);
             check_quotas(&world);
+            check_shares_over(&world);
         }
 
         let rebuilt = world.rebuilt();

@@ -132,6 +132,7 @@ def arguments_of(service, operation, admin, user):
         "username": user,
         "user": user,
         "policy_name": "group-policy-nobodys",
+        "action": "read",
         "path": folder,
     }
     arguments = {
