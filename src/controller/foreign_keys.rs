@@ -36,7 +36,7 @@ pub struct Ledger {
     unfamiliar: HashSet<UserName>,
     /// Whether the server may be another one, or have an older state, since all keys were looked at.
     outdated: bool,
-    /// Whether somebody else made a key, and nobody has been told yet.
+    /// Whether somebody else made or changed a key, and nobody has been told yet.
     expected: bool,
     /// Whether the keys of all managed users have been looked at.
     complete: bool,
@@ -87,12 +87,12 @@ impl Ledger {
         std::mem::take(&mut self.outdated)
     }
 
-    /// Somebody else made a key, for whomever.
+    /// Somebody else made a key, or changed one that is not ours, for whomever.
     pub fn expect(&mut self) {
         self.expected = true;
     }
 
-    /// Whether somebody else made a key. Said once.
+    /// Whether there may be news of keys that are not ours. Said once.
     pub fn take_expected(&mut self) -> bool {
         std::mem::take(&mut self.expected)
     }

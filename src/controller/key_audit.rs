@@ -40,7 +40,7 @@ const STEPS: u32 = 20;
 /// length they go into one request.
 const LISTED_AT_ONCE: usize = 400;
 
-/// The share of all time that lists may take while the stream tells when somebody makes a key.
+/// The share of all time that lists may take while the stream tells when somebody makes or changes a key.
 const LISTING: f64 = 0.01;
 
 /// So many looks are taken in a row: what wakes the process for one does it for all of them. One after the other, because

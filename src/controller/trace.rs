@@ -104,11 +104,10 @@ fn take_in(engine: &Engine, touched: Touched) {
             engine.appeared(&mut engine.state(), &name);
             look_at(engine, Need::Document(crate::iam::names::DocumentName::from_server(&name)));
         }
-        Touched::AccessKey(id) => {
-            if let Some(user) = engine.secrets.user_of_key(&id) {
-                drift::notice_key(engine, &user);
-            }
-        }
+        Touched::AccessKey(id) => match engine.secrets.user_of_key(&id) {
+            Some(user) => drift::notice_key(engine, &user),
+            None => engine.state().foreign_keys.expect(),
+        },
         // Whose key it is, the lists of keys tell.
         Touched::SomeKey => engine.state().foreign_keys.expect(),
         Touched::Something => engine.lookout.audits.ring(),
