@@ -98,8 +98,10 @@ test-servers: needs-cargo
 	$(STACK) tools > /dev/null
 	$(STACK) tools mc helm kubeconform glua flux-health promrules > /dev/null
 	eval "$$($(STACK) env | grep '_BIN=')"
+	# Each sealed answer of MinIO is opened in 64 MiB of fresh memory: in huge pages that costs a third less.
+	export GLIBC_TUNABLES=$${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1}
 	# More at once than these keep two cores busy for nothing; some need the machine for themselves.
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} cargo test --locked --test it -- --skip alone::
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-5} cargo test --locked --test it -- --skip alone::
 	cargo test --locked --test it -- --test-threads 1 alone::
 
 .PHONY: chaos
