@@ -1,6 +1,7 @@
 //! A program under test as a child process: its log in files, its end with the test's.
 
 use std::{
+    env,
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -14,6 +15,9 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How much of a log a failed test shows, in lines.
 const SHOWN_LINES: usize = 60;
+
+/// What `make test` says about memory holds for programs, too, which else know nothing of the environment of the tests.
+const ALLOCATOR: &str = "GLIBC_TUNABLES";
 
 /// Kills the program when the test process has ended, however that came, and removes its files.
 const WATCH: &str = r#"trap '' INT; cat > /dev/null; kill -9 "$1" 2> /dev/null; rm -rf "$2""#;
@@ -30,6 +34,9 @@ impl Program {
     /// Starts a program whose output goes to the two files, both below `directory`.
     pub fn start(mut command: Command, directory: &Path, stdout: &Path, stderr: PathBuf) -> Self {
         command.stdin(Stdio::null()).stdout(File::create(stdout).unwrap()).stderr(File::create(&stderr).unwrap());
+        if let Some(tunables) = env::var_os(ALLOCATOR) {
+            command.env(ALLOCATOR, tunables);
+        }
         let child = command.spawn().unwrap();
         let watchdog = Command::new("sh")
             .args(["-c", WATCH, "watchdog", &child.id().to_string()])
