@@ -72,9 +72,7 @@ format: needs-cargo
 
 .PHONY: lint
 lint: needs-cargo
-	@# What is built for use has no features that only tests ask for.
-	cargo clippy --locked --quiet -- --deny warnings
-	cargo clippy --locked --all-targets --quiet -- --deny warnings
+	@cargo clippy --locked --all-targets --quiet -- --deny warnings
 
 .PHONY: scripts
 scripts:
