@@ -151,8 +151,8 @@ fn interval(audit: Duration, full_audit: Duration, stream: &Stream, holders: usi
 /// Within which time the keys of everybody are listed, where to list those of one user takes so long.
 fn listing_interval(interval: Duration, stream: &Stream, holders: usize, takes: Duration) -> Duration {
     match stream {
-        Stream::Open => interval.max(takes.mul_f64(holders as f64 / LISTING)),
-        Stream::Away | Stream::Refused(_) => interval,
+        Stream::Open if holders > FEW => interval.max(takes.mul_f64(holders as f64 / LISTING)),
+        Stream::Open | Stream::Away | Stream::Refused(_) => interval,
     }
 }
 
@@ -302,6 +302,7 @@ mod tests {
         assert_eq!([at(Stream::Open, 6_000), at(Stream::Open, 12_000)], [FULL, FULL * 2]);
         assert_eq!([at(Stream::Away, 12_000), at(Stream::Refused(String::new()), 12_000)], [FULL, FULL]);
         assert_eq!(listing_interval(FULL, &Stream::Open, 100_000, Duration::ZERO), FULL, "before the first one");
+        assert_eq!(listing_interval(MINUTE, &Stream::Open, FEW, takes), MINUTE, "of few it costs little");
     }
 
     /// Runs a schedule for some intervals, step by step, and says when each user was looked at.

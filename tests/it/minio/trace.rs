@@ -44,9 +44,10 @@ async fn a_quiet_server_keeps_the_stream_open() {
     let mut stream = client.trace().await.unwrap();
     let quiet = tokio::time::timeout(Duration::from_secs(3), stream.next()).await;
     assert!(quiet.is_err(), "nothing happened, and nothing ended: {quiet:?}");
-    client.user_info("nobody").await.unwrap();
+    assert!(client.user_info("nobody").await.unwrap().is_none(), "reads are not told of");
+    assert!(!client.remove_user("nobody").await.unwrap());
     let event = stream.next().await.unwrap();
-    assert_eq!((event.function.as_str(), event.status, event.touched()), ("GetUserInfo", 404, Touched::Nothing));
+    assert_eq!((event.function.as_str(), event.status, event.touched()), ("RemoveUser", 404, Touched::Nothing));
     drop(server);
     let ended = tokio::time::timeout(Duration::from_secs(10), stream.next()).await.expect("the end is noticed");
     assert_eq!(ended.unwrap_err().class(), Class::Unavailable);
