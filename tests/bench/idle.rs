@@ -54,9 +54,11 @@ pub async fn measure_in(report: &mut Report, world: &World, size: &Size, time: D
     with.report(report, &size.title(), &without);
 }
 
-/// Until nothing is left of the start, and an audit has come in its time.
+/// Until nothing is left of the start, every key has been looked at in its turn once more, and an audit has come in its time.
 async fn settle(world: &World, size: &Size) {
     installation::is_calm(world, size.objects()).await;
+    let looks = || world.product().metrics().requests(&["probe"]) as usize;
+    until(world, "a round of looks at all keys", || looks() >= 2 * size.users).await;
     let audits = || world.product().metrics().sum("minio_manager_audit_duration_seconds_count", &[]);
     let so_far = audits();
     until(world, "a regular audit", || audits() > so_far).await;

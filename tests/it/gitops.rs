@@ -21,6 +21,9 @@ use crate::support::{
 /// The field managers of the two programs.
 const MANAGERS: [&str; 2] = ["argocd-controller", "kustomize-controller"];
 
+/// How often kubectl is asked for differences at most, before it reads an object twice without a write between.
+const ASKED_AGAIN: usize = 10;
+
 /// Where the sample repository and all other examples are.
 fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
@@ -67,8 +70,14 @@ fn apply_as(manager: &str, documents: &[Value]) {
     kubectl_says(&["apply", "--server-side", "--force-conflicts", &field_manager, "-f", "-"], &manifest(documents));
 }
 
-/// What such an apply would change.
+/// What such an apply would change. kubectl reads each object twice: where its status was written between, it is asked again.
 fn difference(manager: &str, documents: &[Value]) -> String {
+    let is_between = |shown: &String| shown.lines().any(|line| line.starts_with("-  resourceVersion:"));
+    let mut shown = (0..ASKED_AGAIN).map(|_| difference_once(manager, documents));
+    shown.find(|shown| !is_between(shown)).expect("nothing is written for a moment")
+}
+
+fn difference_once(manager: &str, documents: &[Value]) -> String {
     let field_manager = format!("--field-manager={manager}");
     let arguments = ["diff", "--server-side", "--force-conflicts", &field_manager, "-f", "-"];
     let output = kubectl(&arguments, &manifest(documents));
