@@ -148,8 +148,11 @@ async fn with_the_trace_deleted_things_come_back_at_once() {
     let file = scene.alice.home("file");
     world.seed(&[&file, "other-bucket/file"]).await;
     let deletion = async {
+        // What is attached again cannot be deleted.
+        world.product().freeze();
         somebody.does(&format!("policy detach M {} --group {}", scene.policy, scene.team));
         somebody.does(&format!("policy rm M {}", scene.policy));
+        world.product().thaw();
     };
     assert!(scene.is_undone("policy rm", deletion).await < 2 * SOON);
     let old = scene.alice.credentials().access_key.clone();
