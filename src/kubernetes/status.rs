@@ -118,7 +118,6 @@ pub struct KeyStatus {
 /// The part of a status that is read for every look at a key.
 #[derive(Default, Deserialize)]
 struct WithKey {
-    #[serde(default)]
     credentials: Option<KeyStatus>,
 }
 
