@@ -1,6 +1,6 @@
 //! Looks at every key again, one after the other: does the server still take it, and are there keys that nobody issued?
 //!
-//! A look costs one Kubernetes and one MinIO read for each key, and one MinIO read for some hundred users together. So looks
+//! A look costs one MinIO read for each key, and one for some hundred users together. So looks
 //! are spread over the interval, and many users are looked at in a rolling way: foreign changes of keys are told of by the
 //! stream, and looked for only as fast as needs be. To list the keys of one user, the server goes through those of all: with
 //! ten times the users it costs a hundred times as much, so lists are taken as often as leaves the server its time.

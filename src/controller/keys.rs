@@ -66,8 +66,8 @@ pub async fn ensure(
     Ok(Some(Keys { issued, handled: key_owner.handled_by_a_run(), next_visit_at }))
 }
 
-/// Whether the Secret of an object holds the key that it should, which the server takes. Costs one read of each server, and
-/// writes nothing: where the answer is no, a run has something to do.
+/// Whether the Secret of an object holds the key that it should, which the server takes. Costs one read of MinIO, and writes
+/// nothing: where the answer is no, a run has something to do.
 pub async fn are_in_order(engine: &Engine, owner: &Declared, scope: Option<&Document>) -> Result<bool, Failure> {
     let Some(mut key_owner) = key_owner(engine, owner)? else { return Ok(true) };
     (key_owner.enabled, key_owner.session_policy) = standing(engine, &key_owner.user, scope).await?;

@@ -1,4 +1,4 @@
-//! What the watch over our Secrets knows, without anything secret.
+//! What the watch over our Secrets knows.
 //!
 //! The watch may lag behind our own writes: an event that is older than what we wrote is passed over, and the echo of our
 //! own write affects nobody. Where a write's fate is open, the cache says so ([`SecretView::Unknown`]) and the next run reads.

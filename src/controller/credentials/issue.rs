@@ -105,8 +105,8 @@ impl Issuer {
         }
     }
 
-    /// Whether a run would find nothing to do, the key in the Secret proven with a signed request: one Kubernetes and one MinIO
-    /// read. It takes note of nothing, so a run of the same owner may be under way.
+    /// Whether a run would find nothing to do, the key in the Secret proven with a signed request: one MinIO read. It takes note
+    /// of nothing, so a run of the same owner may be under way.
     ///
     /// # Errors
     /// See [`Error::class`]. Nothing is known then.
@@ -116,15 +116,11 @@ impl Issuer {
         if first != Step::ProbeKey {
             return Ok(first == Step::Finish);
         }
+        let Some(key) = situation.key() else { return Ok(false) };
         let calls = Calls { issuer: self, owner, urgency: Urgency::Routine };
-        let held = calls.look_at(&owner.secret_name).await?.filter(|secret| is_ours(owner, secret));
-        let Some((secret, key)) = held.and_then(|secret| IssuedKey::read(&secret).map(|key| (secret, key))) else {
-            return Ok(false);
-        };
-        if calls.probe(&key.credentials).await? != KeyState::Works {
+        if calls.probe(&key.credentials()).await? != KeyState::Works {
             return Ok(false);
         }
-        situation.secret = Seen::Ours(Arc::new(self.facts(&secret)));
         situation.server = KeyOnServer::Works;
         Ok(steps::next(owner, &situation, now)? == Step::Finish)
     }
@@ -312,19 +308,20 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// What was proven of a key says nothing of another one.
     fn see_secret(&mut self, secret: Option<Secret>) {
+        let before = self.situation.key().map(KeyFacts::credentials);
         self.situation.secret = self.calls.seen(secret.as_ref());
         self.live = secret;
+        if self.situation.key().map(KeyFacts::credentials) != before {
+            self.situation.server = KeyOnServer::Unchecked;
+        }
     }
 
     async fn probe_key(&mut self) -> Result<(), Error> {
-        if self.live.is_none() {
-            let secret = self.calls.read(&self.calls.owner.secret_name).await?;
-            self.see_secret(secret);
-        }
-        // Where the Secret is no longer as the watch showed it, the next step sees to that.
-        if let (Seen::Ours(_), Some(key)) = (&self.situation.secret, self.live.as_ref().and_then(IssuedKey::read)) {
-            self.situation.server = match self.calls.probe(&key.credentials).await? {
+        // Where there is none, the next step sees to that.
+        if let Some(key) = self.situation.key() {
+            self.situation.server = match self.calls.probe(&key.credentials()).await? {
                 KeyState::Works => KeyOnServer::Works,
                 KeyState::WrongSecret | KeyState::Unknown | KeyState::Disabled => KeyOnServer::Gone,
             };

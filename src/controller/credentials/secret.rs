@@ -17,7 +17,7 @@ use crate::api::{self, meta::label};
 use crate::iam::declared::KeyRequests;
 use crate::iam::names::UserName;
 use crate::iam::slug;
-use crate::minio::{Credentials, Endpoint};
+use crate::minio::{self, Credentials, Endpoint};
 
 /// Ends the name of the Secret that holds a pair before the server knows it.
 pub const PENDING_SUFFIX: &str = ".pending";
@@ -341,7 +341,7 @@ fn owner_reference(owner: &KeyOwner) -> OwnerReference {
     }
 }
 
-/// What is remembered of a Secret: nothing that opens anything.
+/// What is remembered of a Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretFacts {
     /// The Secret's own uid.
@@ -362,11 +362,14 @@ pub struct SecretFacts {
     pub current: bool,
 }
 
-/// What is remembered of a key: nothing secret.
+/// What is remembered of a key. Its secret is, too, for every look signs with it: to read it anew each time would cost the API
+/// server more than all else that is asked of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyFacts {
     /// Its id.
     pub access_key: String,
+    /// What it signs with.
+    pub(super) secret: minio::Secret,
     /// The MinIO user it acts as.
     pub user: String,
     /// When it was made.
@@ -389,6 +392,7 @@ impl From<&IssuedKey> for KeyFacts {
     fn from(key: &IssuedKey) -> Self {
         Self {
             access_key: key.credentials.access_key.clone(),
+            secret: key.credentials.secret.clone(),
             user: key.user.clone(),
             issued_at: key.issued_at,
             expires_at: key.expires_at,
@@ -402,6 +406,11 @@ impl From<&IssuedKey> for KeyFacts {
 }
 
 impl KeyFacts {
+    /// The pair.
+    pub(super) fn credentials(&self) -> Credentials {
+        Credentials::new(self.access_key.clone(), self.secret.clone())
+    }
+
     /// The ids that it tells: its own, and that of the key before it.
     pub fn ids(&self) -> impl Iterator<Item = &String> {
         [&self.access_key].into_iter().chain(&self.previous_access_key)

@@ -22,7 +22,7 @@ const LONGEST_LIFE: SignedDuration = SignedDuration::from_hours(364 * 24);
 pub enum Check {
     /// What the watch knows is enough: nothing is called where everything is well.
     Watched,
-    /// The Secret is read and its key proven with a signed request: one Kubernetes and one MinIO read.
+    /// The key that the watch shows is proven with a signed request: one MinIO read.
     Proven,
 }
 
@@ -231,6 +231,13 @@ pub(super) struct Situation {
     pub revoked: bool,
     /// Secrets under names that the object had before.
     pub former: BTreeSet<String>,
+}
+
+impl Situation {
+    /// The key in the owner's Secret, where that is as we wrote it.
+    pub(super) fn key(&self) -> Option<&KeyFacts> {
+        self.secret.ours()?.key.as_ref()
+    }
 }
 
 /// One step, of one or two calls.
