@@ -14,15 +14,12 @@ use std::{
 use serde_json::Value;
 
 use crate::support::{
-    kube::{Cluster, tool},
+    kube::{self, Cluster, tool},
     world::World,
 };
 
 /// The field managers of the two programs.
 const MANAGERS: [&str; 2] = ["argocd-controller", "kustomize-controller"];
-
-/// How often kubectl is asked for differences at most, before it reads an object twice without a write between.
-const ASKED_AGAIN: usize = 10;
 
 /// Where the sample repository and all other examples are.
 fn examples() -> PathBuf {
@@ -70,11 +67,9 @@ fn apply_as(manager: &str, documents: &[Value]) {
     kubectl_says(&["apply", "--server-side", "--force-conflicts", &field_manager, "-f", "-"], &manifest(documents));
 }
 
-/// What such an apply would change. kubectl reads each object twice: where its status was written between, it is asked again.
+/// What such an apply would change.
 fn difference(manager: &str, documents: &[Value]) -> String {
-    let is_between = |shown: &String| shown.lines().any(|line| line.starts_with("-  resourceVersion:"));
-    let mut shown = (0..ASKED_AGAIN).map(|_| difference_once(manager, documents));
-    shown.find(|shown| !is_between(shown)).expect("nothing is written for a moment")
+    kube::difference(|| difference_once(manager, documents), String::as_str)
 }
 
 fn difference_once(manager: &str, documents: &[Value]) -> String {

@@ -8,7 +8,7 @@ use std::{
 use serde_json::Value;
 
 use crate::support::{
-    kube::{Cluster, tool},
+    kube::{self, Cluster, tool},
     minio::unique,
     world::World,
 };
@@ -118,6 +118,11 @@ impl Scene {
         said.output
     }
 
+    /// What applying this would change: exit code 1 where it changes anything.
+    fn differs(&self, manifest: &str) -> Said {
+        kube::difference(|| self.types(&["diff", "-f", "-"], manifest), |said| said.output.as_str())
+    }
+
     /// Whether anything of the test is in the cluster or on MinIO.
     async fn is_there(&self) -> bool {
         let found = self.types(&["get", "-f", "-"], MANIFEST);
@@ -148,7 +153,7 @@ async fn tries(scene: &Scene) {
         let refused = scene.types(&["apply", "--dry-run=server", "-f", "-"], &manifest);
         assert!(refused.code == 1 && refused.errors.contains(reason), "{right}: {}{}", refused.output, refused.errors);
     }
-    let difference = scene.types(&["diff", "-f", "-"], MANIFEST);
+    let difference = scene.differs(MANIFEST);
     assert_eq!(difference.code, 1, "{}", difference.errors);
     assert!(difference.output.contains("+kind: PathShare"), "{}", difference.output);
     assert!(!scene.is_there().await);
@@ -163,9 +168,10 @@ fn applies(scene: &Scene) {
 
 /// What differs from what was applied: nothing, since defaults stay as they are, and then what is changed.
 fn compares(scene: &Scene) {
-    assert_eq!(scene.sees(&["diff", "-f", "-"], MANIFEST), "");
+    let difference = scene.differs(MANIFEST);
+    assert_eq!((difference.code, difference.output.as_str()), (0, ""), "{}", difference.errors);
     let changed = MANIFEST.replace("grants: [{kind: Group, name: TEAM, access: Read}]", "everyone: Read");
-    let difference = scene.types(&["diff", "-f", "-"], &changed);
+    let difference = scene.differs(&changed);
     assert_eq!(difference.code, 1, "{}", difference.errors);
     for line in ["-  everyone: None", "+  everyone: Read", "-  - access: Read"] {
         assert!(difference.output.contains(line), "{line}: {}", difference.output);

@@ -314,6 +314,15 @@ fn new_directory(name: &str) -> PathBuf {
     directory
 }
 
+/// How often kubectl is asked for differences at most, before it reads an object twice without a write between.
+const ASKED_AGAIN: usize = 10;
+
+/// What `kubectl diff` says. It reads each object twice: where the status of one was written between, it is asked again.
+pub fn difference<T>(ask: impl Fn() -> T, output: impl Fn(&T) -> &str) -> T {
+    let is_between = |said: &T| output(said).lines().any(|line| line.starts_with("-  resourceVersion:"));
+    (0..ASKED_AGAIN).map(|_| ask()).find(|said| !is_between(said)).expect("nothing is written for a moment")
+}
+
 /// A program: that of the variable, or the newest of those that `deploy/dev/stack tools` has built.
 pub fn tool(name: &str, variable: &str) -> PathBuf {
     if let Some(path) = env::var_os(variable).filter(|path| !path.is_empty()) {
