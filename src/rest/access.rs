@@ -167,7 +167,10 @@ fn no_question(error: QuestionError) -> ApiError {
             return ApiError::new(Code::Path, error.to_string());
         }
         QuestionError::Action { .. } | QuestionError::Service(_) => "action",
-        QuestionError::Condition(_) | QuestionError::Key { .. } | QuestionError::Own(_) => "condition",
+        QuestionError::Condition(_)
+        | QuestionError::Key { .. }
+        | QuestionError::Value { .. }
+        | QuestionError::Own(_) => "condition",
     };
     let loc = vec![json!("query"), json!(parameter)];
     ApiError::invalid(vec![Violation { kind: "value_error", loc, msg: error.to_string() }])

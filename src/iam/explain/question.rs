@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 
 use jiff::Timestamp;
 
@@ -62,9 +63,50 @@ pub enum QuestionError {
         /// The nearest key that exists.
         nearest: Option<&'static str>,
     },
+    /// A value that no request has for its key.
+    #[error("condition {key}={value:?} must be {right}")]
+    Value {
+        /// The key.
+        key: String,
+        /// What was given.
+        value: String,
+        /// What would be right.
+        right: &'static str,
+    },
     /// A key whose value follows from the question.
     #[error("condition {0} is the user that is asked about; leave it out")]
     Own(String),
+}
+
+/// Whether a request can have such a value.
+type Rule = fn(&str) -> bool;
+
+/// The keys whose values are more than text, with what is right for them.
+const TYPED: [(&str, Rule, &str); 8] = [
+    ("aws:CurrentTime", is_instant, "an instant, for example 2026-01-01T00:00:00Z"),
+    ("aws:EpochTime", is_whole, "a whole number of seconds"),
+    ("aws:SecureTransport", is_bool, "true or false"),
+    ("aws:SourceIp", is_address, "an address, for example 10.0.0.1"),
+    ("s3:max-keys", is_whole, "a whole number"),
+    ("s3:object-lock-remaining-retention-days", is_whole, "a whole number of days"),
+    ("s3:object-lock-retain-until-date", is_instant, "an instant, for example 2026-01-01T00:00:00Z"),
+    ("s3:signatureAge", is_whole, "a whole number of milliseconds"),
+];
+
+fn is_instant(text: &str) -> bool {
+    text.parse::<Timestamp>().is_ok()
+}
+
+fn is_whole(text: &str) -> bool {
+    text.parse::<i64>().is_ok()
+}
+
+fn is_bool(text: &str) -> bool {
+    text.parse::<bool>().is_ok()
+}
+
+fn is_address(text: &str) -> bool {
+    text.parse::<IpAddr>().is_ok()
 }
 
 fn suggestion(nearest: Option<&str>, otherwise: &str) -> String {
@@ -163,7 +205,7 @@ impl Given {
     /// Parses `KEY=VALUE`, with the key as policies write it, such as `aws:SourceIp=10.0.0.1`.
     ///
     /// # Errors
-    /// Says which key was probably meant.
+    /// Says which key was probably meant, or which value would be right.
     pub fn parse(text: &str) -> Result<Self, QuestionError> {
         let (key, value) = text.split_once('=').ok_or_else(|| QuestionError::Condition(text.to_owned()))?;
         let (bare, tag) = key.split_once('/').map_or((key, None), |(bare, tag)| (bare, Some(tag)));
@@ -173,6 +215,10 @@ impl Given {
         }
         if SAFE_VARIABLES.contains(&key) {
             return Err(QuestionError::Own(key.to_owned()));
+        }
+        if let Some((_, _, right)) = TYPED.iter().find(|(typed, is_right, _)| *typed == key && !is_right(value)) {
+            let value = value.chars().take(80).collect();
+            return Err(QuestionError::Value { key: key.to_owned(), value, right });
         }
         Ok(Self { name: bare_name(key).to_owned(), value: value.to_owned() })
     }
@@ -308,6 +354,11 @@ mod tests {
             ("read", "s3a://lake/a", "aws:SourceIp", "must be KEY=VALUE"),
             ("read", "s3a://lake/a", "aws:SourceIP=1.2.3.4", "did you mean \"aws:SourceIp\"?"),
             ("read", "s3a://lake/a", "s3:ExistingObjectTag=x", "unknown condition key"),
+            ("read", "s3a://lake/a", "aws:SourceIp=nonsense", "aws:SourceIp=\"nonsense\" must be an address"),
+            ("read", "s3a://lake/a", "aws:SourceIp=", "must be an address"),
+            ("read", "s3a://lake/a", "aws:SecureTransport=yes", "must be true or false"),
+            ("read", "s3a://lake/a", "aws:CurrentTime=today", "must be an instant"),
+            ("list", "s3a://lake/a", "s3:max-keys=few", "must be a whole number"),
             ("read", "s3a://lake/a", "aws:username=alice", "leave it out"),
         ] {
             let given: Vec<&str> = [given].into_iter().filter(|given| !given.is_empty()).collect();
