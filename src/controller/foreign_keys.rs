@@ -132,12 +132,12 @@ pub async fn look(engine: &Engine, owner: &Declared, user: &UserName, may_prune:
 
 /// Who was just adopted comes with keys of others, and is looked at without being asked for.
 fn is_due(state: &mut State, owner: &Declared, user: &UserName) -> bool {
-    let is_new = state.foreign_keys.of(user).is_none() && status_text(state, owner, "accessKey").is_none();
+    let is_new = state.foreign_keys.of(user).is_none() && key_in_status(state, owner).is_none();
     state.foreign_keys.unfamiliar.remove(user) || (is_new && owner.meta.origin == Some(Origin::Adopted))
 }
 
-fn status_text(state: &State, owner: &Declared, field: &str) -> Option<String> {
-    state.seen.get(&owner.meta.key)?.status.of_key(field)
+fn key_in_status(state: &State, owner: &Declared) -> Option<String> {
+    state.seen.get(&owner.meta.key)?.status.key().access_key
 }
 
 async fn sort_out(engine: &Engine, owner: &Declared, user: &UserName, prunes: bool) -> Result<(), Failure> {
@@ -203,7 +203,7 @@ async fn end_forgotten(
 
 fn sort_now(engine: &Engine, owner: &Declared, user: &UserName, keys: &[AccessKey]) -> SortedKeys {
     let mut recorded = engine.secrets.keys_of(user);
-    recorded.extend(status_text(&engine.state(), owner, "accessKey"));
+    recorded.extend(key_in_status(&engine.state(), owner));
     let state = engine.state();
     let workloads = state.index.keys_of(user).map(|declared| &*declared.meta.uid);
     sort(keys, workloads.chain([&*owner.meta.uid]), &recorded, Timestamp::now())

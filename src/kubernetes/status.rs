@@ -89,11 +89,6 @@ impl Status {
         condition_of_type(&self.fields(), type_).map(Said::from)
     }
 
-    /// A text of what it says of the key.
-    pub fn of_key(&self, field: &str) -> Option<String> {
-        self.fields().get("credentials")?.get(field)?.as_str().map(str::to_owned)
-    }
-
     /// What it says of the key as a whole. Nothing where there is none, or none that can be read.
     pub fn key(&self) -> KeyStatus {
         let status: WithKey = serde_json::from_str(&STATUSES.unpack(&self.text)).unwrap_or_default();
@@ -190,8 +185,6 @@ mod tests {
         assert_eq!(kept, status(&Value::Object(kept.fields())));
         assert!(kept.is_ready_at(3) && !kept.is_ready_at(4) && kept.is_stalled() && kept.has_key());
         assert_eq!((kept.generation(), kept.reason().as_str()), (Some(3), "Converged"));
-        assert_eq!(kept.of_key("accessKey").as_deref(), Some("AK"));
-        assert_eq!(kept.of_key("secretName"), None);
         assert_eq!(kept.key(), KeyStatus { access_key: Some("AK".to_owned()), ..KeyStatus::default() });
         let said = kept.condition("Ready").unwrap();
         assert_eq!((said.is_true, said.reason.as_str(), said.message.as_str()), (true, "Converged", "in \"force\"\n"));

@@ -248,8 +248,7 @@ pub async fn rotate(call: &Call, user: &UserName, revoke: bool) -> Result<(), Ap
     let (key, uid, secret_name, _) = call.app.view.read(|known| secret_of(known, user))?;
     check_reach(call, user, &key, &secret_name)?;
     let value = format!("{}-{:08x}", Timestamp::now(), rand::random::<u32>());
-    let (name, handled) =
-        if revoke { (annotation::REVOKE, "lastHandledRevoke") } else { (annotation::ROTATE, "lastHandledRotate") };
+    let name = if revoke { annotation::REVOKE } else { annotation::ROTATE };
     let changed = call.app.editor.annotate::<MinioUser>(call, &key.name, &uid, name, &value).await?;
     let Changed::Done(object, written) = changed else { return Err(not_found(user)) };
     let before = object
@@ -258,7 +257,8 @@ pub async fn rotate(call: &Call, user: &UserName, revoke: bool) -> Result<(), Ap
         .and_then(|credentials| if revoke { credentials.last_handled_revoke } else { credentials.last_handled_rotate });
     let answered = |known: &Known| {
         let seen = known.seen.get(&key).filter(|seen| *seen.uid() == *written.uid)?;
-        let handled = seen.status.of_key(handled)?;
+        let status = seen.status.key();
+        let handled = if revoke { status.last_handled_revoke } else { status.last_handled_rotate }?;
         let newest = seen.meta(&key).annotations?.remove(name)?;
         is_answered(&value, &handled, &newest, before.as_deref()).then_some(())
     };
@@ -290,7 +290,7 @@ pub async fn key_of_user(call: &Call, user: &UserName) -> Result<CredentialsResp
         // The key is being replaced, or the Secret was just taken away: the status tells when there is news.
         let news = |known: &Known| {
             let now = known.index.user(user).and_then(|declared| known.seen.get(&declared.meta.key))?;
-            let said = now.status.of_key("accessKey")?;
+            let said = now.status.key().access_key?;
             (said != access_key).then_some(())
         };
         call.app.view.wait_for(call.deadline, news).await.ok_or_else(|| late(call, user))?;
@@ -313,8 +313,9 @@ fn secret_of(known: &Known, user: &UserName) -> Result<(ObjectKey, String, Strin
     let missing = || ApiError::unavailable(format!("User {user} has no key yet; try again"));
     let declared = known.index.user(user).ok_or_else(|| not_found(user))?;
     let seen = known.seen.get(&declared.meta.key).ok_or_else(missing)?;
-    let text = |name: &str| seen.status.of_key(name).ok_or_else(missing);
-    Ok((declared.meta.key.clone(), seen.uid().to_owned(), text("secretName")?, text("accessKey")?))
+    let status = seen.status.key();
+    let (secret_name, access_key) = status.secret_name.zip(status.access_key).ok_or_else(missing)?;
+    Ok((declared.meta.key.clone(), seen.uid().to_owned(), secret_name, access_key))
 }
 
 /// Reads the key in a Secret; an error without words where there is none of the user's.

@@ -87,7 +87,7 @@ pub fn home_paths(known: &Known, user: &UserName) -> Vec<String> {
 /// The id of the user's access key, once there is one.
 pub fn access_key(known: &Known, user: &UserName) -> Option<String> {
     let seen = known.seen.get(&known.index.user(user)?.meta.key)?;
-    seen.status.of_key("accessKey")
+    seen.status.key().access_key
 }
 
 /// Whose document it is.

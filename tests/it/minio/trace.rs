@@ -24,7 +24,7 @@ async fn changes_are_seen_with_caller_and_subject() {
     let name = unique("traced");
     client.put_policy(&name, reading("x").to_string()).await.unwrap();
     let event = wait_for(&mut stream, &Touched::Policy(name.clone())).await;
-    assert_eq!((event.function.as_str(), event.status), ("AddCannedPolicy", 200));
+    assert_eq!((event.function, event.status), ("AddCannedPolicy", 200));
     assert_eq!(event.caller, Server::shared().root().access_key);
     assert!(event.agent.starts_with("minio-manager/"), "{}", event.agent);
 
@@ -48,7 +48,7 @@ async fn a_quiet_server_keeps_the_stream_open() {
     assert!(client.user_info("nobody").await.unwrap().is_none());
     assert!(!client.remove_user("nobody").await.unwrap());
     let event = stream.next().await.unwrap();
-    assert_eq!((event.function.as_str(), event.status, event.touched()), ("RemoveUser", 404, Touched::Nothing));
+    assert_eq!((event.function, event.status, event.touched()), ("RemoveUser", 404, Touched::Nothing));
     drop(server);
     let ended = tokio::time::timeout(Duration::from_secs(10), stream.next()).await.expect("the end is noticed");
     assert_eq!(ended.unwrap_err().class(), Class::Unavailable);
