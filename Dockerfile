@@ -23,6 +23,8 @@ LABEL org.opencontainers.image.title="minio-manager" \
       org.opencontainers.image.source="${SOURCE}"
 COPY LICENSE /licenses/LICENSE
 COPY --from=build /out/minio-manager /usr/local/bin/minio-manager
+# What glibc's memory gives back at once, and what it takes in huge pages: see docs/decisions.md.
+ENV GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.arena_max=2:glibc.malloc.mmap_threshold=131072:glibc.malloc.trim_threshold=131072
 USER 65532:65532
 EXPOSE 8000 8080 8081
 ENTRYPOINT ["/usr/local/bin/minio-manager"]

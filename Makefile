@@ -160,6 +160,8 @@ bench: needs-cargo ## measure a release build on real servers
 	@$(OWN_SERVERS)
 	$(STACK) tools > /dev/null
 	eval "$$($(STACK) env | grep '_BIN=')"
+	# As in the image.
+	export GLIBC_TUNABLES="$$(sed -n 's/^ENV GLIBC_TUNABLES=//p' Dockerfile)"
 	cargo bench --locked --bench bench -- $(ONLY)
 
 .PHONY: needs-cargo
