@@ -294,17 +294,13 @@ fn side_of<'a>(index: &'a Index, name: &ServerGroup, now: Timestamp) -> Option<S
     let Ok(Body::Group(body)) = &declared.body else { return None };
     let (named, level) =
         if twin { (&body.read_only_members, Access::Read) } else { (&body.members, Access::ReadWrite) };
-    let memberships = index.memberships_of(group).filter_map(|declared| match &declared.body {
-        Ok(Body::Membership(membership)) => Some(membership),
-        _ => None,
-    });
     Some(Side {
         name: name.clone(),
         object: declared.key().clone(),
         workspace: index.side_family(name, now)?.workspace,
         named,
         level,
-        memberships: memberships.collect(),
+        memberships: index.memberships_in_force(group).collect(),
     })
 }
 

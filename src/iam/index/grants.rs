@@ -90,9 +90,7 @@ impl Index {
             read: group.read_only_members.iter().filter(managed).cloned().collect(),
             both: BTreeSet::new(),
         };
-        for key in self.refs.memberships(&group.name) {
-            let Some(entry) = self.entry(key).filter(|entry| self.standing(entry).is_in_force()) else { continue };
-            let Ok(Body::Membership(membership)) = &entry.declared.body else { continue };
+        for membership in self.memberships_in_force(&group.name) {
             for (name, terms) in &membership.members {
                 if self.may_be_member(name) && self.member_state(&group.name, name, terms, now).is_ok() {
                     let side = if terms.access == Access::ReadWrite { &mut roster.write } else { &mut roster.read };

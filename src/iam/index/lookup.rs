@@ -10,7 +10,9 @@ use super::entry::Entry;
 use super::grants::GrantState;
 use super::{Index, Standing, could_touch};
 use crate::api::PendingReason;
-use crate::iam::declared::{Body, Declared, GroupDecl, Owner, ShareDecl, Target, Terms, Undecodable, UserDecl};
+use crate::iam::declared::{
+    Body, Declared, GroupDecl, MembershipDecl, Owner, ShareDecl, Target, Terms, Undecodable, UserDecl,
+};
 use crate::iam::names::{GroupName, PolicyName, ServerGroup, UserName};
 use crate::iam::path::{Access, Rights, S3Path};
 use crate::iam::subject::{Cause, KeyName, Kind, ObjectKey, Subject};
@@ -303,6 +305,15 @@ impl Index {
     pub fn memberships_of(&self, group: &GroupName) -> impl Iterator<Item = &Declared> {
         let entries = self.refs.memberships(group).filter_map(|key| self.entry(key));
         entries.map(|entry| &*entry.declared).filter(|declared| matches!(declared.body, Ok(Body::Membership(_))))
+    }
+
+    /// The memberships of a group that can do anything at present.
+    pub fn memberships_in_force(&self, group: &GroupName) -> impl Iterator<Item = &MembershipDecl> {
+        let entries = self.refs.memberships(group).filter_map(|key| self.entry(key));
+        entries.filter(|entry| self.standing(entry).is_in_force()).filter_map(|entry| match &entry.declared.body {
+            Ok(Body::Membership(membership)) => Some(membership),
+            _ => None,
+        })
     }
 
     /// Objects whose present version cannot be read.

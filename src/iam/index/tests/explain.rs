@@ -90,6 +90,21 @@ fn what_is_allowed_names_statement_object_and_end() {
 }
 
 #[test]
+fn a_membership_that_gives_nothing_does_not_make_another_one_last() {
+    let index = index_of([
+        user("alice"),
+        group("team", &[], &[]),
+        membership("short", "team", &[("alice", until(WRITE, 40))]),
+        membership("long", "team", &[("alice", terms(WRITE))])
+            .with(|meta| (meta.rest, meta.bound_uid) = (true, Some("of a former team".into()))),
+    ]);
+    assert_eq!(
+        through(&index, "alice", "read", "teams/team/x"),
+        ["group team, MinioGroup lake/team until 40", "until 40"]
+    );
+}
+
+#[test]
 fn what_is_not_allowed_says_what_is_nearest() {
     let index = world();
     assert_eq!(
