@@ -45,8 +45,14 @@ impl Samples {
         self.percentile(50)
     }
 
-    fn p99(&self) -> Duration {
+    /// The duration that all but the longest hundredth do not exceed.
+    pub fn p99(&self) -> Duration {
         self.percentile(99)
+    }
+
+    /// The places of those that are longer, in the order in which they were taken.
+    pub fn longer_than(&self, limit: Duration) -> impl Iterator<Item = usize> {
+        self.0.iter().enumerate().filter(move |(_, sample)| **sample > limit).map(|(place, _)| place)
     }
 }
 

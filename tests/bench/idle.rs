@@ -26,6 +26,9 @@ const PROCESSOR: f64 = 2.0;
 const SLOWER: f64 = 1.2;
 /// Between two requests of the user.
 const PACE: Duration = Duration::from_millis(20);
+const REQUESTS_A_SECOND: usize = 50;
+/// So many slow requests in one second are not by chance.
+const CROWD: usize = 3;
 const HOUR: f64 = 3_600.0;
 
 pub async fn measure(report: &mut Report) {
@@ -133,7 +136,25 @@ impl Running {
         report.at_most(&format!("{title}, idle: processor"), share, PROCESSOR, "% of a core", seconds);
         let name = format!("{title}, idle: GET of a user");
         report.compare(&name, &self.span.requests, &without.requests, SLOWER, SLOWER);
+        let (slow, crowded) = slow(&self.span.requests, without.requests.p99());
+        report.tell(
+            &format!("{title}, idle: GETs beyond that p99"),
+            slow as f64,
+            "requests",
+            json!({"bySecond": crowded}),
+        );
     }
+}
+
+/// How many took longer, and in which seconds there were several: what the controller does then is what users notice.
+fn slow(requests: &Samples, limit: Duration) -> (usize, BTreeMap<usize, usize>) {
+    let mut by_second: BTreeMap<usize, usize> = BTreeMap::new();
+    for place in requests.longer_than(limit) {
+        *by_second.entry(place / REQUESTS_A_SECOND).or_default() += 1;
+    }
+    let slow = by_second.values().sum();
+    by_second.retain(|_, count| *count >= CROWD);
+    (slow, by_second)
 }
 
 /// A user who reads one file again and again, without haste.
