@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 
 use crate::iam::check::{nearest_action, nearest_key};
+use crate::iam::evaluate::instant::Instant;
 use crate::iam::evaluate::{Request, bare_name};
 use crate::iam::path::{Bucket, PathError, S3Path};
 use crate::iam::vocabulary::{KEYS, Level, S3_ACTIONS, S3Action, SAFE_VARIABLES, TAG_KEYS};
@@ -63,7 +64,7 @@ pub enum QuestionError {
         /// The nearest key that exists.
         nearest: Option<&'static str>,
     },
-    /// A value that no request has for its key.
+    /// A value as which nothing compares its key.
     #[error("condition {key}={value:?} must be {right}")]
     Value {
         /// The key.
@@ -78,7 +79,7 @@ pub enum QuestionError {
     Own(String),
 }
 
-/// Whether a request can have such a value.
+/// Whether the server can compare such a value.
 type Rule = fn(&str) -> bool;
 
 /// The keys whose values are more than text, with what is right for them.
@@ -94,7 +95,7 @@ const TYPED: [(&str, Rule, &str); 8] = [
 ];
 
 fn is_instant(text: &str) -> bool {
-    text.parse::<Timestamp>().is_ok()
+    Instant::parse(text).is_some()
 }
 
 fn is_whole(text: &str) -> bool {
@@ -358,6 +359,7 @@ mod tests {
             ("read", "s3a://lake/a", "aws:SourceIp=", "must be an address"),
             ("read", "s3a://lake/a", "aws:SecureTransport=yes", "must be true or false"),
             ("read", "s3a://lake/a", "aws:CurrentTime=today", "must be an instant"),
+            ("read", "s3a://lake/a", "aws:CurrentTime=2026-01-01 00:00:00Z", "must be an instant"),
             ("list", "s3a://lake/a", "s3:max-keys=few", "must be a whole number"),
             ("read", "s3a://lake/a", "aws:username=alice", "leave it out"),
         ] {
