@@ -311,4 +311,11 @@ mod tests {
         assert_eq!(parse(br#"{"funcname":"s3.GetObject","http":{}}"#), None);
         assert_eq!(parse(&line("GetUserInfo", "accessKey=u", 200)), None);
     }
+
+    #[test]
+    fn every_change_touches_something() {
+        for (function, _) in CHANGES {
+            assert_ne!(parse(&line(function, "", 200)).unwrap().touched(), Touched::Nothing, "{function}");
+        }
+    }
 }
