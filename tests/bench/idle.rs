@@ -26,7 +26,6 @@ const PROCESSOR: f64 = 2.0;
 const SLOWER: f64 = 1.2;
 /// Between two requests of the user.
 const PACE: Duration = Duration::from_millis(20);
-const REQUESTS_A_SECOND: usize = 50;
 /// So many slow requests in one second are not by chance.
 const CROWD: usize = 3;
 const HOUR: f64 = 3_600.0;
@@ -147,10 +146,10 @@ impl Running {
 }
 
 /// How many took longer, and in which seconds there were several: what the controller does then is what users notice.
-fn slow(requests: &Samples, limit: Duration) -> (usize, BTreeMap<usize, usize>) {
-    let mut by_second: BTreeMap<usize, usize> = BTreeMap::new();
+fn slow(requests: &Samples, limit: Duration) -> (usize, BTreeMap<u64, usize>) {
+    let mut by_second: BTreeMap<u64, usize> = BTreeMap::new();
     for place in requests.longer_than(limit) {
-        *by_second.entry(place / REQUESTS_A_SECOND).or_default() += 1;
+        *by_second.entry(PACE.mul_f64(place as f64).as_secs()).or_default() += 1;
     }
     let slow = by_second.values().sum();
     by_second.retain(|_, count| *count >= CROWD);
