@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -10,8 +11,10 @@ use serde_json::json;
 use crate::{
     figures::{Report, Samples},
     installation::{self, Size, person, until},
+    refresh::{self, OPEN_METRICS, Refresh},
     settings,
     support::{
+        minio::Server,
         product::{Metrics, Setup},
         s3::Try,
         world::{Person, World},
@@ -33,10 +36,14 @@ const HOUR: f64 = 3_600.0;
 pub async fn measure(report: &mut Report) {
     let size = Size::of_users(settings::users(USERS));
     let time = settings::seconds(SECONDS);
-    // With the lease in Kubernetes, so that its requests count.
-    let setup = Setup { lease: Some("auto".to_owned()), ..Setup::default() };
-    let world = installation::in_force(&size, setup).await;
+    let world = installation::in_force(&size, setup()).await;
     measure_in(report, &world, &size, time).await;
+}
+
+/// With the lease in Kubernetes, so that its requests count, and a MinIO that tells how it fares.
+pub fn setup() -> Setup {
+    let minio = Server::start_with_variables(&[OPEN_METRICS]);
+    Setup { minio: Some(Arc::new(minio)), lease: Some("auto".to_owned()), ..Setup::default() }
 }
 
 /// The same where everything is in force already.
@@ -45,15 +52,19 @@ pub async fn measure_in(report: &mut Report, world: &World, size: &Size, time: D
     let file = user.home("file");
     world.seed(&[&file]).await;
 
-    // Before and after, so that what else the machine does counts for both.
-    assert!(world.product().terminate().success());
-    let mut without = Span::of(world, &user, &file, time / 2).await;
-    world.product().launch();
-    settle(world, size).await;
-    let with = Running::of(world, &user, &file, time).await;
-    assert!(world.product().terminate().success());
-    without.extend(Span::of(world, &user, &file, time / 2).await);
-    with.report(report, &size.title(), &without);
+    let spans = async {
+        // Before and after, so that what else the machine does counts for both.
+        assert!(world.product().terminate().success());
+        let mut without = Span::of(world, &user, &file, time / 2).await;
+        world.product().launch();
+        settle(world, size).await;
+        let with = Running::of(world, &user, &file, time).await;
+        assert!(world.product().terminate().success());
+        without.extend(Span::of(world, &user, &file, time / 2).await);
+        (with, without)
+    };
+    let ((with, without), refreshes) = refresh::beside(world.product().minio(), spans).await;
+    with.report(report, &size.title(), &without, &refreshes);
 }
 
 /// Until nothing is left of the start, every key has been looked at in its turn once more, and an audit has come in its time.
@@ -69,7 +80,7 @@ async fn settle(world: &World, size: &Size) {
 /// What happened within some time.
 struct Span {
     time: Duration,
-    requests: Samples,
+    requests: Vec<Get>,
     /// Requests that the API server answered, by verb and resource.
     kubernetes: BTreeMap<String, f64>,
 }
@@ -80,6 +91,11 @@ impl Span {
         let requests = works(user, file, time).await;
         let (time, after) = (started.elapsed(), kubernetes_requests(world).await);
         Self { time, requests, kubernetes: difference(&after, &before) }
+    }
+
+    /// The requests of the time in which the server did not read all of its IAM, and those of the time in which it did.
+    fn apart(&self, refreshes: &[Refresh]) -> (Vec<&Get>, Vec<&Get>) {
+        self.requests.iter().partition(|get| !refreshes.iter().any(|refresh| get.is_during(refresh)))
     }
 
     fn extend(&mut self, other: Self) {
@@ -117,7 +133,7 @@ impl Running {
         }
     }
 
-    fn report(&self, report: &mut Report, title: &str, without: &Span) {
+    fn report(&self, report: &mut Report, title: &str, without: &Span, refreshes: &[Refresh]) {
         let hourly = |counts: &BTreeMap<String, f64>| -> BTreeMap<String, u64> {
             counts.iter().map(|(kind, count)| (kind.clone(), self.span.per_hour(*count).round() as u64)).collect()
         };
@@ -133,42 +149,70 @@ impl Running {
         let details = json!(hourly(&kubernetes));
         report.tell(&format!("{title}, idle: Kubernetes requests"), total(&kubernetes), "per hour", details);
         report.at_most(&format!("{title}, idle: processor"), share, PROCESSOR, "% of a core", seconds);
-        let name = format!("{title}, idle: GET of a user");
-        report.compare(&name, &self.span.requests, &without.requests, SLOWER, SLOWER);
-        let (slow, crowded) = slow(&self.span.requests, without.requests.p99());
-        report.tell(
-            &format!("{title}, idle: GETs beyond that p99"),
-            slow as f64,
-            "requests",
-            json!({"bySecond": crowded}),
-        );
+        notice(report, title, &self.span, without, refreshes);
+    }
+}
+
+/// What the user notices of the controller.
+fn notice(report: &mut Report, title: &str, with: &Span, without: &Span, refreshes: &[Refresh]) {
+    let ((with, with_refresh), (without, without_refresh)) = (with.apart(refreshes), without.apart(refreshes));
+    let floor = samples(&without);
+    report.compare(&format!("{title}, idle: GET of a user"), &samples(&with), &floor, SLOWER, SLOWER);
+    let (slow, crowded) = slow(&with, floor.p99());
+    let name = format!("{title}, idle: GETs beyond that p99");
+    report.tell(&name, slow as f64, "requests", json!({"bySecond": crowded}));
+    for (presence, gets) in [("with", with_refresh), ("without", without_refresh)] {
+        let took: Vec<f64> = refreshes
+            .iter()
+            .filter(|refresh| gets.iter().any(|get| get.is_during(refresh)))
+            .map(|refresh| refresh.took().as_secs_f64())
+            .collect();
+        let details = json!({"longestMilliseconds": samples(&gets).longest().as_millis(), "refreshSeconds": took});
+        let name = format!("{title}, idle: GETs while MinIO reads its IAM, {presence}");
+        report.tell(&name, gets.len() as f64, "requests", details);
     }
 }
 
 /// How many took longer, and in which seconds there were several: what the controller does then is what users notice.
-fn slow(requests: &Samples, limit: Duration) -> (usize, BTreeMap<u64, usize>) {
+fn slow(gets: &[&Get], limit: Duration) -> (usize, BTreeMap<u64, usize>) {
     let mut by_second: BTreeMap<u64, usize> = BTreeMap::new();
-    for place in requests.longer_than(limit) {
-        *by_second.entry(PACE.mul_f64(place as f64).as_secs()).or_default() += 1;
+    for get in gets.iter().filter(|get| get.took > limit) {
+        *by_second.entry((get.began - gets[0].began).as_secs()).or_default() += 1;
     }
     let slow = by_second.values().sum();
     by_second.retain(|_, count| *count >= CROWD);
     (slow, by_second)
 }
 
+/// One request of the user.
+struct Get {
+    began: Instant,
+    took: Duration,
+}
+
+impl Get {
+    fn is_during(&self, refresh: &Refresh) -> bool {
+        refresh.touches(self.began, self.began + self.took)
+    }
+}
+
+fn samples(gets: &[&Get]) -> Samples {
+    Samples::of(gets.iter().map(|get| get.took).collect())
+}
+
 /// A user who reads one file again and again, without haste.
-async fn works(user: &Person, file: &str, time: Duration) -> Samples {
-    let mut samples = Samples::new();
+async fn works(user: &Person, file: &str, time: Duration) -> Vec<Get> {
+    let mut gets = Vec::new();
     let mut ticks = tokio::time::interval(PACE);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let started = Instant::now();
     while started.elapsed() < time {
         ticks.tick().await;
-        let begin = Instant::now();
+        let began = Instant::now();
         assert!(user.may(Try::Get, file).await);
-        samples.push(begin.elapsed());
+        gets.push(Get { began, took: began.elapsed() });
     }
-    samples
+    gets
 }
 
 fn minio_requests(metrics: &Metrics) -> BTreeMap<String, f64> {

@@ -24,6 +24,7 @@ mod installation;
 mod issuing;
 mod login;
 mod memory;
+mod refresh;
 mod relist;
 mod repair;
 mod rest;

@@ -70,8 +70,7 @@ pub async fn measure_large(report: &mut Report) {
 
 /// Everything is applied while the controller runs and writes as fast as it can: how long that takes, and what MinIO holds then.
 async fn unpaced(report: &mut Report, size: &Size) -> (World, Duration, State) {
-    let setup = Setup { lease: Some("auto".to_owned()), ..Setup::default() };
-    let world = World::own(setup.with(&["--minio-writes-per-second", "0"])).await;
+    let world = World::own(idle::setup().with(&["--minio-writes-per-second", "0"])).await;
     let started = Instant::now();
     apply(&world, &size.manifests()).await;
     let applied = started.elapsed();
