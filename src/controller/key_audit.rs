@@ -163,12 +163,17 @@ struct Schedule {
 }
 
 impl Schedule {
-    /// Who is due, and whose turn comes next so far as another batch of this size is not full. Whoever is new is given a moment
-    /// within the interval at random, so that those who come together are looked at apart.
+    /// Who is due, and whose turn comes next so far as another batch of this size is not full. Within the interval there are as
+    /// many moments as batches; whoever is new is given one of them at random, so that those who come together are looked at
+    /// apart, and who joins others brings no batch of its own.
     fn due(&mut self, holders: &Holders, now: Instant, interval: Duration, batch: usize) -> Vec<Subject> {
         self.due.retain(|holder, _| holders.contains_key(holder));
+        let moments = holders.len().div_ceil(batch);
+        let first = || {
+            let place = rand::random_range(1..=moments) as f64 / moments as f64;
+            now + interval.mul_f64(BETWEEN_LOOKS * place)
+        };
         for holder in holders.keys() {
-            let first = || now + interval.mul_f64(BETWEEN_LOOKS * rand::random_range(0.0..1.0));
             self.due.entry(holder.clone()).or_insert_with(first);
         }
         self.hasten(now, interval);
@@ -348,6 +353,19 @@ mod tests {
         }
         assert!(batches.iter().all(|size| *size == 400 || *size == 800 || *size == 950), "{batches:?}");
         assert!((3..=8).contains(&batches.len()), "{batches:?}");
+    }
+
+    #[test]
+    fn who_joins_others_is_looked_at_with_them() {
+        let (mut schedule, start, rounds) = (Schedule::default(), Instant::now(), 10);
+        let mut batches = 0;
+        for step in 0..STEPS * rounds {
+            let now = start + MINUTE / STEPS * step;
+            let due = schedule.due(&holders(100 + step as usize), now, MINUTE, 400);
+            schedule.looked_at(&due, now, MINUTE);
+            batches += usize::from(!due.is_empty());
+        }
+        assert!((9..=11).contains(&batches), "{batches} in {rounds} intervals, although one holds all of them");
     }
 
     #[test]
