@@ -80,10 +80,10 @@ pub async fn keep(engine: Arc<Engine>) {
             let began = Instant::now();
             compare_ids(&engine, some).await;
             list_takes = began.elapsed() / some.len() as u32;
-            lists.looked_at(some, now, until_listed);
+            lists.looked_at(some, now, until_listed, LISTED_AT_ONCE);
         }
         let due = proofs.due(&holders, now, interval, 1);
-        proofs.looked_at(&due, now, interval);
+        proofs.looked_at(&due, now, interval, 1);
         look(&engine, &due, &holders, step).await;
         tokio::select! {
             () = sleep_until(now + step) => {}
@@ -193,9 +193,18 @@ impl Schedule {
         }
     }
 
-    fn looked_at(&mut self, holders: &[Subject], now: Instant, interval: Duration) {
+    /// Each batch takes its next turn at the end, as far behind the one before as evenly spread batches lie apart: a round
+    /// that was shorter, or came all at once, spreads again.
+    fn looked_at(&mut self, holders: &[Subject], now: Instant, interval: Duration, batch: usize) {
+        let moments = self.due.len().div_ceil(batch).max(1);
+        let between = interval.mul_f64(BETWEEN_LOOKS);
         for holder in holders {
-            self.due.insert(holder.clone(), now + interval.mul_f64(BETWEEN_LOOKS));
+            self.due.remove(holder);
+        }
+        let mut last = self.due.values().max().copied().unwrap_or(now).max(now);
+        for some in holders.chunks(batch) {
+            last = (last + between.div_f64(moments as f64)).min(now + between);
+            self.due.extend(some.iter().map(|holder| (holder.clone(), last)));
         }
     }
 }
@@ -319,7 +328,7 @@ mod tests {
             let now = start + interval / STEPS * step;
             let due = schedule.due(&everybody, now, interval, 1);
             assert!(due.len() <= count / 3, "{} of {count} at once", due.len());
-            schedule.looked_at(&due, now, interval);
+            schedule.looked_at(&due, now, interval, 1);
             for (place, holder) in due.iter().enumerate() {
                 // They are looked at within the step, in any order.
                 let late = if place % 2 == 0 { interval / STEPS } else { Duration::ZERO };
@@ -347,7 +356,7 @@ mod tests {
         for step in 0..STEPS * 2 {
             let now = start + MINUTE / STEPS * step;
             let due = schedule.due(&everybody, now, MINUTE, 400);
-            schedule.looked_at(&due, now, MINUTE);
+            schedule.looked_at(&due, now, MINUTE, 400);
             if !due.is_empty() {
                 batches.push(due.len());
             }
@@ -357,13 +366,31 @@ mod tests {
     }
 
     #[test]
+    fn a_longer_interval_spreads_the_batches_again() {
+        let (mut schedule, everybody, start) = (Schedule::default(), holders(100), Instant::now());
+        let mut batches = Vec::new();
+        for step in 0..STEPS * 20 {
+            let now = start + FULL / STEPS * step;
+            let interval = if step < STEPS / 2 { FULL } else { FULL * 5 };
+            for some in schedule.due(&everybody, now, interval, 10).chunks(10) {
+                batches.push(now - start);
+                schedule.looked_at(some, now, interval, 10);
+            }
+        }
+        let (first, later): (Vec<Duration>, Vec<Duration>) = batches.iter().partition(|at| **at < FULL * 2);
+        assert!(first.len() >= 10, "not everybody was looked at within the short interval: {first:?}");
+        let gaps: Vec<Duration> = later.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(gaps.iter().all(|gap| (FULL / 3..FULL / 2).contains(gap)), "{gaps:?}");
+    }
+
+    #[test]
     fn who_joins_others_is_looked_at_with_them() {
         let (mut schedule, start, rounds) = (Schedule::default(), Instant::now(), 10);
         let mut batches = 0;
         for step in 0..STEPS * rounds {
             let now = start + MINUTE / STEPS * step;
             let due = schedule.due(&holders(100 + step as usize), now, MINUTE, 400);
-            schedule.looked_at(&due, now, MINUTE);
+            schedule.looked_at(&due, now, MINUTE, 400);
             batches += usize::from(!due.is_empty());
         }
         assert!((9..=11).contains(&batches), "{batches} in {rounds} intervals, although one holds all of them");
