@@ -59,7 +59,7 @@ pub async fn keep(engine: Arc<Engine>) {
     if engine.settings.observe {
         return std::future::pending().await;
     }
-    let (mut lists, mut proofs) = (Schedule::default(), Schedule::default());
+    let (mut lists, mut proofs) = (Schedule::new(LISTED_AT_ONCE), Schedule::new(1));
     let mut list_takes = Duration::ZERO;
     loop {
         engine.duty.reaches(Phase::Converging).await;
@@ -76,14 +76,14 @@ pub async fn keep(engine: Arc<Engine>) {
             lists.hasten(now, Duration::ZERO);
         }
         let until_listed = listing_interval(interval, &stream, holders.len(), list_takes);
-        for some in lists.due(&holders, now, until_listed, LISTED_AT_ONCE).chunks(LISTED_AT_ONCE) {
+        for some in lists.due(&holders, now, until_listed).chunks(LISTED_AT_ONCE) {
             let began = Instant::now();
             compare_ids(&engine, some).await;
             list_takes = began.elapsed() / some.len() as u32;
-            lists.looked_at(some, now, until_listed, LISTED_AT_ONCE);
+            lists.looked_at(some, now, until_listed);
         }
-        let due = proofs.due(&holders, now, interval, 1);
-        proofs.looked_at(&due, now, interval, 1);
+        let due = proofs.due(&holders, now, interval);
+        proofs.looked_at(&due, now, interval);
         look(&engine, &due, &holders, step).await;
         tokio::select! {
             () = sleep_until(now + step) => {}
@@ -158,18 +158,24 @@ fn listing_interval(interval: Duration, stream: &Stream, holders: usize, takes: 
 }
 
 /// Who is to be looked at when.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Schedule {
+    /// So many are looked at together.
+    batch: usize,
     due: BTreeMap<Subject, Instant>,
 }
 
 impl Schedule {
-    /// Who is due, and whose turn comes next so far as another batch of this size is not full. Within the interval there are as
+    fn new(batch: usize) -> Self {
+        Self { batch, due: BTreeMap::new() }
+    }
+
+    /// Who is due, and whose turn comes next so far as another batch is not full. Within the interval there are as
     /// many moments as batches; whoever is new is given one of them at random, so that those who come together are looked at
     /// apart, and who joins others brings no batch of its own.
-    fn due(&mut self, holders: &Holders, now: Instant, interval: Duration, batch: usize) -> Vec<Subject> {
+    fn due(&mut self, holders: &Holders, now: Instant, interval: Duration) -> Vec<Subject> {
         self.due.retain(|holder, _| holders.contains_key(holder));
-        let moments = holders.len().div_ceil(batch);
+        let moments = holders.len().div_ceil(self.batch);
         let first = || {
             let place = rand::random_range(1..=moments) as f64 / moments as f64;
             now + interval.mul_f64(BETWEEN_LOOKS * place)
@@ -181,7 +187,7 @@ impl Schedule {
         let mut turns: Vec<(&Instant, &Subject)> = self.due.iter().map(|(holder, due)| (due, holder)).collect();
         turns.sort_unstable();
         let due = turns.iter().take_while(|(due, _)| **due <= now).count();
-        turns.into_iter().take(due.next_multiple_of(batch)).map(|(_, holder)| holder.clone()).collect()
+        turns.into_iter().take(due.next_multiple_of(self.batch)).map(|(_, holder)| holder.clone()).collect()
     }
 
     /// Everybody's turn comes within `interval`, in the same order.
@@ -195,14 +201,14 @@ impl Schedule {
 
     /// Each batch takes its next turn at the end, as far behind the one before as evenly spread batches lie apart: a round
     /// that was shorter, or came all at once, spreads again.
-    fn looked_at(&mut self, holders: &[Subject], now: Instant, interval: Duration, batch: usize) {
-        let moments = self.due.len().div_ceil(batch).max(1);
+    fn looked_at(&mut self, holders: &[Subject], now: Instant, interval: Duration) {
+        let moments = self.due.len().div_ceil(self.batch).max(1);
         let between = interval.mul_f64(BETWEEN_LOOKS);
         for holder in holders {
             self.due.remove(holder);
         }
         let mut last = self.due.values().max().copied().unwrap_or(now).max(now);
-        for some in holders.chunks(batch) {
+        for some in holders.chunks(self.batch) {
             last = (last + between.div_f64(moments as f64)).min(now + between);
             self.due.extend(some.iter().map(|holder| (holder.clone(), last)));
         }
@@ -322,13 +328,13 @@ mod tests {
 
     /// Runs a schedule for some intervals, step by step, and says when each user was looked at.
     fn looks(count: usize, interval: Duration, rounds: u32) -> BTreeMap<Subject, Vec<Duration>> {
-        let (mut schedule, everybody, start) = (Schedule::default(), holders(count), Instant::now());
+        let (mut schedule, everybody, start) = (Schedule::new(1), holders(count), Instant::now());
         let mut looks: BTreeMap<Subject, Vec<Duration>> = BTreeMap::new();
         for step in 0..=rounds * STEPS {
             let now = start + interval / STEPS * step;
-            let due = schedule.due(&everybody, now, interval, 1);
+            let due = schedule.due(&everybody, now, interval);
             assert!(due.len() <= count / 3, "{} of {count} at once", due.len());
-            schedule.looked_at(&due, now, interval, 1);
+            schedule.looked_at(&due, now, interval);
             for (place, holder) in due.iter().enumerate() {
                 // They are looked at within the step, in any order.
                 let late = if place % 2 == 0 { interval / STEPS } else { Duration::ZERO };
@@ -351,12 +357,12 @@ mod tests {
 
     #[test]
     fn those_who_are_due_together_with_others_fill_a_batch() {
-        let (mut schedule, everybody, start) = (Schedule::default(), holders(950), Instant::now());
+        let (mut schedule, everybody, start) = (Schedule::new(400), holders(950), Instant::now());
         let mut batches = Vec::new();
         for step in 0..STEPS * 2 {
             let now = start + MINUTE / STEPS * step;
-            let due = schedule.due(&everybody, now, MINUTE, 400);
-            schedule.looked_at(&due, now, MINUTE, 400);
+            let due = schedule.due(&everybody, now, MINUTE);
+            schedule.looked_at(&due, now, MINUTE);
             if !due.is_empty() {
                 batches.push(due.len());
             }
@@ -367,14 +373,14 @@ mod tests {
 
     #[test]
     fn a_longer_interval_spreads_the_batches_again() {
-        let (mut schedule, everybody, start) = (Schedule::default(), holders(100), Instant::now());
+        let (mut schedule, everybody, start) = (Schedule::new(10), holders(100), Instant::now());
         let mut batches = Vec::new();
         for step in 0..STEPS * 20 {
             let now = start + FULL / STEPS * step;
             let interval = if step < STEPS / 2 { FULL } else { FULL * 5 };
-            for some in schedule.due(&everybody, now, interval, 10).chunks(10) {
+            for some in schedule.due(&everybody, now, interval).chunks(10) {
                 batches.push(now - start);
-                schedule.looked_at(some, now, interval, 10);
+                schedule.looked_at(some, now, interval);
             }
         }
         let (first, later): (Vec<Duration>, Vec<Duration>) = batches.iter().partition(|at| **at < FULL * 2);
@@ -385,12 +391,12 @@ mod tests {
 
     #[test]
     fn who_joins_others_is_looked_at_with_them() {
-        let (mut schedule, start, rounds) = (Schedule::default(), Instant::now(), 10);
+        let (mut schedule, start, rounds) = (Schedule::new(400), Instant::now(), 10);
         let mut batches = 0;
         for step in 0..STEPS * rounds {
             let now = start + MINUTE / STEPS * step;
-            let due = schedule.due(&holders(100 + step as usize), now, MINUTE, 400);
-            schedule.looked_at(&due, now, MINUTE, 400);
+            let due = schedule.due(&holders(100 + step as usize), now, MINUTE);
+            schedule.looked_at(&due, now, MINUTE);
             batches += usize::from(!due.is_empty());
         }
         assert!((9..=11).contains(&batches), "{batches} in {rounds} intervals, although one holds all of them");
@@ -398,10 +404,10 @@ mod tests {
 
     #[test]
     fn who_goes_is_forgotten_and_a_shorter_interval_counts_at_once() {
-        let mut schedule = Schedule::default();
+        let mut schedule = Schedule::new(1);
         let now = Instant::now();
-        let _ = schedule.due(&holders(10), now, FULL, 1);
-        let _ = schedule.due(&holders(1), now, MINUTE, 1);
+        let _ = schedule.due(&holders(10), now, FULL);
+        let _ = schedule.due(&holders(1), now, MINUTE);
         assert_eq!(schedule.due.len(), 1);
         assert!(schedule.due.values().all(|due| *due <= now + MINUTE));
         schedule.hasten(now, Duration::ZERO);
@@ -410,8 +416,8 @@ mod tests {
 
     #[test]
     fn who_is_looked_at_sooner_keeps_the_order_and_the_distances() {
-        let (mut schedule, now) = (Schedule::default(), Instant::now());
-        let _ = schedule.due(&holders(300), now, FULL, 1);
+        let (mut schedule, now) = (Schedule::new(1), Instant::now());
+        let _ = schedule.due(&holders(300), now, FULL);
         let before = schedule.due.clone();
         schedule.hasten(now, MINUTE);
         let longest = before.values().max().unwrap().duration_since(now).as_secs_f64();
