@@ -84,8 +84,7 @@ fn fail(engine: &Engine, failure: Failure) {
 }
 
 async fn audit(engine: &Engine) -> Result<(), Failure> {
-    let users = wipe::list_users(engine).await?;
-    let entities = engine.server.client.all_policy_entities().await?;
+    let (users, entities) = wipe::list_users_and_entities(engine).await?;
     let listing = Listing::new(users, &entities);
     let known = engine.state().mirror.known_holders();
     // What we have written since the server was asked may look like drift; it is read again, and that is all.

@@ -19,10 +19,10 @@ use super::state::State;
 const INTERVAL: Duration = Duration::from_secs(5);
 
 /// ... where it is no work: where there is much to count, it is done once in so many times as long as it takes, ...
-const SHARE: u32 = 1_000;
+const SHARE: u32 = 2_000;
 
 /// ... and at least so often.
-const LONGEST_INTERVAL: Duration = Duration::from_secs(15);
+const LONGEST_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Counts for ever.
 pub async fn keep(engine: Arc<Engine>) {

@@ -5,6 +5,8 @@
 //! convergence reads it again by name.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
 
 use crate::iam::change::{Change, Holder};
 use crate::iam::check::carries_admin_actions;
@@ -49,12 +51,21 @@ type Content = Option<Document>;
 #[derive(Debug)]
 struct Kept {
     text: Packed,
+    digest: u64,
     carries_admin_actions: bool,
 }
 
+/// Tells whether a document is the one that is kept, which is asked all the time. The keys are random: nobody can write one that
+/// passes for another.
+static DIGESTS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
 impl From<&Document> for Kept {
     fn from(document: &Document) -> Self {
-        Self { text: DOCUMENTS.pack(document.to_json()), carries_admin_actions: carries_admin_actions(document) }
+        Self {
+            text: DOCUMENTS.pack(document.to_json()),
+            digest: DIGESTS.hash_one(document),
+            carries_admin_actions: carries_admin_actions(document),
+        }
     }
 }
 
@@ -158,7 +169,7 @@ impl Mirror {
     /// Whether something else is known of a document. Of what is not known, nothing is said.
     pub fn contradicts(&self, name: &DocumentName, document: &Option<Content>) -> bool {
         self.documents.get(name).is_some_and(|known| match (known, document) {
-            (Some(Some(known)), Some(Some(document))) => known.text != DOCUMENTS.pack(document.to_json()),
+            (Some(Some(known)), Some(Some(document))) => known.digest != DIGESTS.hash_one(document),
             (Some(None), Some(None)) | (None, None) => false,
             _ => true,
         })

@@ -17,7 +17,7 @@ use crate::iam::declared::Declared;
 use crate::iam::names::UserName;
 use crate::iam::plan::Plan;
 use crate::iam::subject::{Kind, Subject};
-use crate::minio::UserEntry;
+use crate::minio::{PolicyEntities, UserEntry};
 
 use super::conditions::Said;
 use super::engine::Engine;
@@ -111,21 +111,50 @@ impl State {
 /// # Errors
 /// The answer of the server, or that the list is not believed.
 pub async fn list_users(engine: &Engine) -> Result<BTreeMap<String, UserEntry>, Failure> {
-    // Those that are made while it answers need not be in the answer.
-    let some_exist = engine.state().users_with_account().next().is_some();
-    let asked_at = Instant::now();
+    let asked = Asked::now(engine);
     let users = engine.server.client.list_users().await?;
+    believe(engine, asked, &users).await?;
+    Ok(users)
+}
+
+/// Lists all users, and all policies with their holders.
+///
+/// # Errors
+/// As [`list_users`].
+pub async fn list_users_and_entities(
+    engine: &Engine,
+) -> Result<(BTreeMap<String, UserEntry>, PolicyEntities), Failure> {
+    let asked = Asked::now(engine);
+    let (users, entities) = engine.server.client.list_users_and_entities().await?;
+    believe(engine, asked, &users).await?;
+    Ok((users, entities))
+}
+
+/// What was known when a list was asked for: those that are made while the server answers need not be in it.
+struct Asked {
+    at: Instant,
+    some_exist: bool,
+}
+
+impl Asked {
+    fn now(engine: &Engine) -> Self {
+        let some_exist = engine.state().users_with_account().next().is_some();
+        Self { at: Instant::now(), some_exist }
+    }
+}
+
+/// Takes in a list of all users, unless it is not believed.
+async fn believe(engine: &Engine, asked: Asked, users: &BTreeMap<String, UserEntry>) -> Result<(), Failure> {
     let (before, missing, is_believed) = {
         let mut state = engine.state();
         let is_empty = users.keys().all(|name| state.index.config().reserved_users.contains(name));
-        let missing = if is_empty && some_exist { state.users_with_account().count().max(1) } else { 0 };
+        let missing = if is_empty && asked.some_exist { state.users_with_account().count().max(1) } else { 0 };
         let before = state.wipe.clone();
-        let is_believed = state.wipe.take_in(missing, asked_at);
+        let is_believed = state.wipe.take_in(missing, asked.at);
         (before, missing, is_believed)
     };
     if is_believed {
-        remember(engine, before, missing).await?;
-        return Ok(users);
+        return remember(engine, before, missing).await;
     }
     if before == Wipe::None {
         tracing::warn!(users = missing, "MinIO lists no users at all; it is asked again before that is believed");

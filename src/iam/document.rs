@@ -103,7 +103,7 @@ impl Statement {
 }
 
 /// A policy document.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Document {
     version: &'static str,

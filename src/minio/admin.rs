@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::{
     call::Call,
-    client::{Answer, Client, Request},
+    client::{Answer, Client, Request, both_sealed_json},
     error::{Class, Error},
     sealed,
     secret::Secret,
@@ -56,9 +56,16 @@ impl Client {
     ///
     /// While the server loads its IAM this waits: its answer is complete.
     pub async fn list_users(&self) -> Result<BTreeMap<String, UserEntry>, Error> {
-        let answer = self.send(Request::admin(Call::ListUsers, Method::GET, "list-users")).await?;
-        let raw: Option<BTreeMap<String, RawUser>> = answer.sealed_json(Call::ListUsers).await?;
-        Ok(raw.unwrap_or_default().into_iter().map(|(name, user)| (name, user.into())).collect())
+        Ok(entries(self.send(list_users()).await?.sealed_json(Call::ListUsers).await?))
+    }
+
+    /// All users as in [`Client::list_users`], and, asked for after it, who holds which policy, for every policy that somebody
+    /// holds: answers that block nobody (0.2 s and 0.1 s for 10,000 users). To open them together costs less.
+    pub async fn list_users_and_entities(&self) -> Result<(BTreeMap<String, UserEntry>, PolicyEntities), Error> {
+        let users = (Call::ListUsers, self.send(list_users()).await?);
+        let entities = (Call::PolicyEntities, self.send(policy_entities()).await?);
+        let (users, entities): (_, RawEntities) = both_sealed_json(users, entities).await?;
+        Ok((entries(users), entities.into()))
     }
 
     /// Ends all temporary (STS) credentials of `user`; access keys stay.
@@ -236,12 +243,6 @@ impl Client {
         }
     }
 
-    /// Who holds which policy, for every policy that somebody holds: one answer that blocks nobody (0.1 s for 10,000 users).
-    pub async fn all_policy_entities(&self) -> Result<PolicyEntities, Error> {
-        let none = BTreeSet::new();
-        self.policy_entities(&none, &none, &none).await
-    }
-
     /// The direct policies of `users` and of `groups`, and the holders of `policies`; names without any are left out.
     pub async fn policy_entities(
         &self,
@@ -249,10 +250,7 @@ impl Client {
         groups: &BTreeSet<String>,
         policies: &BTreeSet<String>,
     ) -> Result<PolicyEntities, Error> {
-        let request = Request::admin(Call::PolicyEntities, Method::GET, "idp/builtin/policy-entities")
-            .queries("user", users)
-            .queries("group", groups)
-            .queries("policy", policies);
+        let request = policy_entities().queries("user", users).queries("group", groups).queries("policy", policies);
         let raw: RawEntities = self.send(request).await?.sealed_json(Call::PolicyEntities).await?;
         Ok(raw.into())
     }
@@ -267,6 +265,18 @@ impl Client {
         let octets = HeaderValue::from_static("application/octet-stream");
         self.send(request.header(header::CONTENT_TYPE, octets).body(body).signed_by(credentials)).await
     }
+}
+
+fn list_users() -> Request {
+    Request::admin(Call::ListUsers, Method::GET, "list-users")
+}
+
+fn entries(raw: Option<BTreeMap<String, RawUser>>) -> BTreeMap<String, UserEntry> {
+    raw.unwrap_or_default().into_iter().map(|(name, user)| (name, user.into())).collect()
+}
+
+fn policy_entities() -> Request {
+    Request::admin(Call::PolicyEntities, Method::GET, "idp/builtin/policy-entities")
 }
 
 fn status(enabled: bool) -> &'static str {

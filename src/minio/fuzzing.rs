@@ -7,12 +7,14 @@ use std::error::Error as _;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
 
 use super::call::Call;
 use super::check::RawInfo;
 use super::client::parse_json;
 use super::error::Error;
 use super::objects::{read_failures, read_page};
+use super::sealed::{SealedError, Workspace};
 use super::secret::Secret;
 use super::trace::{Events, Touched, TraceEvent};
 use super::types::{
@@ -36,6 +38,10 @@ pub(crate) fn sealed(data: &[u8]) {
     }
 }
 
+fn open(password: &Secret, body: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealedError> {
+    sealed::open(password, body, &mut Workspace::default())
+}
+
 fn open_as_it_is(body: &[u8]) {
     let mut body = body.to_vec();
     // Argon2 takes a thousand times longer and does not depend on the rest.
@@ -44,7 +50,7 @@ fn open_as_it_is(body: &[u8]) {
     {
         *algorithm = 2;
     }
-    if let Ok(plain) = sealed::open(&Secret::new(PASSWORD), &body) {
+    if let Ok(plain) = open(&Secret::new(PASSWORD), &body) {
         assert!(plain.len() < body.len());
     }
 }
@@ -57,7 +63,7 @@ fn open_damaged(damage: u8, mut feed: Feed<'_>) {
     let plain: Vec<u8> = text.iter().copied().cycle().chain(std::iter::repeat(0)).take(length).collect();
     let plain = if text.is_empty() { vec![0; length] } else { plain };
     let whole = sealed::seal(&password, &plain);
-    assert_eq!(sealed::open(&password, &whole).expect("what is sealed opens").as_slice(), plain);
+    assert_eq!(open(&password, &whole).expect("what is sealed opens").as_slice(), plain);
     let mut body = whole.clone();
     match damage {
         1 => body.truncate(place % whole.len()),
@@ -68,7 +74,7 @@ fn open_damaged(damage: u8, mut feed: Feed<'_>) {
             body[at] ^= if at == ALGORITHM { change | 4 } else { change.max(1) };
         }
     }
-    assert!(sealed::open(&password, &body).is_err(), "damage {damage} at {place} is not noticed");
+    assert!(open(&password, &body).is_err(), "damage {damage} at {place} is not noticed");
 }
 
 /// An answer: the first byte says to which call, the rest is the body.

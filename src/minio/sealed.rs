@@ -6,7 +6,7 @@
 
 use std::num::NonZeroU32;
 
-use argon2::{Algorithm as Argon2Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm as Argon2Algorithm, Argon2, Block, Params, Version};
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey},
     pbkdf2, rand,
@@ -44,6 +44,18 @@ pub enum SealedError {
     Refused,
 }
 
+/// What argon2 works in. Half of what an answer costs is the clean memory that the operating system hands out for it, so answers
+/// that are opened one after the other share it.
+#[derive(Default)]
+pub(super) struct Workspace(Vec<Block>);
+
+impl Workspace {
+    fn blocks(&mut self, count: usize) -> &mut [Block] {
+        self.0.resize(count, Block::new());
+        &mut self.0
+    }
+}
+
 /// The key derivation and cipher of a body, by its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Algorithm {
@@ -70,7 +82,7 @@ impl Algorithm {
         }
     }
 
-    fn derive(self, password: &Secret, salt: &[u8]) -> Zeroizing<[u8; KEY]> {
+    fn derive(self, password: &Secret, salt: &[u8], workspace: &mut Workspace) -> Zeroizing<[u8; KEY]> {
         let mut key = Zeroizing::new([0_u8; KEY]);
         let password = password.expose().as_bytes();
         match self {
@@ -80,8 +92,9 @@ impl Algorithm {
             Self::Argon2AesGcm | Self::Argon2ChaCha20Poly1305 => {
                 let params = Params::new(ARGON2_MEMORY_KIB, ARGON2_PASSES, ARGON2_LANES, Some(KEY))
                     .expect("constant parameters are valid");
+                let blocks = workspace.blocks(params.block_count());
                 Argon2::new(Argon2Algorithm::Argon2id, Version::V0x13, params)
-                    .hash_password_into(password, salt, key.as_mut_slice())
+                    .hash_password_into_with_memory(password, salt, key.as_mut_slice(), blocks)
                     .expect("a 32 byte salt and key are within argon2's limits");
             }
         }
@@ -97,12 +110,18 @@ struct Stream {
 }
 
 impl Stream {
-    fn new(algorithm: Algorithm, password: &Secret, salt: &[u8], nonce: [u8; NONCE]) -> Self {
+    fn new(
+        algorithm: Algorithm,
+        password: &Secret,
+        salt: &[u8],
+        nonce: [u8; NONCE],
+        workspace: &mut Workspace,
+    ) -> Self {
         let cipher = match algorithm {
             Algorithm::Argon2AesGcm | Algorithm::Pbkdf2AesGcm => &AES_256_GCM,
             Algorithm::Argon2ChaCha20Poly1305 => &CHACHA20_POLY1305,
         };
-        let key = algorithm.derive(password, salt);
+        let key = algorithm.derive(password, salt, workspace);
         let key = LessSafeKey::new(UnboundKey::new(cipher, key.as_slice()).expect("a key of 32 bytes"));
         let mut stream = Self { key, nonce, tie: [0; TAG] };
         let tie = stream
@@ -141,7 +160,7 @@ pub(super) fn seal(password: &Secret, plain: &[u8]) -> Vec<u8> {
 }
 
 fn seal_with(algorithm: Algorithm, salt: &[u8], nonce: [u8; NONCE], password: &Secret, plain: &[u8]) -> Vec<u8> {
-    let stream = Stream::new(algorithm, password, salt, nonce);
+    let stream = Stream::new(algorithm, password, salt, nonce, &mut Workspace::default());
     let chunks: Vec<&[u8]> = if plain.is_empty() { vec![&[]] } else { plain.chunks(CHUNK).collect() };
     let mut sealed = Vec::with_capacity(HEADER + plain.len() + chunks.len() * TAG);
     sealed.extend_from_slice(salt);
@@ -163,11 +182,16 @@ fn seal_with(algorithm: Algorithm, salt: &[u8], nonce: [u8; NONCE], password: &S
 
 /// Opens a sealed answer with the secret that signed the request.
 ///
-/// Argon2 (ids 0x00 and 0x01) takes about 75 ms of a core and 64 MiB: callers keep it off the async threads, one at a time.
+/// Argon2 (ids 0x00 and 0x01) takes about 75 ms of a core and 64 MiB: callers keep it off the async threads, one at a time, and
+/// let go of the workspace once it is done.
 ///
 /// # Errors
 /// When the body is malformed, was changed or cut off, or belongs to another secret. Nothing of a refused body is given out.
-pub(super) fn open(password: &Secret, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealedError> {
+pub(super) fn open(
+    password: &Secret,
+    sealed: &[u8],
+    workspace: &mut Workspace,
+) -> Result<Zeroizing<Vec<u8>>, SealedError> {
     let Some((header, body)) = sealed.split_at_checked(HEADER) else {
         return Err(SealedError::TooShort(sealed.len()));
     };
@@ -178,7 +202,7 @@ pub(super) fn open(password: &Secret, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>
     let algorithm = Algorithm::from_id(rest[0])?;
     let mut nonce = [0_u8; NONCE];
     nonce.copy_from_slice(&rest[1..]);
-    let stream = Stream::new(algorithm, password, salt, nonce);
+    let stream = Stream::new(algorithm, password, salt, nonce, workspace);
 
     let chunks = body.chunks(CHUNK + TAG);
     let count = chunks.len();

@@ -75,7 +75,8 @@ impl Server {
     async fn users_and_attachments(&self) -> Result<Snapshot, Failure> {
         self.progress.say(&format!("reading {}", self.client.endpoint()));
         let mut snapshot = Snapshot::default();
-        for (name, entry) in self.client.list_users().await? {
+        let (users, entities) = self.client.list_users_and_entities().await?;
+        for (name, entry) in users {
             let attached = entry.policies.iter().map(|policy| DocumentName::from_server(policy)).collect();
             let user = LiveUser { account: Account { enabled: entry.enabled, attached }, member_of: entry.member_of };
             for group in &user.member_of {
@@ -83,7 +84,7 @@ impl Server {
             }
             snapshot.users.insert(name, user);
         }
-        for (holder, policies) in self.client.all_policy_entities().await?.by_holder() {
+        for (holder, policies) in entities.by_holder() {
             let attached: BTreeSet<_> = policies.iter().map(|policy| DocumentName::from_server(policy)).collect();
             match holder {
                 Holder::Group(name) => snapshot.groups.entry(name).or_insert_with(no_group).attached = attached,

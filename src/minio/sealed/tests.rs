@@ -1,5 +1,7 @@
 //! Known answers come from an independent implementation (Python `cryptography` and `argon2-cffi`), written from the format alone.
 
+use std::iter;
+
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -50,6 +52,10 @@ const LARGE: [(usize, [&str; 3]); 3] = [
     ),
 ];
 
+fn open(password: &Secret, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealedError> {
+    super::open(password, sealed, &mut Workspace::default())
+}
+
 fn password() -> Secret {
     Secret::new(PASSWORD)
 }
@@ -92,6 +98,19 @@ fn bodies_around_the_chunk_border_match_the_known_answers() {
             assert_eq!(hex::encode(Sha256::digest(&sealed)), answer, "{algorithm:?} {length}");
             assert_eq!(open(&password(), &sealed).unwrap().as_slice(), pattern(length), "{algorithm:?} {length}");
         }
+    }
+}
+
+#[test]
+fn what_is_left_in_a_workspace_changes_nothing() {
+    let mut workspace = Workspace::default();
+    for (algorithm, plain) in ALGORITHMS.into_iter().cycle().zip(["one", "another", "a third", "", "more", "the last"])
+    {
+        let salt: Vec<u8> = plain.bytes().cycle().chain(iter::repeat(0)).take(SALT).collect();
+        let password = Secret::new(format!("{PASSWORD} {plain}"));
+        let sealed = seal_with(algorithm, &salt, nonce(), &password, plain.as_bytes());
+        let opened = super::open(&password, &sealed, &mut workspace).unwrap();
+        assert_eq!(opened.as_slice(), plain.as_bytes(), "{algorithm:?}");
     }
 }
 

@@ -28,7 +28,8 @@ async fn a_mapping_is_replaced_as_a_whole() {
             assert_eq!(held.get(holder.name()).cloned().unwrap_or_default(), names);
         }
     }
-    let all = client.all_policy_entities().await.unwrap();
+    let (users, all) = client.list_users_and_entities().await.unwrap();
+    assert_eq!(users[&user].policies, set(&[&p]));
     assert_eq!((&all.policies[&p].users, &all.policies[&p].groups), (&set(&[&user]), &set(&[&group])));
     assert!(!all.policies.contains_key(&q), "only held policies are listed");
     assert!(all.users.is_empty() && all.groups.is_empty());
