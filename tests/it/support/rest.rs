@@ -200,6 +200,8 @@ impl Drop for Service {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("the service at {}:\n{}", self.address, tail(&self.output()));
+        } else {
+            let _ = fs::remove_dir_all(&self.directory);
         }
     }
 }
