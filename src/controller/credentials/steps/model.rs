@@ -307,7 +307,11 @@ impl World {
             Reaction::Crash(steps, away) => {
                 self.run(steps);
                 if action != Action::Nothing {
-                    (self.works_until, self.former_until) = (None, None);
+                    self.works_until = None;
+                }
+                // A key that ends too early for the intervals of today is replaced early, which may end the one before it.
+                if action != Action::Nothing || !self.as_issued {
+                    self.former_until = None;
                 }
                 self.pass(self.now + self.thousandths(away));
             }
@@ -389,6 +393,28 @@ proptest! {
         }
         let end = world.now + world.owner.interval * 5;
         world.live(end);
+    }
+}
+
+/// The key was made for a shorter overlap, so its turn comes while the one before still lives; there the controller is killed.
+#[test]
+fn a_crash_finds_a_key_that_is_replaced_early_for_a_longer_overlap() {
+    let shorter = Action::ChangeIntervals(DAY * 180, SignedDuration::from_secs(12_783_744));
+    let longer = Action::ChangeIntervals(DAY * 180, DAY * 180);
+    let mut world = World::begin(0, HOUR, SignedDuration::ZERO);
+    for (when, action, reaction) in [
+        (When::After(461), shorter, Reaction::Crash(3, 101)),
+        (When::After(0), Action::AskForRotation, Reaction::AtOnce),
+        (When::After(511), Action::Nothing, Reaction::AtOnce),
+        (When::After(1_435), Action::Nothing, Reaction::Absence(391)),
+        (When::After(2_418), Action::AskForRotation, Reaction::Crash(3, 101)),
+        (When::After(0), Action::AskForRotation, Reaction::AtOnce),
+        (When::After(707), Action::Nothing, Reaction::AtOnce),
+        (When::After(196), Action::Nothing, Reaction::Crash(0, 817)),
+        (When::After(1_134), longer, Reaction::AtOnce),
+        (When::AtNextVisit, Action::Nothing, Reaction::Crash(2, 0)),
+    ] {
+        world.happens(when, action, reaction);
     }
 }
 
