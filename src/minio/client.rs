@@ -424,8 +424,8 @@ pub(super) async fn both_sealed_json<A: DeserializeOwned, B: DeserializeOwned>(
 
 /// Opens sealed bodies one after the other.
 async fn open<const N: usize>(answers: [(Call, Answer); N]) -> Result<[Zeroizing<Vec<u8>>; N], Error> {
-    let calls = answers.each_ref().map(|(call, _)| *call);
-    let failed = |why: &'static str| Error::malformed(calls[0], why);
+    let first = answers[0].0;
+    let failed = |why: &'static str| Error::malformed(first, why);
     let turn = OPENING.acquire().await.map_err(|_| failed("the process is ending"))?;
     let opened = tokio::task::spawn_blocking(move || {
         // Moved here, so that the turn lasts as long as the work, also when the caller stops waiting.

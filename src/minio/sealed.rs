@@ -44,7 +44,7 @@ pub enum SealedError {
     Refused,
 }
 
-/// What argon2 works in. Half of what an answer costs is the clean memory that the operating system hands out for it, so answers
+/// What argon2 works in. Much of what an answer costs is the clean memory that the operating system hands out for it, so answers
 /// that are opened one after the other share it.
 #[derive(Default)]
 pub(super) struct Workspace(Vec<Block>);
