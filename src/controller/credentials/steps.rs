@@ -95,15 +95,20 @@ pub fn judge(owner: &KeyOwner, secret: Option<&SecretFacts>, server: KeyOnServer
 
 /// When a key is to be replaced: after the interval less some jitter, but not while the key before it still lives, and early
 /// enough before its end if the interval was made longer since. The last key of all is only replaced for its age.
+///
+/// A longer overlap does not take its time from the key before, whose end was told already, unless half of it would be missing.
 pub fn next_rotation(owner: &KeyOwner, key: &KeyFacts) -> Timestamp {
     let wanted = saturating_add(key.issued_at, owner.interval - jitter(owner, key));
-    let after_previous = key.previous_expires_at.map_or(wanted, |end| wanted.max(end));
+    let previous_ends = key.previous_expires_at.unwrap_or(Timestamp::MIN);
+    let after_previous = wanted.max(previous_ends);
     if owner.ends_at.is_some_and(|end| end <= key.expires_at) {
         return after_previous;
     }
     let life = key.expires_at.duration_since(key.issued_at);
     let reserve = owner.overlap.min(life / 2).max(SignedDuration::ZERO);
-    after_previous.min(saturating_add(key.serves_until, -reserve))
+    let early_enough = saturating_add(key.serves_until, -reserve);
+    let latest = saturating_add(key.serves_until, -reserve / 2);
+    after_previous.min(early_enough.max(previous_ends.min(latest)))
 }
 
 /// Until when a key that is published now serves those who read it: the overlap after it is replaced.

@@ -125,6 +125,23 @@ fn a_longer_interval_replaces_a_key_before_the_end_that_was_told() {
 }
 
 #[test]
+fn a_longer_overlap_does_not_cut_the_key_before() {
+    let hours = SignedDuration::from_hours;
+    let longer = KeyOwner { interval: hours(720), overlap: hours(24), ..owner() };
+    // It lives and serves for 48 hours.
+    let key = KeyFacts { serves_until: at("2026-01-03T00:00:00Z"), ..KeyFacts::from(&key()) };
+    for (previous_ends, due) in [
+        ("2026-01-01T06:00:00Z", "2026-01-02T00:00:00Z"),
+        ("2026-01-02T03:00:00Z", "2026-01-02T03:00:00Z"),
+        // The key itself has a promise to keep: half of the overlap is left.
+        ("2026-01-02T12:00:01Z", "2026-01-02T12:00:00Z"),
+    ] {
+        let key = KeyFacts { previous_expires_at: Some(at(previous_ends)), ..key.clone() };
+        assert_eq!(next_rotation(&longer, &key), at(due), "{previous_ends}");
+    }
+}
+
+#[test]
 fn users_who_came_together_are_renewed_apart() {
     let key = KeyFacts::from(&key());
     let interval = SignedDuration::from_hours(240);
