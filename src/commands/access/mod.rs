@@ -160,6 +160,9 @@ impl Known {
             let found = call("read", "the MinioInstance", api.get_opt(MINIO_INSTANCE_NAME)).await?;
             Ok::<_, Failure>((client, objects, found))
         })?;
+        if objects.is_empty() && found.is_none() && settings.is_none() {
+            return Err(nothing_known(&instance.home_namespace));
+        }
         let (mut index, now) = (Index::new(instance.index(identity, Duration::ZERO)), Timestamp::now());
         for (key, object) in objects {
             index.apply(decode_dynamic(key.kind, object).event);
@@ -216,4 +219,13 @@ impl Known {
         let live = self.live(|server, index| server.for_user(index, &question.user, Some(bucket)))?;
         ExplainAnswer::new(self, question, declared, live.as_ref())
     }
+}
+
+/// "Nobody" would be the answer to every question, and most likely a wrong one.
+fn nothing_known(home_namespace: &str) -> Failure {
+    format!(
+        "namespace {home_namespace} has no MinioInstance, and no object here says who may do what: is the installation in \
+         another one? kubectl get minioinstances -A lists them, --namespace names one; --live asks the server itself"
+    )
+    .into()
 }

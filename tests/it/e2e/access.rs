@@ -79,6 +79,8 @@ async fn the_command_says_who_can_reach_what_as_rest_does() {
     assert!(code == 0 && text.starts_with("KIND") && text.contains(&format!("group {team}, PathShare")), "{text}");
     let (code, text, _) = world.product().ask(&["access", "who", "s3a://elsewhere/x"]);
     assert!(code == 0 && text.contains("No object gives anybody access"), "{text}");
+    let (code, text, errors) = world.product().ask(&["access", "who", &path, "-n", "kube-public"]);
+    assert!(code == 1 && text.is_empty() && errors.contains("namespace kube-public has no MinioInstance"), "{errors}");
     let (code, _, errors) = world.product().ask(&["access", "of", "nobody-at-all"]);
     assert!(code == 1 && errors.contains("no MinioUser declares user nobody-at-all"), "{errors}");
     let (code, _, errors) = world.product().ask(&["access", "who", "lake/homes"]);

@@ -250,10 +250,10 @@ impl World {
             self.former_until = None;
             return;
         };
-        if action == Action::Nothing {
-            if let Some((former, until)) = &self.former_until {
-                assert!(key.issued_at >= *until, "{former} was to live until {until}, not {}", key.issued_at);
-            }
+        if action == Action::Nothing
+            && let Some((former, until)) = &self.former_until
+        {
+            assert!(key.issued_at >= *until, "{former} was to live until {until}, not {}", key.issued_at);
         }
         if action == Action::Nothing && self.as_issued {
             let (age, interval) = (key.issued_at.duration_since(before.issued_at), self.owner.interval);
