@@ -20,7 +20,7 @@ use crate::support::world::{Person, World};
 const REVOCATIONS: usize = 20;
 /// How many regular audits are timed.
 const AUDITS: usize = 3;
-/// How long it is watched while nobody changes anything: lists of keys, which come every two or three minutes, fall into it.
+/// How long it is watched while nobody changes anything: lists of keys, which come every few minutes, fall into it.
 const IDLE_SECONDS: usize = 600;
 const BETWEEN_REVOCATIONS: Duration = Duration::from_secs(2);
 const MEGABYTE: u64 = 1_000_000;
