@@ -262,11 +262,11 @@ impl World {
         let had_overlap = living.iter().any(|one| one == id(before)) && action != Action::AskForRevocation;
         let waited = whole_seconds(self.now).duration_since(key.issued_at);
         assert!(waited <= self.owner.interval / 10, "{waited} is too much of {}", self.owner.interval);
-        self.former_until = key.previous_expires_at.filter(|_| had_overlap).map(|end| (id(before).to_owned(), end));
-        if let Some((_, until)) = &self.former_until {
-            let overlap_ends = before.expires_at.min(key.issued_at + self.owner.overlap);
-            assert!(*until >= overlap_ends, "what is told is the overlap at least: {until} of {overlap_ends}");
-        }
+        let overlap_ends = before.expires_at.min(key.issued_at + self.owner.overlap);
+        // A Secret that tells of none says that it is over.
+        let told = key.previous_expires_at.unwrap_or(self.now);
+        assert!(!had_overlap || told >= overlap_ends, "it tells {told}, the overlap ends at {overlap_ends}");
+        self.former_until = had_overlap.then(|| (id(before).to_owned(), told));
     }
 
     fn promise(&mut self, key: &IssuedKey) {
